@@ -1,0 +1,1 @@
+"""The agent of one counter machine, assembled in `edge/assembly.py`."""

@@ -1,0 +1,38 @@
+"""edge.toml: what a technician may set. Unknown names are errors, so that a slip of the pen shows."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+
+class BadConfig(ValueError):
+    """edge.toml cannot be used; the text names the line to mend."""
+
+
+class ReaderConfig(BaseModel):
+    """`pcsc` talks to pcscd; `simulated` to scripted wires, and marks every record made with them."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    wire: str = Field("pcsc", pattern="^(pcsc|simulated)$")
+    simulated_folder: str = ""
+
+
+class EdgeConfig(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    door_port: int = Field(8471, ge=0, le=65535)
+    journal_quota_bytes: int = Field(4 * 1024**3, ge=1024**2)
+    disk_reserve_bytes: int = Field(256 * 1024**2, ge=0)
+    readers: ReaderConfig = ReaderConfig()
+
+
+def load_config(path: Path) -> EdgeConfig:
+    """Defaults when there is no file. Raises BadConfig."""
+    if not path.exists():
+        return EdgeConfig()
+    try:
+        return EdgeConfig.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, ValidationError) as error:
+        raise BadConfig(f"{path}: {error}; mend the file, or move it away to use the defaults") from error

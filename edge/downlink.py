@@ -1,0 +1,80 @@
+"""The Watch stream: say what is held, apply what is newer, answer applied or refused with the reason."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+
+import structlog
+
+from edge.resources import Claim, ResourceRefused, ResourceStore, SignedResource, Version, read_claim
+from proto import sync_pb2
+
+REPORTS_MAX = 64
+REASON_MAX_CHARS = 500
+
+log = structlog.get_logger()
+
+Watch = Callable[[AsyncIterator[sync_pb2.WatchUp]], AsyncIterator[sync_pb2.WatchDown]]
+
+
+class Downlink:
+    """`watch` has the shape of the gRPC stub's method."""
+
+    def __init__(self, store: ResourceStore, watch: Watch) -> None:
+        self._store = store
+        self._watch = watch
+
+    async def session(self) -> None:
+        """Returns when the hub ends the stream; raises what `watch` raises, or ResourceRefused for what is no resource."""
+        reports: asyncio.Queue[sync_pb2.WatchUp | None] = asyncio.Queue(REPORTS_MAX)
+        try:
+            async for message in self._watch(self._up(reports)):
+                await reports.put(await self._answer(message.resource))
+        finally:
+            _end(reports)
+
+    async def _up(self, reports: asyncio.Queue[sync_pb2.WatchUp | None]) -> AsyncIterator[sync_pb2.WatchUp]:
+        yield _holding(self._store.versions())
+        while (report := await reports.get()) is not None:
+            yield report
+
+    async def _answer(self, resource: sync_pb2.Resource) -> sync_pb2.WatchUp:
+        signed = SignedResource(resource.key_id, resource.payload, resource.signature)
+        claim = read_claim(signed.payload)  # without name and version there is nothing to answer
+        try:
+            # In a thread, for its fsync: cancelled here, it is applied whole or not at all.
+            await asyncio.to_thread(self._store.apply, signed)
+        except ResourceRefused as refused:
+            return _refused(claim, str(refused))
+        except OSError as error:
+            return _refused(claim, f"the machine cannot keep it: {error.strerror}; look after its disk")
+        log.info("resource.applied", name=claim.name, version=str(claim.version))
+        return _report(claim, applied=True, reason="")
+
+
+def _end(reports: asyncio.Queue[sync_pb2.WatchUp | None]) -> None:
+    """Let the upward half end by itself: its reader may be waiting in another task."""
+    while not reports.empty():
+        reports.get_nowait()
+    reports.put_nowait(None)
+
+
+def _refused(claim: Claim, reason: str) -> sync_pb2.WatchUp:
+    log.error("resource.refused", name=claim.name, version=str(claim.version), reason=reason)
+    return _report(claim, applied=False, reason=reason)
+
+
+def _holding(versions: dict[str, Version]) -> sync_pb2.WatchUp:
+    named = [_version(name, version) for name, version in versions.items()]
+    return sync_pb2.WatchUp(holding=sync_pb2.Holding(versions=named))
+
+
+def _report(claim: Claim, *, applied: bool, reason: str) -> sync_pb2.WatchUp:
+    version = _version(claim.name, claim.version)
+    return sync_pb2.WatchUp(
+        report=sync_pb2.ResourceReport(version=version, applied=applied, reason=reason[:REASON_MAX_CHARS]))
+
+
+def _version(name: str, version: Version) -> sync_pb2.ResourceVersion:
+    return sync_pb2.ResourceVersion(name=name, epoch=version.epoch, number=version.number)

@@ -1,0 +1,133 @@
+"""`suozhan-edge enrol TOKEN`: trust nothing before the pin, then prove both keys and get a certificate.
+
+Safe to repeat after a crash anywhere: keys, request and journal id are kept, and the hub answers the same request
+with the same certificate.
+"""
+
+from __future__ import annotations
+
+import ssl
+from pathlib import Path
+from uuid import UUID, uuid4
+
+import grpc
+from cryptography import x509
+
+from edge.identity import Identity
+from edge.journal_store import create_journal
+from edge.state import BUSINESS_JOURNAL, StateFolder
+from proto import enrolment_pb2, enrolment_pb2_grpc
+from security.certificates import key_pem, load_key, new_csr, new_key, pem, pin_of
+from security.chain import Genesis
+from security.invitations import Invitation, enrolment_proof
+from security.private_files import read_private, write_private
+from security.signer import Ed25519Signer
+
+CALL_TIMEOUT_S = 15.0
+
+
+class EnrolmentRefused(Exception):
+    """The hub is not the one that invited us, or it refused us; the text says what to do."""
+
+
+class EnrolmentUnavailable(Exception):
+    """The hub could not be reached; the same command may be given again."""
+
+
+def fetch_root(invitation: Invitation) -> x509.Certificate:
+    """The hub's root, believed only if its key has the pin. Nothing of the machine is sent before."""
+    host, _, port = invitation.address.rpartition(":")
+    try:
+        # Unverified on purpose: this only tells which certificate answers; the pin decides.
+        leaf = ssl.get_server_certificate((host.strip("[]"), int(port)), timeout=CALL_TIMEOUT_S)
+        credentials = grpc.ssl_channel_credentials(leaf.encode())
+        with grpc.secure_channel(invitation.address, credentials, options=_OPTIONS) as channel:
+            stub = enrolment_pb2_grpc.EnrolmentStub(channel)
+            reply = stub.GetRoot(enrolment_pb2.GetRootRequest(), timeout=CALL_TIMEOUT_S)
+    except (OSError, ValueError, grpc.RpcError) as error:
+        raise EnrolmentUnavailable(
+            f"no hub answers at {invitation.address} ({error}); check cable, line and address, then try again"
+        ) from error
+    try:
+        root = x509.load_der_x509_certificate(reply.root_der)
+        matches = pin_of(root) == invitation.pin
+    except ValueError:
+        matches = False
+    if not matches:
+        raise EnrolmentRefused(
+            f"the hub at {invitation.address} is not the one that made this invitation: its root key does not match "
+            "the pin. Nothing was sent. Ask the city's IT desk for a new invitation, and tell them about this"
+        )
+    return root
+
+
+def enrol(state: StateFolder, token: str, machine: str) -> Identity:
+    """Keys, certificate, journal and identity of this machine. Raises BadToken, EnrolmentRefused/-Unavailable."""
+    if state.identity.exists():
+        raise EnrolmentRefused(f"{state.root} holds an enrolled machine already; use another --state folder")
+    invitation = Invitation.from_token(token)
+    root = fetch_root(invitation)
+    state.make()
+    signer = _record_key(state.record_key)
+    csr = _csr(state, machine)
+    journal = _journal_id(state.journal_id)
+    request = enrolment_pb2.EnrolRequest(
+        invitation=invitation.id, secret=invitation.secret, csr_der=csr, suite=int(signer.suite),
+        record_public_key=signer.public_key, record_proof=signer.sign(enrolment_proof(invitation.id, csr)),
+        journals=[enrolment_pb2.JournalDeclaration(journal=journal.bytes, name=BUSINESS_JOURNAL)], machine=machine,
+    )
+    reply = _call(invitation, root, request)
+    identity = _identity(reply, root, journal)
+    if not state.journal.exists():
+        create_journal(state.journal, BUSINESS_JOURNAL,
+                       Genesis(identity.edge_id, journal, signer.suite, signer.public_key))
+    identity.save(state.identity)  # last: with it the machine counts as enrolled
+    return identity
+
+
+_OPTIONS = (("grpc.enable_http_proxy", 0),)
+
+
+def _call(invitation: Invitation, root: x509.Certificate, request: enrolment_pb2.EnrolRequest) -> enrolment_pb2.EnrolReply:
+    credentials = grpc.ssl_channel_credentials(pem(root))
+    with grpc.secure_channel(invitation.address, credentials, options=_OPTIONS) as channel:
+        try:
+            reply: enrolment_pb2.EnrolReply = enrolment_pb2_grpc.EnrolmentStub(channel).Enrol(
+                request, timeout=CALL_TIMEOUT_S
+            )
+        except grpc.RpcError as error:
+            text = f"{error.details()}"
+            if error.code() in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED}:
+                raise EnrolmentUnavailable(f"the hub went away: {text}; give the same command again") from error
+            raise EnrolmentRefused(text) from error
+    return reply
+
+
+def _identity(reply: enrolment_pb2.EnrolReply, root: x509.Certificate, journal: UUID) -> Identity:
+    chain = [x509.load_der_x509_certificate(der) for der in reply.chain_der]
+    return Identity(
+        edge=str(UUID(bytes=reply.edge)), hub=str(UUID(bytes=reply.hub)), site=reply.site, site_name=reply.site_name,
+        site_kind=reply.site_kind, work_address=reply.work_address, root=pem(root).decode(),
+        chain=pem(*chain).decode(), journal=str(journal), hub_resource_key=reply.keys.resource.hex(),
+        hub_time_key=reply.keys.time.hex(), hub_sealing_key=reply.keys.sealing.hex(),
+        hub_record_key=reply.keys.record.hex(),
+    )
+
+
+def _record_key(path: Path) -> Ed25519Signer:
+    return Ed25519Signer.load(path) if path.exists() else Ed25519Signer.create(path)
+
+
+def _csr(state: StateFolder, machine: str) -> bytes:
+    if not state.tls_key.exists():
+        write_private(state.tls_key, key_pem(new_key()))
+        state.csr.unlink(missing_ok=True)
+    if not state.csr.exists():
+        write_private(state.csr, new_csr(load_key(read_private(state.tls_key)), machine))
+    return read_private(state.csr)
+
+
+def _journal_id(path: Path) -> UUID:
+    if not path.exists():
+        write_private(path, str(uuid4()).encode())
+    return UUID(read_private(path).decode())

@@ -1,0 +1,57 @@
+"""Who this machine is, as the hub said at enrolment: identity.json beside the keys. Written last, whole."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from uuid import UUID
+
+from security.private_files import read_private, write_private
+from security.suites import Suite, Verifier
+
+
+class NotEnrolled(Exception):
+    """This folder holds no enrolled machine."""
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Keys are hex, certificates PEM; `root` is the only root that the machine trusts."""
+
+    edge: str
+    hub: str
+    site: str
+    site_name: str
+    site_kind: str
+    work_address: str
+    root: str
+    chain: str
+    journal: str
+    hub_resource_key: str
+    hub_time_key: str
+    hub_sealing_key: str
+    hub_record_key: str
+
+    @property
+    def edge_id(self) -> UUID:
+        return UUID(self.edge)
+
+    def resource_verifier(self) -> Verifier:
+        return Verifier(Suite.ED25519_SHA256, bytes.fromhex(self.hub_resource_key))
+
+    def time_verifier(self) -> Verifier:
+        return Verifier(Suite.ED25519_SHA256, bytes.fromhex(self.hub_time_key))
+
+    def save(self, path: Path) -> None:
+        write_private(path, json.dumps(asdict(self), ensure_ascii=False, indent=1).encode())
+
+
+def load_identity(path: Path) -> Identity:
+    """Raises NotEnrolled."""
+    try:
+        return Identity(**json.loads(read_private(path)))
+    except FileNotFoundError as error:
+        raise NotEnrolled(f"no machine is enrolled in {path.parent}; run: suozhan-edge enrol TOKEN") from error
+    except (ValueError, TypeError) as error:
+        raise NotEnrolled(f"{path} is damaged ({error}); restore it, or enrol the machine again") from error

@@ -1,0 +1,291 @@
+"""The journal: durable before acknowledged, once, in order, sealed (invariants 1, 2, 3, 5, 7).
+
+Position, sealing, signature and commit belong to one writer task that commits in groups.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import os
+import shutil
+import sqlite3
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from uuid import UUID, uuid4
+
+import structlog
+
+from edge.drafts import CallerIdConflict, Draft, JournalFull, JournalStopped, Stored, record_id
+from edge.journal_store import Head, JournalStore, NewRow, Standing
+from security.clock import Clock
+from security.record import Content, Link, Record, Times, sign_link
+from security.sealing import DataKey
+from security.signer import Signer
+
+GROUP_MAX = 256
+WAITING_MAX = 4096
+DATA_KEY_LIFE_MS = 24 * 3600 * 1000
+PRUNE_STEP = 500
+TAG_BYTES = 16
+
+_FULL_HINT = "本机待上传业务已存满，本笔未受理，已受理的业务均已安全保存。请检查网络线路，待自动上传后再试，或联系市信息中心。"
+_STOPPED_HINT = "本机业务日志已停止写入，本笔未受理。请不要重装系统，保留现场并联系市信息中心。"
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class JournalLimits:
+    """Bytes that the journal's file may take, and bytes of disk that are left free for what must go on."""
+
+    quota_bytes: int = 4 * 1024**3
+    reserve_bytes: int = 256 * 1024**2
+
+
+@dataclass(frozen=True, slots=True)
+class _Pending:
+    draft: Draft
+    id: UUID
+    done: asyncio.Future[Stored]
+
+
+class Journal:
+    """One journal of this machine, open for writing: `async with Journal(...) as journal`."""
+
+    def __init__(self, path: Path, signer: Signer, hub_sealing_key: bytes, clock: Clock,
+                 limits: JournalLimits | None = None) -> None:
+        self._path = path
+        self._signer = signer
+        self._hub_sealing_key = hub_sealing_key
+        self._clock = clock
+        self._limits = limits or JournalLimits()
+        self._waiting: asyncio.Queue[_Pending] = asyncio.Queue(WAITING_MAX)
+        self._tag_key = os.urandom(32)  # memory only: a tag on disk tells nothing about its content
+        self._data_key: tuple[DataKey, int, int] | None = None  # key, its position, born (ms since boot)
+        self._appended = asyncio.Event()
+        self._stopped: str | None = None
+        self.group_sizes: list[int] = []
+
+    async def __aenter__(self) -> Journal:
+        async with AsyncExitStack() as stack:
+            self._store = await self._new_store().__aenter__()
+            stack.push_async_callback(self._close_store)
+            self.identity = self._store.identity
+            if self._signer.public_key != self.identity.genesis.public_key:
+                raise ValueError(f"{self._path} belongs to another record key; restore keys and journal together")
+            self.head = await self._store.head()
+            self.standing = await self._store.standing()
+            self._started_at = self.head.position
+            writer = asyncio.create_task(self._write(), name="journal-writer")
+            stack.push_async_callback(self._close_writer, writer)
+            self._stack = stack.pop_all()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._stack.aclose()
+
+    def _new_store(self) -> JournalStore:
+        return JournalStore(self._path, quota_bytes=self._limits.quota_bytes)
+
+    async def _close_store(self) -> None:
+        await self._store.__aexit__(None, None, None)
+
+    async def _close_writer(self, writer: asyncio.Task[None]) -> None:
+        self._stopped = "the agent is stopping"
+        writer.cancel()
+        await asyncio.wait([writer])
+        while not self._waiting.empty():
+            self._fail(self._waiting.get_nowait(), JournalStopped(self._stopped, _STOPPED_HINT))
+
+    @property
+    def key_id(self) -> bytes:
+        """Fingerprint of the record key."""
+        return self._signer.key_id
+
+    @property
+    def queued(self) -> int:
+        """Records that the hub has not acknowledged."""
+        return self.head.position - self.standing.position
+
+    async def submit(self, draft: Draft) -> Stored:
+        """Returns once the record is on disk. Cancelling the caller does not undo it: saying it again finds it.
+
+        Raises CallerIdConflict, JournalFull, JournalStopped; then nothing was stored.
+        """
+        if self._stopped:
+            raise JournalStopped(self._stopped, _STOPPED_HINT)
+        done: asyncio.Future[Stored] = asyncio.get_running_loop().create_future()
+        await self._waiting.put(_Pending(draft, record_id(self.identity.genesis.edge, draft.caller_id), done))
+        return await asyncio.shield(done)
+
+    async def find(self, caller_id: str) -> Stored | None:
+        """The stored result of a caller's id, however long ago."""
+        key = record_id(self.identity.genesis.edge, caller_id)
+        found = (await self._store.find([key])).get(key)
+        return Stored(key, found[0], repeat=True) if found else None
+
+    async def after(self, position: int, limit: int, limit_bytes: int) -> list[Link]:
+        """Committed links behind `position`, in order. Raises CorruptJournal."""
+        return await self._store.after(position, limit, limit_bytes)
+
+    async def digest_at(self, position: int) -> bytes | None:
+        return await self._store.digest_at(position)
+
+    def appended(self) -> asyncio.Event:
+        """Set at the next append. A hint: take it before reading the head, wait for it after."""
+        return self._appended
+
+    async def take_standing(self, standing: Standing) -> None:
+        """Keep what the hub said, durably, then prune what it has in a backup."""
+        if standing == self.standing:
+            return
+        await self._store.set_standing(standing)
+        self.standing = standing
+        first = await self._store.first_held()
+        while first is not None and first <= standing.backed_up:
+            # In steps, so that a counter never waits behind a long clean-up.
+            await self._store.prune(min(first + PRUNE_STEP - 1, standing.backed_up))
+            first += PRUNE_STEP
+
+    def stop(self, reason: str) -> None:
+        """Take no more records: its history is in doubt. What is stored stays."""
+        log.error("journal stopped", journal=str(self.identity.genesis.journal), reason=reason)
+        self._stopped = reason
+
+    # ---- the writer ----
+
+    async def _write(self) -> None:
+        while True:
+            group = [await self._waiting.get()]
+            while len(group) < GROUP_MAX and not self._waiting.empty():
+                group.append(self._waiting.get_nowait())
+            self.group_sizes = [*self.group_sizes[-99:], len(group)]
+            try:
+                await self._commit(group)
+            except sqlite3.Error as error:
+                await self._recover(group, error)
+            except BaseException:
+                self._stopped = self._stopped or "the writer failed; see the log"
+                for pending in group:
+                    self._fail(pending, JournalStopped("the writer stopped", _STOPPED_HINT))
+                raise
+
+    async def _commit(self, group: list[_Pending]) -> None:
+        known = await self._store.find([pending.id for pending in group])
+        fresh: dict[UUID, _Pending] = {}
+        repeats: list[_Pending] = []
+        for pending in group:
+            if pending.id in known:
+                self._answer_repeat(pending, *known[pending.id])
+            elif pending.id in fresh:
+                repeats.append(pending)
+            else:
+                fresh[pending.id] = pending
+        if not fresh:
+            return
+        if self._stopped or not self._has_room():
+            refusal = JournalStopped(self._stopped, _STOPPED_HINT) if self._stopped else _full("disk reserve reached")
+            for pending in (*fresh.values(), *repeats):
+                self._fail(pending, refusal)
+            return
+        key, key_position = await self._current_data_key()
+        rows = self._chain([self._draft_content(pending, key, key_position, self.head.position + number)
+                            for number, pending in enumerate(fresh.values(), start=1)])
+        await self._append(rows)
+        stored = {row.id: (row.position, row.tag) for row in rows}
+        for row in rows:
+            self._settle(fresh[row.id], Stored(row.id, row.position, repeat=False))
+        for pending in repeats:
+            self._answer_repeat(pending, *stored[pending.id])
+
+    def _draft_content(self, pending: _Pending, key: DataKey, key_position: int,
+                       position: int) -> tuple[UUID, str, bool, Content, bytes | None]:
+        draft = pending.draft
+        sealed = key.seal(draft.body, key_position=key_position, position=position, kind=draft.kind)
+        return pending.id, draft.kind, draft.simulated, sealed, self._tag(draft)
+
+    def _chain(self, contents: Sequence[tuple[UUID, str, bool, Content, bytes | None]]) -> list[NewRow]:
+        genesis = self.identity.genesis
+        times = Times(self._clock.unix_ms(), self.standing.hub_ms, self._clock.boot_id, self._clock.boottime_ms())
+        position, digest = self.head.position, self.head.digest
+        rows = []
+        for key, kind, simulated, content, tag in contents:
+            position += 1
+            record = Record(key, genesis.edge, genesis.journal, position, kind, times, simulated, content)
+            link = sign_link(self._signer, digest, record.payload())
+            rows.append(NewRow(position, key, digest, link, tag))
+            digest = link.digest
+        return rows
+
+    async def _append(self, rows: list[NewRow]) -> None:
+        await self._store.append(rows)
+        self.head = Head(rows[-1].position, rows[-1].link.digest)
+        # A new event each time: clear-then-wait on one event loses wake-ups with two followers.
+        appended, self._appended = self._appended, asyncio.Event()
+        appended.set()
+
+    async def _current_data_key(self) -> tuple[DataKey, int]:
+        """The key record is committed before the key's first use; a restart or 24 hours make a new one."""
+        now = self._clock.boottime_ms()
+        if self._data_key is None or now - self._data_key[2] > DATA_KEY_LIFE_MS:
+            key = DataKey(self.identity.genesis.edge, self.identity.genesis.journal)
+            rows = self._chain([(uuid4(), "data-key", False, key.wrap(self._hub_sealing_key), None)])
+            await self._append(rows)
+            self._data_key = (key, rows[0].position, now)
+        return self._data_key[0], self._data_key[1]
+
+    async def _recover(self, group: list[_Pending], error: sqlite3.Error) -> None:
+        """A failed commit may or may not have reached the disk: reopen, and believe only what is read there."""
+        log.warning("journal commit failed", error=str(error), records=len(group))
+        full = getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
+        try:
+            await self._close_store()
+            self._store = await self._new_store().__aenter__()
+            self.head = await self._store.head()
+            known = await self._store.find([pending.id for pending in group])
+        except (sqlite3.Error, OSError) as second:
+            self.stop(f"the journal cannot be opened again: {second}")
+            known = {}
+        for pending in group:
+            if pending.done.done():
+                continue
+            if pending.id in known:
+                self._answer_repeat(pending, *known[pending.id])
+            else:
+                self._fail(pending, _full(str(error)) if full else JournalStopped(str(error), _STOPPED_HINT))
+
+    def _has_room(self) -> bool:
+        return shutil.disk_usage(self._path.parent).free > self._limits.reserve_bytes
+
+    def _tag(self, draft: Draft) -> bytes:
+        return hmac.digest(self._tag_key, draft.kind.encode() + b"\0" + draft.body, "sha256")[:TAG_BYTES]
+
+    def _answer_repeat(self, pending: _Pending, position: int, tag: bytes | None) -> None:
+        # Tags of an earlier start were keyed with a key that is gone: then the id alone decides.
+        comparable = position > self._started_at
+        if comparable and (tag is None or not hmac.compare_digest(tag, self._tag(pending.draft))):
+            hint = "该业务流水号已用于另一笔内容不同的业务，本笔未受理。请核对后由柜面程序换用新的流水号提交。"
+            self._fail(pending, CallerIdConflict("caller id used for other content", hint))
+        else:
+            self._settle(pending, Stored(pending.id, position, repeat=True))
+
+    @staticmethod
+    def _settle(pending: _Pending, stored: Stored) -> None:
+        if not pending.done.done():
+            pending.done.set_result(stored)
+
+    @staticmethod
+    def _fail(pending: _Pending, error: Exception) -> None:
+        if not pending.done.done():
+            pending.done.set_exception(error)
+            pending.done.exception()  # the caller may have hung up; a refusal nobody hears is no warning
+
+
+def _full(reason: str) -> JournalFull:
+    return JournalFull(reason, _FULL_HINT)

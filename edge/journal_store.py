@@ -1,0 +1,197 @@
+"""The journal's database file: one writer connection, readers of committed rows. SQL lives here and nowhere else."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from types import TracebackType
+from uuid import UUID
+
+import aiosqlite
+
+from edge.drafts import CorruptJournal
+from security.chain import Genesis, next_digest
+from security.durable_sqlite import DURABLE_PRAGMAS, READ_PRAGMAS, create_database, database_uri, open_durable
+from security.record import Link
+from security.suites import Suite
+
+SCHEMA_VERSION = 1
+PAGE_BYTES = 4096
+
+_SELECT_JOURNAL = "SELECT version, name, edge, journal, suite, public_key, predecessor FROM journal"
+_SELECT_HEAD = "SELECT position, digest FROM head"
+_SELECT_STANDING = "SELECT position, backed_up, hub_ms FROM standing"
+_SELECT_IDS = "SELECT id, position, tag FROM digests WHERE id IN ({marks})"
+_SELECT_AFTER = """
+SELECT position, payload, signature, digest FROM envelopes JOIN digests USING (position)
+WHERE position > ? ORDER BY position LIMIT ?
+"""
+_SELECT_DIGEST = "SELECT digest FROM digests WHERE position = ?"
+_INSERT = "INSERT INTO chain (position, id, previous, digest, tag, payload, signature) VALUES "
+# The hub never goes back behind what it has acknowledged; a restored hub is the next issue's matter.
+_UPDATE_STANDING = "UPDATE standing SET position = ?, backed_up = ?, hub_ms = max(hub_ms, ?)"
+_FIRST_HELD = "SELECT min(position) FROM envelopes"
+_PRUNE = "DELETE FROM envelopes WHERE position <= ?"
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """A place in a chain: position (0 before the first) and the digest there."""
+
+    position: int
+    digest: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What the hub has said of this journal: held up to, backed up up to, newest signed time (Unix ms)."""
+
+    position: int
+    backed_up: int
+    hub_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class JournalIdentity:
+    """Whose journal this is."""
+
+    name: str
+    genesis: Genesis
+
+
+@dataclass(frozen=True, slots=True)
+class NewRow:
+    """A link about to be stored, with its id and the keyed digest of what the caller said (None: no caller)."""
+
+    position: int
+    id: UUID
+    previous: bytes
+    link: Link
+    tag: bytes | None
+
+
+def create_journal(path: Path, name: str, genesis: Genesis) -> None:
+    """An empty journal file; only enrolment calls this. Raises FileExistsError."""
+    schema = files("edge").joinpath("journal_schema.sql").read_text(encoding="utf-8")
+    first = f"INSERT INTO head VALUES (1, 0, x'{genesis.digest().hex()}'); INSERT INTO standing VALUES (1, 0, 0, 0);"
+    predecessor = f"x'{genesis.predecessor.bytes.hex()}'" if genesis.predecessor else "NULL"
+    row = (
+        f"INSERT INTO journal SELECT 1, {SCHEMA_VERSION}, '{_plain(name)}', x'{genesis.edge.bytes.hex()}', "  # noqa: S608
+        f"x'{genesis.journal.bytes.hex()}', {int(genesis.suite)}, x'{genesis.public_key.hex()}', {predecessor};"
+    )
+    create_database(path, schema + first + row)
+    open_durable(path).close()  # WAL from the beginning, so that read-only openers never have to switch it on
+
+
+def _plain(name: str) -> str:
+    if not name.isidentifier():
+        raise ValueError(f"a journal's name is a plain word, not {name!r}")
+    return name
+
+
+class JournalStore:
+    """An open journal file. One instance, one task that writes."""
+
+    def __init__(self, path: Path, *, quota_bytes: int, readonly: bool = False) -> None:
+        self._path = path
+        self._quota_bytes = quota_bytes
+        self._readonly = readonly
+
+    async def __aenter__(self) -> JournalStore:
+        uri = database_uri(self._path, mode="ro" if self._readonly else "rw")
+        self._db = await aiosqlite.connect(uri, uri=True, isolation_level=None)
+        try:
+            for pragma in READ_PRAGMAS if self._readonly else DURABLE_PRAGMAS:
+                await self._db.execute(pragma)
+            # SQLite itself keeps the quota: a statement that would outgrow it fails whole with SQLITE_FULL.
+            await self._db.execute(f"PRAGMA max_page_count = {max(self._quota_bytes // PAGE_BYTES, 1)}")
+            self.identity = await self._read_identity()
+        except BaseException:
+            await self._db.close()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._db.close()
+
+    async def _row(self, sql: str, *values: object) -> sqlite3.Row | None:
+        rows = list(await self._db.execute_fetchall(sql, values))
+        return rows[0] if rows else None
+
+    async def _read_identity(self) -> JournalIdentity:
+        row = await self._row(_SELECT_JOURNAL)
+        if row is None:
+            raise CorruptJournal(f"{self._path} names no journal; restore it, or enrol the machine again")
+        version, name, edge, journal, suite, public_key, predecessor = row
+        if version > SCHEMA_VERSION:
+            raise CorruptJournal(f"{self._path} was written by a newer program (schema {version}); update this one")
+        before = UUID(bytes=predecessor) if predecessor else None
+        return JournalIdentity(name, Genesis(UUID(bytes=edge), UUID(bytes=journal), Suite(suite), public_key, before))
+
+    async def head(self) -> Head:
+        row = await self._row(_SELECT_HEAD)
+        if row is None:
+            raise CorruptJournal(f"{self._path} has no head; restore it, or enrol the machine again")
+        return Head(*row)
+
+    async def standing(self) -> Standing:
+        row = await self._row(_SELECT_STANDING)
+        if row is None:
+            raise CorruptJournal(f"{self._path} has no standing; restore it, or enrol the machine again")
+        return Standing(*row)
+
+    async def digest_at(self, position: int) -> bytes | None:
+        """The digest of our own record there, pruned or not; the genesis digest at 0; None beyond the head."""
+        if position == 0:
+            return self.identity.genesis.digest()
+        row = await self._row(_SELECT_DIGEST, position)
+        return row[0] if row else None
+
+    async def append(self, rows: Sequence[NewRow]) -> None:
+        """All rows durably, or none: one statement, one commit. Raises sqlite3.Error."""
+        values: list[object] = []
+        for row in rows:
+            values += (row.position, row.id.bytes, row.previous, row.link.digest, row.tag, row.link.payload,
+                       row.link.signature)
+        await self._db.execute_insert(_INSERT + ",".join(["(?,?,?,?,?,?,?)"] * len(rows)), values)
+
+    async def find(self, ids: Sequence[UUID]) -> dict[UUID, tuple[int, bytes | None]]:
+        """Position and tag of those ids that are stored, pruned or not."""
+        sql = _SELECT_IDS.format(marks=",".join("?" * len(ids)))
+        found = await self._db.execute_fetchall(sql, [one.bytes for one in ids])
+        return {UUID(bytes=key): (position, tag) for key, position, tag in found}
+
+    async def after(self, position: int, limit: int, limit_bytes: int) -> list[Link]:
+        """Committed links behind `position`, in order; at least one if there is any. Raises CorruptJournal."""
+        previous = await self.digest_at(position)
+        rows = await self._db.execute_fetchall(_SELECT_AFTER, (position, limit))
+        links: list[Link] = []
+        size = 0
+        for at, payload, signature, digest in rows:
+            size += len(payload) + len(signature)
+            if links and size > limit_bytes:
+                break
+            position += 1
+            if at != position or previous is None or next_digest(previous, payload) != digest:
+                raise CorruptJournal(f"{self._path}: the record at position {position} is not what was signed; "
+                                     "keep this file and call the city's IT desk")
+            links.append(Link(payload, signature, digest))
+            previous = digest
+        return links
+
+    async def set_standing(self, standing: Standing) -> None:
+        await self._db.execute(_UPDATE_STANDING, (standing.position, standing.backed_up, standing.hub_ms))
+
+    async def first_held(self) -> int | None:
+        """The lowest position whose envelope is still here."""
+        row = await self._row(_FIRST_HELD)
+        return row[0] if row else None
+
+    async def prune(self, position: int) -> None:
+        """Drop envelopes up to `position`; the database itself refuses beyond the backed-up mark."""
+        await self._db.execute(_PRUNE, (position,))

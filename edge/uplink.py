@@ -1,0 +1,162 @@
+"""Journal to hub: begin where the hub says it stands, keep a bounded window in flight, believe acknowledgements only.
+
+The far side's position is the truth; on any error both sides forget and start again from its hello (invariant 2).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable
+from contextlib import aclosing
+
+import structlog
+
+from edge.drafts import CorruptJournal
+from edge.journal import Journal
+from edge.journal_store import Standing
+from edge.line import HubRefused, Line, LineLost
+from edge.wire import Down, HubRefusal, HubStanding, MalformedReply, Reason, Up, decode, encode_batch, encode_open
+from security.statements import ForgedStatement
+from security.suites import Verifier
+
+BATCH_MAX_RECORDS = 1_000
+BATCH_MAX_BYTES = 512 * 1024
+IN_FLIGHT_MAX_BATCHES = 6
+SILENCE_MAX_S = 15.0
+
+Replicate = Callable[[AsyncIterable[Up]], AsyncGenerator[Down, None]]
+
+log = structlog.get_logger()
+
+
+class Uplink:
+    """One journal's way up. `replicate` is the stub's method, or a stand-in of the same shape."""
+
+    def __init__(self, journal: Journal, replicate: Replicate, line: Line, time_verifier: Verifier) -> None:
+        self._journal = journal
+        self._replicate = replicate
+        self._line = line
+        self._time_verifier = time_verifier
+
+    async def run(self) -> None:
+        await self._line.keep(self.session)
+
+    async def session(self) -> None:
+        """One stream, until the hub ends it. Raises LineLost, HubRefused."""
+        session = _Session(self._journal)
+        async with aclosing(self._replicate(session.requests())) as replies:
+            try:
+                while (message := await _next(replies, session)) is not None:
+                    await self._take(session, message)
+                session.check()
+            except MalformedReply as error:
+                raise HubRefused(f"{error}; is the hub of the same version?") from error
+            except CorruptJournal as error:
+                self._journal.stop(str(error))
+                raise HubRefused(str(error)) from error
+            finally:
+                session.end()
+
+    async def _take(self, session: _Session, message: Down) -> None:
+        match decode(message):
+            case HubRefusal(reason, position, hint):
+                self._refused(reason, position, hint)
+            case HubStanding() as word:
+                await self._check_history(word)
+                try:
+                    hub_ms = word.time.check(self._time_verifier)
+                except ForgedStatement as error:
+                    raise HubRefused(str(error)) from error
+                await self._journal.take_standing(Standing(word.position, word.backed_up, hub_ms))
+                if word.hello:
+                    self._line.connected()
+                session.stands(word.position)
+
+    async def _check_history(self, word: HubStanding) -> None:
+        ours = await self._journal.digest_at(word.position)
+        if ours != word.digest:
+            reason = f"the hub holds another history of this journal at position {word.position}: a cloned or restored disk"
+            self._journal.stop(reason)
+            raise HubRefused(f"{reason}; keep this machine as it is and call the city's IT desk")
+        first = await self._journal.first_held()
+        if first is not None and word.position + 1 < first:
+            raise HubRefused(f"the hub lacks records from {word.position + 1} that are pruned here: it was restored "
+                             "from an old backup; call the city's IT desk")
+
+    def _refused(self, reason: Reason, position: int, hint: str) -> None:
+        log.warning("hub refused", reason=reason.name, position=position, hint=hint)
+        match reason:
+            case Reason.GAP | Reason.UNAVAILABLE:
+                raise LineLost(f"{reason.name}: {hint}")
+            case Reason.FORKED | Reason.RESTORED:
+                self._journal.stop(f"{reason.name}: {hint}")
+        raise HubRefused(f"{reason.name}: {hint}")
+
+
+async def _next(replies: AsyncGenerator[Down, None], session: _Session) -> Down | None:
+    """The next message; None at the end of the stream. Raises LineLost when the hub owes an answer too long."""
+    receiving = asyncio.ensure_future(anext(replies, None))
+    try:
+        while not receiving.done():
+            await asyncio.wait([receiving], timeout=SILENCE_MAX_S)
+            if not receiving.done() and session.owed_for_s() > SILENCE_MAX_S:
+                raise LineLost("the hub does not answer; check the line, and the hub")
+        return receiving.result()
+    finally:
+        receiving.cancel()
+
+
+class _Session:
+    """The sending half of one stream: what is in flight, and where the next batch begins."""
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+        self._loop = asyncio.get_running_loop()
+        self._hello: asyncio.Future[int] = self._loop.create_future()
+        self._in_flight: list[int] = []  # last position of each unacknowledged batch
+        self._owed_since: float | None = self._loop.time()
+        self._acknowledged = asyncio.Event()
+        self._failed: CorruptJournal | None = None
+
+    def owed_for_s(self) -> float:
+        """Since when the hub owes a hello or an acknowledgement; 0 when it owes nothing."""
+        return 0.0 if self._owed_since is None else self._loop.time() - self._owed_since
+
+    def stands(self, position: int) -> None:
+        if not self._hello.done():
+            self._hello.set_result(position)
+        self._in_flight = [last for last in self._in_flight if last > position]
+        self._owed_since = self._loop.time() if self._in_flight else None
+        self._acknowledged.set()
+
+    def check(self) -> None:
+        """Raise what ended the sending half."""
+        if self._failed is not None:
+            raise self._failed
+
+    def end(self) -> None:
+        self._hello.cancel()
+
+    async def requests(self) -> AsyncIterator[Up]:
+        """Open, then batches as long as the stream lives; a damaged journal ends it, and `check` says so."""
+        yield encode_open(self._journal.identity.genesis.journal, self._journal.head.position)
+        position = await self._hello
+        previous = await self._journal.digest_at(position)
+        while previous is not None:
+            appended = self._journal.appended()
+            try:
+                links = await self._journal.after(position, BATCH_MAX_RECORDS, BATCH_MAX_BYTES)
+            except CorruptJournal as error:
+                self._failed = error
+                return
+            if not links:
+                await appended.wait()
+                continue
+            first, position = position + 1, position + len(links)
+            self._in_flight.append(position)
+            self._owed_since = self._owed_since or self._loop.time()
+            yield encode_batch(first, previous, self._journal.key_id, links)
+            previous = links[-1].digest
+            while len(self._in_flight) >= IN_FLIGHT_MAX_BATCHES:
+                self._acknowledged.clear()
+                await self._acknowledged.wait()

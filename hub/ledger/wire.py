@@ -1,0 +1,88 @@
+"""The `Replicate` stream as bytes: the only file of the ledger that sees protobuf messages."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from uuid import UUID
+
+import zstandard
+from google.protobuf.message import DecodeError
+
+from hub.ledger.batch_check import ReceivedBatch
+from proto import sync_pb2
+from security.statements import SignedTime
+
+BATCH_MAX_BYTES = 4 * 1024 * 1024
+BATCH_MAX_RECORDS = 4_000
+SIGNATURE_MAX_BYTES = 8 * 1024
+
+Up = sync_pb2.ReplicateUp
+Down = sync_pb2.ReplicateDown
+
+
+class MalformedMessage(ValueError):
+    """A message that no edge of ours sends."""
+
+
+class Reason(Enum):
+    """Why a stream ends; the edge decides by it what to do next."""
+
+    UNKNOWN_JOURNAL = sync_pb2.Refusal.UNKNOWN_JOURNAL
+    GAP = sync_pb2.Refusal.GAP
+    FORKED = sync_pb2.Refusal.FORKED
+    RESTORED = sync_pb2.Refusal.RESTORED
+    BROKEN_SIGNATURE = sync_pb2.Refusal.BROKEN_SIGNATURE
+    MALFORMED = sync_pb2.Refusal.MALFORMED
+    SUPERSEDED = sync_pb2.Refusal.SUPERSEDED
+    UNAVAILABLE = sync_pb2.Refusal.UNAVAILABLE
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """The edge's first word: which journal, and how far it goes there."""
+
+    journal: UUID
+    position: int
+
+
+def decode(message: Up) -> Opening | ReceivedBatch:
+    """Raises MalformedMessage; never allocates more than BATCH_MAX_BYTES for what a message claims to hold."""
+    match message.WhichOneof("message"):
+        case "open" if len(message.open.journal) == 16:
+            return Opening(UUID(bytes=message.open.journal), message.open.position)
+        case "batch":
+            return _decode_batch(message.batch)
+        case _:
+            raise MalformedMessage("expected an Open with a journal's UUID, or a batch; update the edge")
+
+
+def _decode_batch(frame: bytes) -> ReceivedBatch:
+    try:
+        claimed = zstandard.get_frame_parameters(frame).content_size
+        if claimed > BATCH_MAX_BYTES:  # unknown sizes read as 2^64 - 1
+            raise MalformedMessage(f"a batch may unpack to {BATCH_MAX_BYTES} bytes; send smaller ones")
+        batch = sync_pb2.Batch.FromString(zstandard.ZstdDecompressor().decompress(frame))
+    except (zstandard.ZstdError, DecodeError) as error:
+        raise MalformedMessage("the batch cannot be unpacked: not a zstd frame of a Batch") from error
+    count = len(batch.payloads)
+    if not 0 < count <= BATCH_MAX_RECORDS or len(batch.signatures) != count:
+        raise MalformedMessage(f"a batch holds 1 to {BATCH_MAX_RECORDS} payloads and as many signatures")
+    if len(batch.previous_digest) != 32 or batch.first_position < 1:
+        raise MalformedMessage("a batch names its first position and the digest before it")
+    signatures = list(batch.signatures)
+    if max(map(len, signatures)) > SIGNATURE_MAX_BYTES:
+        raise MalformedMessage("a signature is too long for any suite")
+    return ReceivedBatch(batch.first_position, batch.previous_digest, list(batch.payloads), signatures)
+
+
+def encode_standing(position: int, digest: bytes, backed_up: int, time: SignedTime, *, hello: bool = False) -> Down:
+    standing = sync_pb2.Standing(
+        position=position, digest=digest, backed_up=backed_up,
+        time=sync_pb2.SignedTime(unix_ms=time.unix_ms, signature=time.signature),
+    )
+    return Down(hello=standing) if hello else Down(standing=standing)
+
+
+def encode_refusal(reason: Reason, position: int, hint: str) -> Down:
+    return Down(refusal=sync_pb2.Refusal(reason=reason.value, position=position, hint=hint))

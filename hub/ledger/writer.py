@@ -1,0 +1,93 @@
+"""Group commit at the hub: runs of many edges share one commit; nobody is answered before it (invariant 1)."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import UUID
+
+from hub.ledger.append_rule import Accept
+from hub.ledger.metrics import IngestMetrics
+from hub.ledger.store import Appended, Ledger, Run
+
+COMMIT_MAX_RECORDS = 8_000
+WAITING_MAX_RUNS = 256
+MARKS_POLL_S = 2.0
+
+
+class LedgerUnavailable(Exception):
+    """The commit failed; the edge keeps its records and tries again."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    run: Run
+    done: asyncio.Future[Appended]
+
+
+class LedgerWriter:
+    """The one task that appends to the ledger in this process: `await writer.append(run)` while `run()` runs."""
+
+    def __init__(self, path: Path, metrics: IngestMetrics) -> None:
+        self._path = path
+        self._metrics = metrics
+        self._queue: asyncio.Queue[_Waiting] = asyncio.Queue(WAITING_MAX_RUNS)
+        self._marks_changed = asyncio.Event()
+
+    async def append(self, run: Run) -> asyncio.Future[Appended]:
+        """Queue a run; the future ends at its commit. Waits while the queue is full: that is the back-pressure."""
+        done: asyncio.Future[Appended] = asyncio.get_running_loop().create_future()
+        await self._queue.put(_Waiting(run, done))
+        return done
+
+    def marks_changed(self) -> asyncio.Event:
+        """Set when another process (a backup) has changed the database. A hint: read after it."""
+        return self._marks_changed
+
+    async def run(self) -> None:
+        with Ledger(self._path) as ledger:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._commit_groups(ledger))
+                tasks.create_task(self._watch_marks())
+
+    async def _commit_groups(self, ledger: Ledger) -> None:
+        while True:
+            group = [await self._queue.get()]
+            records = len(group[0].run.entries)
+            while records < COMMIT_MAX_RECORDS and not self._queue.empty():
+                group.append(self._queue.get_nowait())
+                records += len(group[-1].run.entries)
+            try:
+                results = await asyncio.to_thread(ledger.append, [waiting.run for waiting in group])
+            except sqlite3.Error as error:
+                for waiting in group:
+                    _fail(waiting.done, LedgerUnavailable(f"the ledger could not commit: {error}"))
+                continue
+            for waiting, result in zip(group, results, strict=True):
+                if isinstance(result.verdict, Accept):
+                    self._metrics.records.inc(len(waiting.run.entries) - result.verdict.skip)
+                if not waiting.done.done():
+                    waiting.done.set_result(result)
+
+    async def _watch_marks(self) -> None:
+        with Ledger(self._path) as ledger:
+            seen = _marks(ledger)
+            while True:
+                await asyncio.sleep(MARKS_POLL_S)
+                marks = await asyncio.to_thread(_marks, ledger)
+                if marks != seen:
+                    seen = marks
+                    changed, self._marks_changed = self._marks_changed, asyncio.Event()
+                    changed.set()
+
+
+def _marks(ledger: Ledger) -> dict[UUID, int]:
+    return {head.journal: head.backed_up for head in ledger.journals()}
+
+
+def _fail(done: asyncio.Future[Appended], error: Exception) -> None:
+    if not done.done():
+        done.set_exception(error)
+        done.exception()

@@ -1,0 +1,160 @@
+from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class SignedTime(_message.Message):
+    __slots__ = ("unix_ms", "signature")
+    UNIX_MS_FIELD_NUMBER: _ClassVar[int]
+    SIGNATURE_FIELD_NUMBER: _ClassVar[int]
+    unix_ms: int
+    signature: bytes
+    def __init__(self, unix_ms: _Optional[int] = ..., signature: _Optional[bytes] = ...) -> None: ...
+
+class ReplicateUp(_message.Message):
+    __slots__ = ("open", "batch")
+    OPEN_FIELD_NUMBER: _ClassVar[int]
+    BATCH_FIELD_NUMBER: _ClassVar[int]
+    open: Open
+    batch: bytes
+    def __init__(self, open: _Optional[_Union[Open, _Mapping]] = ..., batch: _Optional[bytes] = ...) -> None: ...
+
+class Open(_message.Message):
+    __slots__ = ("journal", "position")
+    JOURNAL_FIELD_NUMBER: _ClassVar[int]
+    POSITION_FIELD_NUMBER: _ClassVar[int]
+    journal: bytes
+    position: int
+    def __init__(self, journal: _Optional[bytes] = ..., position: _Optional[int] = ...) -> None: ...
+
+class Batch(_message.Message):
+    __slots__ = ("first_position", "previous_digest", "key_id", "payloads", "signatures")
+    FIRST_POSITION_FIELD_NUMBER: _ClassVar[int]
+    PREVIOUS_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    KEY_ID_FIELD_NUMBER: _ClassVar[int]
+    PAYLOADS_FIELD_NUMBER: _ClassVar[int]
+    SIGNATURES_FIELD_NUMBER: _ClassVar[int]
+    first_position: int
+    previous_digest: bytes
+    key_id: bytes
+    payloads: _containers.RepeatedScalarFieldContainer[bytes]
+    signatures: _containers.RepeatedScalarFieldContainer[bytes]
+    def __init__(self, first_position: _Optional[int] = ..., previous_digest: _Optional[bytes] = ..., key_id: _Optional[bytes] = ..., payloads: _Optional[_Iterable[bytes]] = ..., signatures: _Optional[_Iterable[bytes]] = ...) -> None: ...
+
+class ReplicateDown(_message.Message):
+    __slots__ = ("hello", "standing", "refusal")
+    HELLO_FIELD_NUMBER: _ClassVar[int]
+    STANDING_FIELD_NUMBER: _ClassVar[int]
+    REFUSAL_FIELD_NUMBER: _ClassVar[int]
+    hello: Standing
+    standing: Standing
+    refusal: Refusal
+    def __init__(self, hello: _Optional[_Union[Standing, _Mapping]] = ..., standing: _Optional[_Union[Standing, _Mapping]] = ..., refusal: _Optional[_Union[Refusal, _Mapping]] = ...) -> None: ...
+
+class Standing(_message.Message):
+    __slots__ = ("position", "digest", "backed_up", "time")
+    POSITION_FIELD_NUMBER: _ClassVar[int]
+    DIGEST_FIELD_NUMBER: _ClassVar[int]
+    BACKED_UP_FIELD_NUMBER: _ClassVar[int]
+    TIME_FIELD_NUMBER: _ClassVar[int]
+    position: int
+    digest: bytes
+    backed_up: int
+    time: SignedTime
+    def __init__(self, position: _Optional[int] = ..., digest: _Optional[bytes] = ..., backed_up: _Optional[int] = ..., time: _Optional[_Union[SignedTime, _Mapping]] = ...) -> None: ...
+
+class Refusal(_message.Message):
+    __slots__ = ("reason", "position", "hint")
+    class Reason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        REASON_UNSPECIFIED: _ClassVar[Refusal.Reason]
+        UNKNOWN_JOURNAL: _ClassVar[Refusal.Reason]
+        GAP: _ClassVar[Refusal.Reason]
+        FORKED: _ClassVar[Refusal.Reason]
+        RESTORED: _ClassVar[Refusal.Reason]
+        BROKEN_SIGNATURE: _ClassVar[Refusal.Reason]
+        MALFORMED: _ClassVar[Refusal.Reason]
+        SUPERSEDED: _ClassVar[Refusal.Reason]
+        UNAVAILABLE: _ClassVar[Refusal.Reason]
+    REASON_UNSPECIFIED: Refusal.Reason
+    UNKNOWN_JOURNAL: Refusal.Reason
+    GAP: Refusal.Reason
+    FORKED: Refusal.Reason
+    RESTORED: Refusal.Reason
+    BROKEN_SIGNATURE: Refusal.Reason
+    MALFORMED: Refusal.Reason
+    SUPERSEDED: Refusal.Reason
+    UNAVAILABLE: Refusal.Reason
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    POSITION_FIELD_NUMBER: _ClassVar[int]
+    HINT_FIELD_NUMBER: _ClassVar[int]
+    reason: Refusal.Reason
+    position: int
+    hint: str
+    def __init__(self, reason: _Optional[_Union[Refusal.Reason, str]] = ..., position: _Optional[int] = ..., hint: _Optional[str] = ...) -> None: ...
+
+class WatchUp(_message.Message):
+    __slots__ = ("holding", "report")
+    HOLDING_FIELD_NUMBER: _ClassVar[int]
+    REPORT_FIELD_NUMBER: _ClassVar[int]
+    holding: Holding
+    report: ResourceReport
+    def __init__(self, holding: _Optional[_Union[Holding, _Mapping]] = ..., report: _Optional[_Union[ResourceReport, _Mapping]] = ...) -> None: ...
+
+class Holding(_message.Message):
+    __slots__ = ("versions",)
+    VERSIONS_FIELD_NUMBER: _ClassVar[int]
+    versions: _containers.RepeatedCompositeFieldContainer[ResourceVersion]
+    def __init__(self, versions: _Optional[_Iterable[_Union[ResourceVersion, _Mapping]]] = ...) -> None: ...
+
+class ResourceVersion(_message.Message):
+    __slots__ = ("name", "epoch", "number")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    epoch: int
+    number: int
+    def __init__(self, name: _Optional[str] = ..., epoch: _Optional[int] = ..., number: _Optional[int] = ...) -> None: ...
+
+class WatchDown(_message.Message):
+    __slots__ = ("resource",)
+    RESOURCE_FIELD_NUMBER: _ClassVar[int]
+    resource: Resource
+    def __init__(self, resource: _Optional[_Union[Resource, _Mapping]] = ...) -> None: ...
+
+class Resource(_message.Message):
+    __slots__ = ("key_id", "payload", "signature")
+    KEY_ID_FIELD_NUMBER: _ClassVar[int]
+    PAYLOAD_FIELD_NUMBER: _ClassVar[int]
+    SIGNATURE_FIELD_NUMBER: _ClassVar[int]
+    key_id: bytes
+    payload: bytes
+    signature: bytes
+    def __init__(self, key_id: _Optional[bytes] = ..., payload: _Optional[bytes] = ..., signature: _Optional[bytes] = ...) -> None: ...
+
+class ResourcePayload(_message.Message):
+    __slots__ = ("audience", "version", "expires_ms", "content")
+    AUDIENCE_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    EXPIRES_MS_FIELD_NUMBER: _ClassVar[int]
+    CONTENT_FIELD_NUMBER: _ClassVar[int]
+    audience: str
+    version: ResourceVersion
+    expires_ms: int
+    content: bytes
+    def __init__(self, audience: _Optional[str] = ..., version: _Optional[_Union[ResourceVersion, _Mapping]] = ..., expires_ms: _Optional[int] = ..., content: _Optional[bytes] = ...) -> None: ...
+
+class ResourceReport(_message.Message):
+    __slots__ = ("version", "applied", "reason")
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    APPLIED_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    version: ResourceVersion
+    applied: bool
+    reason: str
+    def __init__(self, version: _Optional[_Union[ResourceVersion, _Mapping]] = ..., applied: _Optional[bool] = ..., reason: _Optional[str] = ...) -> None: ...

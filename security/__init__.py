@@ -1,0 +1,1 @@
+"""Keys, records, sealing, certificates: what makes a record evidence. Imports only `proto`."""

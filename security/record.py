@@ -1,0 +1,180 @@
+"""Records as bytes: the payload that is signed, and what the hub may read of it without a key.
+
+Payloads are built once, at the edge, and are never parsed and written again (invariant 4).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from google.protobuf.message import DecodeError
+
+from proto import record_pb2
+from security.chain import next_digest, signing_input
+from security.signer import Signer
+from security.suites import Verifier
+
+PAYLOAD_MAX_BYTES = 64 * 1024
+KIND_MAX_CHARS = 64
+
+
+class MalformedRecord(ValueError):
+    """Bytes that are no record of ours."""
+
+
+@dataclass(frozen=True, slots=True)
+class Times:
+    """Claims of the machine: Unix ms, newest hub-signed Unix ms it knew, kernel boot id (16 bytes), ms since boot."""
+
+    claimed_ms: int
+    hub_signed_ms: int
+    boot_id: bytes
+    boottime_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class SealedBody:
+    """AES-256-GCM over the compressed body, under the key of the data-key record at `key_position`."""
+
+    key_position: int
+    counter: int
+    dictionary: int
+    ciphertext: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class WrappedKey:
+    """A data key, sealed (HPKE) for the hub key named by its id."""
+
+    hub_key_id: bytes
+    wrapped: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ClearBody:
+    """UTF-8 JSON that concerns no resident: what the hub itself decided."""
+
+    data: bytes
+
+
+Content = SealedBody | WrappedKey | ClearBody
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """The signed content of an envelope, parsed. Order comes from `position`; every time is a claim."""
+
+    id: UUID
+    edge: UUID
+    journal: UUID
+    position: int
+    kind: str
+    times: Times
+    simulated: bool
+    content: Content
+
+    def payload(self) -> bytes:
+        """The bytes to sign. Protobuf is not canonical: keep these bytes, never make them a second time."""
+        message = record_pb2.Record(
+            id=self.id.bytes,
+            edge=self.edge.bytes,
+            journal=self.journal.bytes,
+            position=self.position,
+            kind=self.kind,
+            times=record_pb2.Times(
+                claimed_ms=self.times.claimed_ms,
+                hub_signed_ms=self.times.hub_signed_ms,
+                boot_id=self.times.boot_id,
+                boottime_ms=self.times.boottime_ms,
+            ),
+            simulated=self.simulated,
+        )
+        match self.content:
+            case SealedBody(key_position, counter, dictionary, ciphertext):
+                message.sealed.key_position = key_position
+                message.sealed.counter = counter
+                message.sealed.dictionary = dictionary
+                message.sealed.ciphertext = ciphertext
+            case WrappedKey(hub_key_id, wrapped):
+                message.data_key.hub_key_id = hub_key_id
+                message.data_key.wrapped = wrapped
+            case ClearBody(data):
+                message.clear = data
+        return message.SerializeToString()
+
+
+def parse_record(payload: bytes) -> Record:
+    """Raises MalformedRecord; says nothing about signature or chain."""
+    message = _decode(payload)
+    return Record(
+        id=UUID(bytes=message.id),
+        edge=UUID(bytes=message.edge),
+        journal=UUID(bytes=message.journal),
+        position=message.position,
+        kind=message.kind,
+        times=Times(
+            message.times.claimed_ms, message.times.hub_signed_ms, message.times.boot_id, message.times.boottime_ms
+        ),
+        simulated=message.simulated,
+        content=_content(message),
+    )
+
+
+def _content(message: record_pb2.Record) -> Content:
+    match message.WhichOneof("content"):
+        case "sealed":
+            sealed = message.sealed
+            return SealedBody(sealed.key_position, sealed.counter, sealed.dictionary, sealed.ciphertext)
+        case "data_key":
+            return WrappedKey(message.data_key.hub_key_id, message.data_key.wrapped)
+        case _:
+            return ClearBody(message.clear)
+
+
+def _decode(payload: bytes) -> record_pb2.Record:
+    if len(payload) > PAYLOAD_MAX_BYTES:
+        raise MalformedRecord(f"payload of {len(payload)} bytes; at most {PAYLOAD_MAX_BYTES} are taken")
+    try:
+        message = record_pb2.Record.FromString(payload)
+    except DecodeError as error:
+        raise MalformedRecord("payload is not a Record (docs/record-format.md)") from error
+    if len(message.id) != 16 or len(message.edge) != 16 or len(message.journal) != 16:
+        raise MalformedRecord("id, edge and journal must be UUIDs of 16 bytes")
+    if not message.kind or len(message.kind) > KIND_MAX_CHARS:
+        raise MalformedRecord(f"kind must have 1 to {KIND_MAX_CHARS} characters")
+    return message
+
+
+def check_place(payload: bytes, edge: bytes, journal: bytes, position: int) -> None:
+    """The cheap check of the hub's fast path: the payload is a bounded record of this edge, journal and position."""
+    message = _decode(payload)
+    if message.edge != edge or message.journal != journal:
+        raise MalformedRecord(f"the record sent as position {position} names another edge or journal")
+    if message.position != position:
+        raise MalformedRecord(f"the record sent as position {position} says it is {message.position}")
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """An envelope in its chain: signed bytes, signature (64 bytes), digest (32 bytes)."""
+
+    payload: bytes
+    signature: bytes
+    digest: bytes
+
+
+def sign_link(signer: Signer, previous_digest: bytes, payload: bytes) -> Link:
+    """The next link after `previous_digest`."""
+    digest = next_digest(previous_digest, payload)
+    return Link(payload, signer.sign(signing_input(digest)), digest)
+
+
+def signature_holds(verifier: Verifier, signature: bytes, digest: bytes) -> bool:
+    """True when the record with this digest was signed by the registered key."""
+    return verifier.valid(signature, signing_input(digest))
+
+
+def encode_envelope(key_id: bytes, payload: bytes, signature: bytes) -> bytes:
+    """The exchange form of one record: a serialised Envelope."""
+    return record_pb2.Envelope(key_id=key_id, payload=payload, signature=signature).SerializeToString()
