@@ -1,0 +1,48 @@
+"""Sites, their machines, and the invitations and certificates by which machines came."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from hub.database import metadata
+
+sites = sa.Table(
+    "sites",
+    metadata,
+    sa.Column("code", sa.Text, primary_key=True),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("kind", sa.Text, sa.CheckConstraint("kind IN ('office', 'station')"), nullable=False),
+    sa.Column("county", sa.Text, nullable=False),
+)
+
+edges = sa.Table(
+    "edges",
+    metadata,
+    sa.Column("edge", sa.Text, primary_key=True),
+    sa.Column("site", sa.Text, sa.ForeignKey("sites.code"), nullable=False),
+    sa.Column("machine", sa.Text, nullable=False),
+    sa.Column("enrolled_ms", sa.BigInteger, nullable=False),
+    sa.Column("revoked_ms", sa.BigInteger),
+)
+
+invitations = sa.Table(
+    "invitations",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("site", sa.Text, sa.ForeignKey("sites.code"), nullable=False),
+    sa.Column("secret_hash", sa.LargeBinary, nullable=False),
+    sa.Column("created_ms", sa.BigInteger, nullable=False),
+    sa.Column("expires_ms", sa.BigInteger, nullable=False),
+    sa.Column("edge", sa.Text, sa.ForeignKey("edges.edge")),
+)
+
+certificates = sa.Table(
+    "certificates",
+    metadata,
+    sa.Column("csr_hash", sa.LargeBinary, primary_key=True),
+    sa.Column("invitation", sa.Text, sa.ForeignKey("invitations.id"), nullable=False),
+    sa.Column("edge", sa.Text, sa.ForeignKey("edges.edge"), nullable=False),
+    sa.Column("certificate", sa.LargeBinary, nullable=False),
+    sa.Column("record_key_id", sa.LargeBinary, nullable=False, unique=True),
+    sa.Column("not_after_ms", sa.BigInteger, nullable=False),
+)
