@@ -111,7 +111,7 @@ def _item(item: services_pb2.ServiceItem) -> Item:
     if not _CODE.fullmatch(item.code):
         raise CatalogueRefused(f"{item.code[:20]!r} is no code of an item; write it like 003-01")
     if item.working_days > WORKING_DAYS_MAX:
-        raise CatalogueRefused(f"item {item.code}, working_days: {item.working_days} is beyond {WORKING_DAYS_MAX}; correct it")
+        raise CatalogueRefused(f"item {item.code}, working_days: {item.working_days} is too many; correct it")
     place = f"item {item.code}"
     return Item(
         code=item.code,

@@ -26,7 +26,7 @@ class Downlink:
         self._watch = watch
 
     async def session(self) -> None:
-        """Returns when the hub ends the stream; raises what `watch` raises, or ResourceRefused for what is no resource."""
+        """Returns when the hub ends the stream; raises what `watch` raises, and ResourceRefused for what is none."""
         reports: asyncio.Queue[sync_pb2.WatchUp | None] = asyncio.Queue(REPORTS_MAX)
         try:
             async for message in self._watch(self._up(reports)):

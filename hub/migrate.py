@@ -1,0 +1,67 @@
+"""The hub's schema is the sum of its migrations: create a database, bring one up to date, refuse a newer one."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+
+from hub.database import open_engine
+from security.private_files import sync_folder
+
+
+class DatabaseNewer(RuntimeError):
+    """A database written by a newer program: this one would not understand it."""
+
+
+def create(path: Path) -> None:
+    """A new database with the whole schema, mode 0600, whole or not at all. Raises FileExistsError."""
+    if path.exists():
+        raise FileExistsError(f"{path} exists already; nothing was changed")
+    temporary = path.with_name(f".{path.name}.new")
+    temporary.unlink(missing_ok=True)
+    temporary.touch(mode=0o600)
+    engine = open_engine(temporary)
+    try:
+        upgrade(engine)
+    finally:
+        engine.dispose()  # the last connection folds the WAL into the file
+    temporary.replace(path)
+    sync_folder(path.parent)
+
+
+def upgrade(engine: sa.Engine) -> None:
+    """Each missing migration in one transaction, in order. Raises DatabaseNewer and then changes nothing."""
+    config = Config()
+    config.set_main_option("script_location", "hub:migrations")
+    with engine.connect() as connection:
+        _refuse_newer(connection, ScriptDirectory.from_config(config))
+        _begin_before_ddl(connection)
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+
+
+def _refuse_newer(connection: sa.Connection, scripts: ScriptDirectory) -> None:
+    found = MigrationContext.configure(connection).get_current_heads()
+    known = {script.revision for script in scripts.walk_revisions()}
+    strange = sorted(set(found) - known)
+    if strange:
+        raise DatabaseNewer(f"the database is at schema {', '.join(strange)}, newer than this program "
+                            f"({scripts.get_current_head()}); install the newer suozhan-hub")
+
+
+def _begin_before_ddl(connection: sa.Connection) -> None:
+    """Python's sqlite3 begins no transaction before DDL, so half a migration could stay: begin it ourselves."""
+    if connection.dialect.name != "sqlite":
+        return
+    connection.rollback()  # what looking at the version began
+    connection.detach()  # this connection does not go back to the pool
+    raw = connection.connection.dbapi_connection
+    assert isinstance(raw, sqlite3.Connection)
+    raw.isolation_level = None
+    sa.event.listen(connection, "begin", lambda begun: begun.exec_driver_sql("BEGIN IMMEDIATE"))

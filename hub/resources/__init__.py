@@ -1,0 +1,1 @@
+"""What a site must know, signed and versioned: published here, pushed down the Watch stream, reported back."""
