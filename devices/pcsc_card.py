@@ -1,0 +1,147 @@
+"""One card in one PC/SC reader: connection, transaction and APDUs, in a thread that belongs to the reader."""
+
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TypeVar
+
+from devices import apdu as short_apdu
+from devices import pcsc_calls as pcsc
+from devices.contract import DeviceError, DeviceFault, DeviceState, DeviceUnavailable
+from devices.sdk_thread import SdkThread
+
+ANSWER_MAX_S = 8.0  # for one command; a slow card asks for more time for up to about 5 s
+LET_GO_MAX_S = 1.0
+REMOVAL_SEEN_MAX_S = 0.8  # pcscd asks a reader without interrupts every 0.4 s whether the card is there
+REMOVAL_POLL_S = 0.05
+T = TypeVar("T")
+HUNG = "读卡器没有应答。请拔下读卡器重新插上；仍不行请报修。"
+BUSY = "读卡器正在读另一张卡。请等读完再试。"
+
+
+class Connection:
+    """The blocking side. Every method runs in the reader's thread. Once an exchange failed, all fail."""
+
+    def __init__(self, reader: str) -> None:
+        self._reader = reader
+        self._context: int | None = None
+        self._card: tuple[int, int] | None = None
+        self._ended: DeviceError | None = None
+
+    def open(self) -> bytes:
+        """Connect and begin the transaction; returns the ATR."""
+        self._ended = None
+        try:
+            if self._context is None:
+                self._context = pcsc.establish()
+            self._card = pcsc.connect(self._context, self._reader)
+            pcsc.begin(self._card[0])
+            return pcsc.card_atr(self._card[0])
+        except pcsc.PcscError as error:
+            raise self._end(error) from error
+
+    def transmit(self, command: bytes) -> tuple[bytes, int]:
+        return short_apdu.transmit(self._exchange, command)
+
+    def let_go(self) -> None:
+        """End transaction and connection. A card that failed is reset, so that the next reading starts clean."""
+        if self._card is not None:
+            card, self._card = self._card[0], None
+            pcsc.end(card)
+            pcsc.disconnect(card, reset=self._ended is not None)
+
+    def close(self) -> None:
+        self.let_go()
+        if self._context is not None:
+            context, self._context = self._context, None
+            pcsc.release(context)
+
+    def _exchange(self, command: bytes) -> bytes:
+        if self._ended is not None:
+            raise self._ended
+        if self._card is None:
+            raise DeviceUnavailable(BUSY, DeviceState.DEVICE_BUSY)
+        try:
+            return pcsc.exchange(*self._card, command)
+        except pcsc.PcscError as error:
+            raise self._end(error) from error
+
+    def _end(self, error: pcsc.PcscError) -> DeviceError:
+        code = self._removal() if error.code == pcsc.NOT_TRANSACTED else error.code
+        self._ended = pcsc.ending(code)
+        if error.service_gone:
+            self._card = None
+            self.close()
+        return self._ended
+
+    def _removal(self) -> int:
+        """NOT_TRANSACTED is said of a pulled card and of a mute one: give pcscd time to see which."""
+        last_look = time.monotonic() + REMOVAL_SEEN_MAX_S
+        while self._card is not None and time.monotonic() < last_look:
+            try:
+                pcsc.card_atr(self._card[0])
+            except pcsc.PcscError as error:
+                return error.code
+            time.sleep(REMOVAL_POLL_S)
+        return pcsc.NOT_TRANSACTED
+
+
+@dataclass(frozen=True)
+class PcscCard:
+    """The `CardWire` of a held card."""
+
+    reader: str
+    atr: bytes
+    simulated: bool
+    _held: "PcscReader"
+
+    async def transmit(self, apdu: bytes) -> tuple[bytes, int]:
+        """See `devices.cards.CardWire.transmit`."""
+        return await self._held.transmit(apdu)
+
+
+class PcscReader:
+    """One reader: its thread, and at most one holder at a time."""
+
+    def __init__(self, name: str, *, simulated: bool, answer_max_s: float = ANSWER_MAX_S) -> None:
+        self._name = name
+        self._simulated = simulated
+        self._answer_max_s = answer_max_s
+        self._connection = Connection(name)
+        self._thread = SdkThread(f"reader {name}")
+        self._held = False
+
+    @asynccontextmanager
+    async def card(self) -> AsyncIterator[PcscCard]:
+        """Hold the card, or raise and hold nothing. A reader that hung stays refused until its call came back."""
+        if self._thread.stuck:
+            raise DeviceFault(HUNG)
+        if self._held:
+            raise DeviceUnavailable(BUSY, DeviceState.DEVICE_BUSY)
+        self._held = True
+        try:
+            atr = await self._bounded(self._connection.open)
+            yield PcscCard(self._name, atr, self._simulated, self)
+        finally:
+            await self._let_go()
+
+    async def transmit(self, apdu: bytes) -> tuple[bytes, int]:
+        return await self._bounded(lambda: self._connection.transmit(apdu))
+
+    async def close(self) -> bool:
+        """Release everything; False when the thread hangs in the SDK."""
+        self._thread.post(self._connection.close)
+        return await self._thread.stop(0 if self._thread.stuck else LET_GO_MAX_S)
+
+    async def _let_go(self) -> None:
+        try:
+            await self._thread.finish(self._connection.let_go, LET_GO_MAX_S)
+        finally:
+            self._held = False
+
+    async def _bounded(self, call: Callable[[], T], limit_s: float | None = None) -> T:
+        try:
+            return await self._thread.call(call, limit_s or self._answer_max_s)
+        except TimeoutError as error:
+            raise DeviceFault(HUNG) from error

@@ -1,0 +1,1 @@
+"""Stand-ins for wires: cards, readers and a card service that need no hardware."""

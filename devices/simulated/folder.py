@@ -1,0 +1,64 @@
+"""A directory that says which simulated readers are plugged and which cards are in them, for use between processes."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from devices.simulated.card import CardText
+
+SUFFIX = ".toml"
+
+
+@dataclass(frozen=True)
+class ReaderFolder:
+    """One file per reader, "NAME.toml": it exists: plugged; empty: no card; otherwise the text of the card."""
+
+    directory: Path
+
+    def plug(self, name: str) -> None:
+        """Connect an empty reader."""
+        self._write(name, "")
+
+    def unplug(self, name: str) -> None:
+        self._file(name).unlink(missing_ok=True)
+
+    def insert(self, name: str, card_toml: str) -> None:
+        """Put a card in, plugging the reader when needed. The same text again is a new insertion."""
+        CardText.from_toml(card_toml)  # rather a ValueError here than a warning in the other process
+        self._write(name, card_toml)
+
+    def pull(self, name: str) -> int:
+        """Take the card out; returns the new version."""
+        return self._write(name, "")
+
+    def card(self, name: str) -> CardText | None:
+        """The card in the reader, None when it is empty or gone; raises ValueError when the text is no card."""
+        try:
+            text = self._file(name).read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return None
+        return CardText.from_toml(text) if text.strip() else None
+
+    def versions(self) -> dict[str, int]:
+        """A number per plugged reader that is another one after every write."""
+        versions = {}
+        with os.scandir(self.directory) as entries:
+            for entry in entries:
+                if entry.name.endswith(SUFFIX):
+                    try:
+                        stat = entry.stat()
+                    except FileNotFoundError:  # unplugged meanwhile
+                        continue
+                    versions[entry.name.removesuffix(SUFFIX)] = hash((stat.st_ino, stat.st_mtime_ns, stat.st_size))
+        return versions
+
+    def _file(self, name: str) -> Path:
+        return self.directory / f"{name}{SUFFIX}"
+
+    def _write(self, name: str, text: str) -> int:
+        """Written beside and renamed: nobody sees half a card."""
+        draft = self.directory / f".{name}.{os.getpid()}"
+        draft.write_text(text, encoding="utf-8")
+        stat = draft.stat()
+        draft.replace(self._file(name))
+        return hash((stat.st_ino, stat.st_mtime_ns, stat.st_size))

@@ -1,0 +1,120 @@
+"""The fields of the social-security card's files EF05 and EF06 (LD/T 32, LD/T 33): from bytes to values, no I/O.
+
+Whatever is wrong with the bytes ends in DeviceFault: read again, never go on with half a person.
+"""
+
+from dataclasses import dataclass
+from datetime import date
+
+from devices.contract import DeviceFault
+
+HEADER_BYTES = 2  # tag, length
+PADDING = b"\x00\x20\xff"
+NO_DATE = (b"\x00" * 4, b"\xff" * 4)
+ID_WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
+ID_CHECKS = "10X98765432"
+SEXES = "0129"  # GB/T 2261.1: unknown, male, female, not stated
+
+
+@dataclass(frozen=True)
+class Field:
+    """One record, asked for by its tag: `size_max` bytes of value at most."""
+
+    tag: int
+    size_max: int
+    label: str
+
+
+CARD_ID = Field(0x01, 16, "卡识别码")
+CARD_CLASS = Field(0x02, 1, "卡类别")
+VERSION = Field(0x03, 4, "规范版本")
+ORGANISATION = Field(0x04, 12, "发卡机构")
+ISSUED = Field(0x05, 4, "发卡日期")
+EXPIRES = Field(0x06, 4, "有效期")
+CARD_NUMBER = Field(0x07, 9, "卡号")
+ID_NUMBER = Field(0x08, 18, "社会保障号码")
+NAME = Field(0x09, 30, "姓名")
+NAME_EXTENSION = Field(0x4E, 20, "姓名扩展")
+SEX = Field(0x0A, 1, "性别")
+NATION = Field(0x0B, 1, "民族")
+BIRTHPLACE = Field(0x0C, 3, "出生地")
+BIRTH = Field(0x0D, 4, "出生日期")
+
+
+def garbled(field: Field) -> DeviceFault:
+    """The value of `field` cannot be what the card holds."""
+    return DeviceFault(f"卡内“{field.label}”读出的内容不正确。请取出卡片重新插入再读；仍不行请到发卡网点检查卡片。")
+
+
+def value_of(field: Field, record: bytes) -> bytes:
+    """The value of one record: tag, length, exactly that many bytes."""
+    if len(record) < HEADER_BYTES or record[0] != field.tag:
+        raise garbled(field)
+    value = record[HEADER_BYTES:]
+    if record[1] != len(value) or len(value) > field.size_max:
+        raise garbled(field)
+    return value
+
+
+def digits(field: Field, value: bytes) -> str:
+    """Packed BCD of the field's full size, two digits a byte."""
+    text = value.hex()
+    if len(value) != field.size_max or not text.isdecimal():
+        raise garbled(field)
+    return text
+
+
+def day(field: Field, value: bytes) -> date:
+    """A date in 4 BCD bytes, yyyymmdd."""
+    text = digits(field, value)
+    try:
+        return date(int(text[:4]), int(text[4:6]), int(text[6:]))
+    except ValueError as error:
+        raise garbled(field) from error
+
+
+def day_or_none(field: Field, value: bytes) -> date | None:
+    """A date, or None where the card has none (all 00 or all FF)."""
+    return None if value in NO_DATE else day(field, value)
+
+
+def plain(field: Field, value: bytes) -> str:
+    """ASCII letters, digits and points, padding taken off; never empty."""
+    text = value.rstrip(PADDING).decode("ascii", errors="replace")
+    if not text.isascii() or not text.replace(".", "").isalnum():
+        raise garbled(field)
+    return text
+
+
+def sex(value: bytes) -> str:
+    """One ASCII digit after GB/T 2261.1."""
+    text = plain(SEX, value)
+    if text not in SEXES or len(text) != 1:
+        raise garbled(SEX)
+    return text
+
+
+def id_number(value: bytes) -> str:
+    """18 characters whose last is the ISO 7064 MOD 11-2 check of the others (GB 11643)."""
+    text = plain(ID_NUMBER, value).upper()
+    if len(text) != 18 or not text[:17].isdecimal() or text[17] != id_check(text[:17]):
+        raise garbled(ID_NUMBER)
+    return text
+
+
+def id_check(first17: str) -> str:
+    """The check character for 17 decimal digits."""
+    total = sum(weight * int(digit) for weight, digit in zip(ID_WEIGHTS, first17, strict=True))
+    return ID_CHECKS[total % 11]
+
+
+def name(value: bytes, extension: bytes) -> str:
+    """The name in GBK. Joined before decoding: the cut after 30 bytes may fall inside a character."""
+    joined = value.rstrip(PADDING) + extension.rstrip(PADDING)
+    try:
+        text = joined.decode("gb18030")  # a superset of GBK, for rare characters
+    except UnicodeDecodeError as error:
+        raise garbled(NAME) from error
+    if not text.strip() or not text.isprintable():
+        raise garbled(NAME)
+    return text
