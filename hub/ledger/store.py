@@ -166,37 +166,42 @@ class Ledger:
             raise
         self._db.execute("COMMIT")
 
-    def register(self, name: str, genesis: Genesis, now_ms: int) -> None:
-        """A new, empty journal. Registering the same again changes nothing; another key for it raises IntegrityError."""
+    def register(self, name: str, genesis: Genesis, now_ms: int) -> bool:
+        """A new, empty journal; False if it was there already. Another genesis for its id raises IntegrityError."""
         digest = genesis.digest()
         known = self._db.execute(_JOURNAL, (genesis.journal.bytes,)).fetchone()
         if known is not None and _journal(known).genesis == digest:
-            return
+            return False
         predecessor = genesis.predecessor.bytes if genesis.predecessor else None
         self._db.execute(_REGISTER, (
             genesis.journal.bytes, genesis.edge.bytes, name, int(genesis.suite), genesis.public_key,
             fingerprint(genesis.suite, genesis.public_key), predecessor, digest, digest, now_ms,
         ))
+        return True
 
     def append(self, runs: Sequence[Run]) -> list[Appended]:
         """All runs in one commit, in this order; a run that is refused leaves nothing and disturbs no other."""
         with self.transaction():
-            size = start = self.size()
-            rows: list[object] = []
-            results = []
-            for run in runs:
-                result, journal = self._judge(run)
-                results.append(result)
-                if isinstance(result.verdict, Accept):
-                    added = run.entries[result.verdict.skip:]
-                    position = run.first + result.verdict.skip
-                    for number, new in enumerate(added):
-                        rows += (size + number, journal.ref, position + number, new.payload, new.signature,
-                                 new.digest, new.leaf, run.arrived_ms)
-                    size += len(added)
-            self._insert(rows)
-            if size != start:
-                self._db.execute("UPDATE ledger_head SET size = ? WHERE size = ?", (size, start))
+            return self.append_within(runs)
+
+    def append_within(self, runs: Sequence[Run]) -> list[Appended]:
+        """`append` as a part of the caller's transaction."""
+        size = start = self.size()
+        rows: list[object] = []
+        results = []
+        for run in runs:
+            result, journal = self._judge(run)
+            results.append(result)
+            if isinstance(result.verdict, Accept):
+                position = run.first + result.verdict.skip
+                for new in run.entries[result.verdict.skip:]:
+                    rows += (size, journal.ref, position, new.payload, new.signature, new.digest, new.leaf,
+                             run.arrived_ms)
+                    size += 1
+                    position += 1
+        self._insert(rows)
+        if size != start:
+            self._db.execute("UPDATE ledger_head SET size = ? WHERE size = ?", (size, start))
         return results
 
     def _judge(self, run: Run) -> tuple[Appended, JournalHead]:

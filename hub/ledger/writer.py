@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
@@ -47,12 +48,17 @@ class LedgerWriter:
         return self._marks_changed
 
     async def run(self) -> None:
-        with Ledger(self._path) as ledger:
-            async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._commit_groups(ledger))
-                tasks.create_task(self._watch_marks())
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._commit_groups())
+            tasks.create_task(self._watch_marks())
 
-    async def _commit_groups(self, ledger: Ledger) -> None:
+    async def _commit_groups(self) -> None:
+        # Leaving waits for the thread's last commit before the ledger is closed.
+        with Ledger(self._path) as ledger, ThreadPoolExecutor(1, "ledger-writer") as thread:
+            await self._commit_for_ever(ledger, thread)
+
+    async def _commit_for_ever(self, ledger: Ledger, thread: ThreadPoolExecutor) -> None:
+        loop = asyncio.get_running_loop()
         while True:
             group = [await self._queue.get()]
             records = len(group[0].run.entries)
@@ -60,7 +66,7 @@ class LedgerWriter:
                 group.append(self._queue.get_nowait())
                 records += len(group[-1].run.entries)
             try:
-                results = await asyncio.to_thread(ledger.append, [waiting.run for waiting in group])
+                results = await loop.run_in_executor(thread, ledger.append, [waiting.run for waiting in group])
             except sqlite3.Error as error:
                 for waiting in group:
                     _fail(waiting.done, LedgerUnavailable(f"the ledger could not commit: {error}"))
@@ -72,19 +78,19 @@ class LedgerWriter:
                     waiting.done.set_result(result)
 
     async def _watch_marks(self) -> None:
-        with Ledger(self._path) as ledger:
-            seen = _marks(ledger)
-            while True:
-                await asyncio.sleep(MARKS_POLL_S)
-                marks = await asyncio.to_thread(_marks, ledger)
-                if marks != seen:
-                    seen = marks
-                    changed, self._marks_changed = self._marks_changed, asyncio.Event()
-                    changed.set()
+        seen: dict[UUID, int] = {}
+        while True:
+            marks = await asyncio.to_thread(_marks, self._path)
+            if marks != seen:
+                seen = marks
+                changed, self._marks_changed = self._marks_changed, asyncio.Event()
+                changed.set()
+            await asyncio.sleep(MARKS_POLL_S)
 
 
-def _marks(ledger: Ledger) -> dict[UUID, int]:
-    return {head.journal: head.backed_up for head in ledger.journals()}
+def _marks(path: Path) -> dict[UUID, int]:
+    with Ledger(path) as ledger:
+        return {head.journal: head.backed_up for head in ledger.journals()}
 
 
 def _fail(done: asyncio.Future[Appended], error: Exception) -> None:

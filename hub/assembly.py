@@ -1,0 +1,98 @@
+"""The hub, put together. Read this first: every part is made here, by constructor, and runs in one TaskGroup.
+
+    edges ══ Replicate ══▶ ingest ─▶ writer ─▶ ledger ─▶ feed ─▶ projections, reading API
+    edges ◀══ Watch ══════ resources ◀── catalogue
+"""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+
+import structlog
+from prometheus_client import CollectorRegistry
+
+from hub.api.app import build_app
+from hub.api.metrics import HubMetrics
+from hub.api.server import ApiServer
+from hub.database import open_engine
+from hub.enrolment.authority import ensure_server_certificate, load_authority
+from hub.enrolment.desk import EnrolmentDesk
+from hub.enrolment.service import EnrolmentService
+from hub.grpc_servers import (
+    enrolment_credentials,
+    new_enrolment_server,
+    new_work_server,
+    serving,
+    work_credentials,
+)
+from hub.keys import load_keys
+from hub.ledger.ingest import Ingest
+from hub.ledger.metrics import IngestMetrics
+from hub.ledger.own_journal import OwnJournal
+from hub.ledger.writer import LedgerWriter
+from hub.migrate import upgrade
+from hub.resources.publications import Publications
+from hub.resources.watch import Watch
+from hub.state import HubState
+from hub.sync_service import SyncService
+from hub.transactions.projector import Projector
+from proto import enrolment_pb2_grpc, sync_pb2_grpc
+from security.certificates import pem
+from security.clock import Clock
+
+log = structlog.get_logger()
+
+
+async def run_hub(state: HubState, clock: Clock, ready: Callable[[], None]) -> None:
+    """Serve until cancelled; `ready` is called once every listener is up."""
+    config = state.config()
+    keys = load_keys(state.keys)
+    authority = load_authority(state.ca)
+    now = dt.datetime.fromtimestamp(clock.unix_ms() / 1000, dt.UTC)
+    tls = ensure_server_certificate(state.tls, authority, config.hosts, now)
+    certificate, key = tls.certificate.read_bytes(), tls.key.read_bytes()
+
+    engine = open_engine(state.database)
+    await asyncio.to_thread(upgrade, engine)
+    registry = CollectorRegistry()
+
+    # Records flow up.
+    ingest_metrics = IngestMetrics(registry)
+    writer = LedgerWriter(state.database, ingest_metrics)
+    ingest = Ingest(state.database, writer, clock, keys.time, ingest_metrics)
+    projector = Projector(engine, state.database, keys.unsealer)
+
+    # Resources flow down.
+    publications = Publications(engine)
+    watch = Watch(engine, publications, clock)
+
+    # Machines become known.
+    own_journal = OwnJournal(state.database, config.hub, keys.record, clock)
+    desk = EnrolmentDesk(engine, authority, config.hub, own_journal, clock)
+
+    work = new_work_server()
+    sync_pb2_grpc.add_SyncServicer_to_server(SyncService(config.hub, engine, ingest, watch), work)
+    enrolment = new_enrolment_server()
+    enrolment_pb2_grpc.add_EnrolmentServicer_to_server(
+        EnrolmentService(desk, authority, keys, config.hub, config.address(config.work_port)), enrolment
+    )
+    api = ApiServer(build_app(engine, state.database, clock, registry, HubMetrics(registry)),
+                    config.listen, config.api_port, tls.certificate, tls.key)
+
+    async with AsyncExitStack() as stack, asyncio.TaskGroup() as tasks:
+        stack.callback(engine.dispose)
+        tasks.create_task(writer.run())
+        tasks.create_task(projector.run())
+        tasks.create_task(publications.run())
+        tasks.create_task(api.run())
+        root = pem(authority.root)
+        await stack.enter_async_context(
+            serving(work, config.listen_address(config.work_port), work_credentials(certificate, key, root)))
+        await stack.enter_async_context(
+            serving(enrolment, config.listen_address(config.enrol_port), enrolment_credentials(certificate, key)))
+        await api.listening()
+        log.info("hub ready", work=config.work_port, enrolment=config.enrol_port, api=config.api_port)
+        ready()

@@ -1,0 +1,191 @@
+"""`suozhan-hub`: make a hub, name its sites, invite machines, publish, back up, verify, serve."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import os
+import secrets
+import signal
+from pathlib import Path
+from typing import Annotated
+from uuid import uuid4
+
+import typer
+
+from hub.backup import BackupFailed, back_up
+from hub.database import open_engine
+from hub.enrolment.authority import create_authority, load_authority
+from hub.enrolment.sites import SiteRefused, add_site, invite, list_sites
+from hub.keys import create_keys, load_keys
+from hub.ledger.own_journal import OwnJournal
+from hub.ledger.store import Ledger
+from hub.ledger.verify import LedgerCheck
+from hub.migrate import DatabaseNewer, create
+from hub.state import BadConfig, HubConfig, HubState
+from security.certificates import pin_of
+from security.clock import SystemClock
+from security.durable_sqlite import DatabaseMissing
+from security.private_files import ExposedSecret
+
+PASSPHRASE_VARIABLE = "SUOZHAN_ROOT_PASSPHRASE"  # noqa: S105 - a variable's name
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
+                  help="The city's hub of Suozhan.")
+site_app = typer.Typer(no_args_is_help=True, help="Service points: offices and stations.")
+token_app = typer.Typer(no_args_is_help=True, help="Bearer tokens of the reading API.")
+catalogue_app = typer.Typer(no_args_is_help=True, help="The service catalogue that every machine works from.")
+app.add_typer(site_app, name="site")
+app.add_typer(token_app, name="token")
+app.add_typer(catalogue_app, name="catalogue")
+
+
+@app.callback()
+def choose_state(
+    context: typer.Context,
+    state: Annotated[Path, typer.Option(help="Folder of this hub.", envvar="SUOZHAN_HUB_STATE")] = Path(
+        "/var/lib/suozhan-hub"
+    ),
+) -> None:
+    context.obj = HubState(state)
+
+
+@app.command()
+def init(
+    context: typer.Context,
+    host: Annotated[list[str], typer.Option(help="Name or address by which edges reach this hub; may be repeated.")],
+    root_key_out: Annotated[Path, typer.Option(help="Where the root's encrypted key goes; then take it offline.")],
+    listen: Annotated[str, typer.Option(help="Address to listen on.")] = "0.0.0.0",  # noqa: S104 - see HubConfig
+    work_port: int = 7443,
+    enrol_port: int = 7444,
+    api_port: int = 7445,
+) -> None:
+    """Make the CA, the hub's keys and its database. The root key's passphrase is asked for, or taken from
+    SUOZHAN_ROOT_PASSPHRASE, or made and printed once."""
+    state: HubState = context.obj
+    if state.config_file.exists() or state.database.exists():
+        raise BadConfig(f"{state.root} holds a hub already; nothing was changed")
+    config = HubConfig(hub=uuid4(), hosts=host, listen=listen, work_port=work_port, enrol_port=enrol_port,
+                       api_port=api_port)
+    for folder in (state.root, state.keys, state.ca, state.tls):
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    passphrase = os.environ.get(PASSPHRASE_VARIABLE) or secrets.token_urlsafe(24)
+    create_authority(state.ca, config.hub, root_key_out, passphrase, dt.datetime.now(dt.UTC))
+    create_keys(state.keys)
+    create(state.database)
+    OwnJournal(state.database, config.hub, load_keys(state.keys).record, SystemClock()).create()
+    state.config_file.write_text(config.to_toml(), encoding="utf-8")
+    typer.echo(f"Hub {config.hub} is ready in {state.root}.")
+    typer.echo(f"Root key: {root_key_out}, encrypted. Move it offline now; this hub does not need it to run.")
+    if PASSPHRASE_VARIABLE not in os.environ:
+        typer.echo(f"Its passphrase, shown this once: {passphrase}")
+    typer.echo(f"Next: suozhan-hub --state {state.root} site add CODE --name NAME --kind office|station")
+
+
+@app.command()
+def run(context: typer.Context) -> None:
+    """Serve edges and the reading API until SIGTERM or Ctrl-C."""
+    from hub.assembly import run_hub  # noqa: PLC0415 - the servers' libraries load only where they serve
+
+    asyncio.run(_until_signal(run_hub(context.obj, SystemClock(), lambda: typer.echo("hub ready"))))
+
+
+async def _until_signal(work: object) -> None:
+    task = asyncio.ensure_future(work)  # type: ignore[call-overload]
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+    try:
+        await task
+    except asyncio.CancelledError:
+        typer.echo("stopped")
+
+
+@site_app.command("add")
+def site_add(
+    context: typer.Context,
+    code: str,
+    name: Annotated[str, typer.Option(help="Such as 古魏镇服务所.")],
+    kind: Annotated[str, typer.Option(help="office (dedicated line) or station (VPN).")],
+    county: Annotated[str, typer.Option(help="County or district.")] = "",
+) -> None:
+    """Name a service point."""
+    add_site(open_engine(context.obj.database), code, name, kind, county)
+    typer.echo(f"Site {code} {name} added. Next: suozhan-hub invite {code}")
+
+
+@site_app.command("list")
+def site_list(context: typer.Context) -> None:
+    """All service points."""
+    for site in list_sites(open_engine(context.obj.database)):
+        typer.echo(f"{site['code']}\t{site['kind']}\t{site['name']}\t{site['county']}")
+
+
+@app.command("invite")
+def invite_machine(context: typer.Context, site: str) -> None:
+    """Print a one-time token for one machine of SITE; it ends after 24 hours."""
+    state: HubState = context.obj
+    config = state.config()
+    pin = pin_of(load_authority(state.ca).root)
+    invitation = invite(open_engine(state.database), site, config.address(config.enrol_port), pin,
+                        SystemClock().unix_ms())
+    typer.echo(invitation.token())
+
+
+@catalogue_app.command("publish")
+def catalogue_publish(context: typer.Context, file: Annotated[Path | None, typer.Argument()] = None) -> None:
+    """Sign and publish the catalogue in FILE (TOML), or the 40 items that come with the program."""
+    from hub.services.publication import publish_catalogue  # noqa: PLC0415 - pydantic models of one command
+
+    state: HubState = context.obj
+    resource = publish_catalogue(open_engine(state.database), load_keys(state.keys).resource, SystemClock(), file)
+    typer.echo(f"Published {resource.subject.name} {resource.subject.version}; edges apply it as they connect.")
+
+
+@token_app.command("create")
+def token_create(
+    context: typer.Context,
+    name: str,
+    scope: Annotated[list[str], typer.Option(help="feed:read, records:read, ledger:read, edges:read, metrics:read")],
+    days: Annotated[int, typer.Option(help="Life in days; 0 = no end.", min=0)] = 365,
+) -> None:
+    """Make a bearer token and print it once; only its hash is kept."""
+    from hub.api.tokens import make_token  # noqa: PLC0415 - one command
+
+    now = SystemClock().unix_ms()
+    expires = now + days * 24 * 3600 * 1000 if days else None
+    typer.echo(make_token(open_engine(context.obj.database), name, scope, now, expires))
+
+
+@app.command()
+def backup(context: typer.Context, file: Path) -> None:
+    """Copy the database to FILE while the hub works; edges may then prune what it holds."""
+    size = back_up(context.obj.database, file)
+    typer.echo(f"{file} holds {size} entries and was read back. Keep it on another machine.")
+
+
+@app.command()
+def verify(context: typer.Context) -> None:
+    """Check every entry of the ledger again: chain, leaf, signature."""
+    with Ledger(context.obj.database) as ledger:
+        check = LedgerCheck(ledger)
+        broken = 0
+        for finding in check.findings():
+            broken += 1
+            typer.echo(f"cursor {finding.cursor}, journal {finding.journal}, position {finding.position}: {finding.reason}")
+    typer.echo(f"{check.checked} entries checked, {broken} findings.")
+    if broken:
+        typer.echo("Stop the hub, keep this database, and restore the newest backup that verifies.")
+        raise typer.Exit(1)
+
+
+def main() -> None:
+    """Errors that a person can mend are one line, not a traceback."""
+    from hub.services.items import CatalogueInvalid  # noqa: PLC0415 - see catalogue_publish
+
+    mendable = (BadConfig, SiteRefused, BackupFailed, DatabaseMissing, DatabaseNewer, ExposedSecret, CatalogueInvalid,
+                FileExistsError, FileNotFoundError, PermissionError)
+    try:
+        app()
+    except mendable as error:
+        typer.echo(f"suozhan-hub: {error}", err=True)
+        raise SystemExit(1) from error

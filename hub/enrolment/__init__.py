@@ -1,0 +1,1 @@
+"""How a machine becomes known: sites, invitations, keys, certificates."""

@@ -1,0 +1,54 @@
+"""Sites and invitations, as the commands make them."""
+
+from __future__ import annotations
+
+import os
+import re
+from uuid import uuid4
+
+import sqlalchemy as sa
+
+from hub.enrolment.tables import invitations, sites
+from security.invitations import SECRET_BYTES, Invitation
+from security.suites import sha256
+
+INVITATION_LIFE_MS = 24 * 3600 * 1000
+_CODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{1,31}")
+
+
+class SiteRefused(ValueError):
+    """A site or invitation that cannot be made; the text says why and what to do."""
+
+
+def add_site(engine: sa.Engine, code: str, name: str, kind: str, county: str) -> None:
+    """`kind` is "office" or "station". Raises SiteRefused."""
+    if not _CODE.fullmatch(code):
+        raise SiteRefused(f"{code!r} is no site code; use 2 to 32 letters, digits and hyphens, such as A01")
+    if kind not in {"office", "station"}:
+        raise SiteRefused(f"{kind!r} is no kind of site; use office (服务所) or station (服务站)")
+    if not name.strip():
+        raise SiteRefused("a site needs a name; give it with --name")
+    try:
+        with engine.begin() as connection:
+            connection.execute(sites.insert().values(code=code, name=name, kind=kind, county=county))
+    except sa.exc.IntegrityError as error:
+        raise SiteRefused(f"site {code} exists already; list them with: suozhan-hub site list") from error
+
+
+def list_sites(engine: sa.Engine) -> list[sa.RowMapping]:
+    with engine.connect() as connection:
+        return list(connection.execute(sa.select(sites).order_by(sites.c.code)).mappings())
+
+
+def invite(engine: sa.Engine, site: str, address: str, pin: bytes, now_ms: int) -> Invitation:
+    """A one-time token for one machine of one site, valid for 24 hours; only a hash of its secret stays here."""
+    secret = os.urandom(SECRET_BYTES)
+    invitation = Invitation(address, str(uuid4()), secret, pin)
+    with engine.begin() as connection:
+        if connection.execute(sa.select(sites.c.code).where(sites.c.code == site)).first() is None:
+            raise SiteRefused(f"there is no site {site}; add it with: suozhan-hub site add {site} --name NAME --kind KIND")
+        connection.execute(invitations.insert().values(
+            id=invitation.id, site=site, secret_hash=sha256(secret), created_ms=now_ms,
+            expires_ms=now_ms + INVITATION_LIFE_MS,
+        ))
+    return invitation

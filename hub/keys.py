@@ -1,0 +1,44 @@
+"""The hub's own keys, one for each thing it signs or opens."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+
+from security.private_files import read_private
+from security.sealing import Unsealer, create_sealing_key
+from security.signer import Ed25519Signer, Signer
+
+SEALING_KEY = "sealing-1.key"
+
+
+@dataclass(frozen=True)
+class HubKeys:
+    """Record: the hub's own journal. Resource: what flows down. Time: the hub's word for it. Sealing: bodies."""
+
+    record: Signer
+    resource: Signer
+    time: Signer
+    sealing_public: bytes
+    unsealer: Unsealer
+
+
+def create_keys(folder: Path) -> None:
+    """New keys; raises FileExistsError rather than replace one."""
+    for name in ("record", "resource", "time"):
+        Ed25519Signer.create(folder / f"{name}.key")
+    create_sealing_key(folder / SEALING_KEY)
+
+
+def load_keys(folder: Path) -> HubKeys:
+    """Raises FileNotFoundError, ExposedSecret, ValueError."""
+    newest = X25519PrivateKey.from_private_bytes(read_private(folder / SEALING_KEY))
+    return HubKeys(
+        record=Ed25519Signer.load(folder / "record.key"),
+        resource=Ed25519Signer.load(folder / "resource.key"),
+        time=Ed25519Signer.load(folder / "time.key"),
+        sealing_public=newest.public_key().public_bytes_raw(),
+        unsealer=Unsealer.load(folder),
+    )

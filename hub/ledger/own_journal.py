@@ -1,0 +1,63 @@
+"""The hub's own journal: what the hub decides stands in the ledger by the same path as everything else."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from uuid import UUID, uuid4
+
+from hub.ledger.store import Ledger, NewEntry, Run
+from security.chain import Genesis, leaf_hash
+from security.clock import Clock
+from security.record import ClearBody, Record, Times, sign_link
+from security.signer import Signer
+
+NAME = "hub"
+
+
+class OwnJournal:
+    """Synchronous; call it in a thread. Safe beside the ingest's writer: BEGIN IMMEDIATE keeps the order."""
+
+    def __init__(self, path: Path, hub: UUID, signer: Signer, clock: Clock) -> None:
+        self._path = path
+        self._hub = hub
+        self._signer = signer
+        self._clock = clock
+
+    @property
+    def _genesis(self) -> Genesis:
+        # The hub is the "edge" of its own journal, and its id names the journal.
+        return Genesis(self._hub, self._hub, self._signer.suite, self._signer.public_key)
+
+    def create(self) -> None:
+        """Register the journal itself; `init` calls this once."""
+        with Ledger(self._path) as ledger, ledger.transaction():
+            ledger.register(NAME, self._genesis, self._clock.unix_ms())
+
+    def register_machine(self, journals: Sequence[tuple[str, Genesis]], site: str) -> None:
+        """Register a machine's journals, each with a record that says so, in one commit. A repeat changes nothing.
+
+        A hub that invented a machine would show in its own ledger.
+        """
+        with Ledger(self._path) as ledger, ledger.transaction():
+            for name, genesis in journals:
+                if ledger.register(name, genesis, self._clock.unix_ms()):
+                    body = {
+                        "edge": str(genesis.edge), "site": site, "journal": str(genesis.journal), "name": name,
+                        "suite": int(genesis.suite), "public_key": genesis.public_key.hex(),
+                        "genesis": genesis.digest().hex(),
+                    }
+                    self._append(ledger, "key.registered", body)
+
+    def _append(self, ledger: Ledger, kind: str, body: dict[str, object]) -> None:
+        held = ledger.journal(self._hub)
+        position = held.position + 1
+        now = self._clock.unix_ms()
+        times = Times(now, now, self._clock.boot_id, self._clock.boottime_ms())
+        content = ClearBody(json.dumps(body, ensure_ascii=False, sort_keys=True).encode())
+        payload = Record(uuid4(), self._hub, self._hub, position, kind, times, False, content).payload()
+        link = sign_link(self._signer, held.digest, payload)
+        leaf = leaf_hash(self._signer.key_id, self._hub.bytes, position, link.digest, link.signature, now)
+        entry = NewEntry(link.payload, link.signature, link.digest, leaf)
+        ledger.append_within([Run(self._hub, position, held.digest, [entry], now)])
