@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import datetime as dt
 import os
 import secrets
-import signal
 from pathlib import Path
 from typing import Annotated
 from uuid import uuid4
@@ -27,6 +25,7 @@ from security.certificates import pin_of
 from security.clock import SystemClock
 from security.durable_sqlite import DatabaseMissing
 from security.private_files import ExposedSecret
+from security.until_signal import until_signal
 
 PASSPHRASE_VARIABLE = "SUOZHAN_ROOT_PASSPHRASE"  # noqa: S105 - a variable's name
 
@@ -87,17 +86,7 @@ def run(context: typer.Context) -> None:
     """Serve edges and the reading API until SIGTERM or Ctrl-C."""
     from hub.assembly import run_hub  # noqa: PLC0415 - the servers' libraries load only where they serve
 
-    asyncio.run(_until_signal(run_hub(context.obj, SystemClock(), lambda: typer.echo("hub ready"))))
-
-
-async def _until_signal(work: object) -> None:
-    task = asyncio.ensure_future(work)  # type: ignore[call-overload]
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
-    try:
-        await task
-    except asyncio.CancelledError:
-        typer.echo("stopped")
+    until_signal(run_hub(context.obj, SystemClock(), lambda: typer.echo("hub ready")))
 
 
 @site_app.command("add")

@@ -1,0 +1,95 @@
+"""The agent, put together. Read this first: every part is made here, by constructor, and runs in one TaskGroup.
+
+    reader ─▶ door ─▶ journal ─▶ uplink ══ Replicate ══▶ hub
+                ▲ catalogue ◀─ downlink ◀══ Watch ══════ hub
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+from collections.abc import Callable, Iterator
+from contextlib import AsyncExitStack, contextmanager
+from pathlib import Path
+from random import SystemRandom
+
+import structlog
+
+from devices.cards import CardReaders
+from devices.simulated.wire import SimulatedReaders
+from edge.catalogue import CATALOGUE
+from edge.channel import open_channel, replicate_over, watch_over
+from edge.config import EdgeConfig, load_config
+from edge.door.server import Door
+from edge.downlink import Downlink
+from edge.identity import load_identity
+from edge.journal import Journal, JournalLimits
+from edge.line import Line
+from edge.resources import ResourceStore
+from edge.state import StateFolder
+from edge.uplink import Uplink
+from security.clock import Clock
+from security.private_files import read_private
+from security.signer import Ed25519Signer
+
+log = structlog.get_logger()
+
+
+class AlreadyRunning(RuntimeError):
+    """Another agent works in this folder."""
+
+
+async def run_edge(state: StateFolder, clock: Clock, ready: Callable[[], None]) -> None:
+    """Work until cancelled; `ready` is called once the counter's door is open."""
+    config = load_config(state.config)
+    identity = load_identity(state.identity)
+    signer = Ed25519Signer.load(state.record_key)
+    limits = JournalLimits(config.journal_quota_bytes, config.disk_reserve_bytes)
+    random = SystemRandom()
+
+    async with AsyncExitStack() as stack:
+        stack.enter_context(_only_agent(state.lock))
+        journal = await stack.enter_async_context(
+            Journal(state.journal, signer, bytes.fromhex(identity.hub_sealing_key), clock, limits))
+        readers = await stack.enter_async_context(_readers(config))
+        channel = await stack.enter_async_context(open_channel(identity, read_private(state.tls_key)))
+
+        # Records flow up.
+        up_line = Line("replicate", clock, random)
+        uplink = Uplink(journal, replicate_over(channel), up_line, identity.time_verifier())
+
+        # Resources flow down.
+        resources = ResourceStore(state.resources, identity.edge_id, identity.resource_verifier(), clock, [CATALOGUE])
+        resources.load()
+        down_line = Line("watch", clock, random)
+        downlink = Downlink(resources, watch_over(channel), down_line)
+
+        # The counter comes in here.
+        door = Door(state.door, config.door_port, journal, readers, lambda: resources.current(CATALOGUE), up_line, clock)
+
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(uplink.run())
+            tasks.create_task(downlink.run())
+            tasks.create_task(door.run())
+            await door.listening()
+            log.info("edge ready", edge=identity.edge, site=identity.site, door=door.port, queued=journal.queued)
+            ready()
+
+
+def _readers(config: EdgeConfig) -> CardReaders:
+    if config.readers.wire == "simulated":
+        return SimulatedReaders(Path(config.readers.simulated_folder))
+    from devices.pcsc import PcscReaders  # noqa: PLC0415 - pyscard is absent where only simulated wires are used
+
+    return PcscReaders()
+
+
+@contextmanager
+def _only_agent(path: Path) -> Iterator[None]:
+    """Two writers of one journal would fork it."""
+    with path.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise AlreadyRunning(f"another suozhan-edge works in {path.parent}; stop it first") from error
+        yield

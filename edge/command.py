@@ -1,0 +1,87 @@
+"""`suozhan-edge`: enrol this machine, run its agent, look at its queue, pair a counter program."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edge.config import BadConfig
+from edge.drafts import CorruptJournal
+from edge.enrol import EnrolmentRefused, EnrolmentUnavailable
+from edge.identity import NotEnrolled
+from edge.state import StateFolder
+from security.clock import SystemClock
+from security.durable_sqlite import DatabaseMissing
+from security.invitations import BadToken
+from security.private_files import ExposedSecret
+from security.until_signal import until_signal
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
+                  help="The agent of one counter machine of Suozhan.")
+
+
+@app.callback()
+def choose_state(
+    context: typer.Context,
+    state: Annotated[Path, typer.Option(help="Folder of this machine.", envvar="SUOZHAN_EDGE_STATE")] = Path(
+        "/var/lib/suozhan-edge"
+    ),
+) -> None:
+    context.obj = StateFolder(state)
+
+
+@app.command()
+def enrol(
+    context: typer.Context,
+    token: Annotated[str, typer.Argument(help="The line that `suozhan-hub invite` printed.")],
+    machine: Annotated[str, typer.Option(help="Name of this machine, for people.")] = "",
+) -> None:
+    """Make this machine's keys and get its certificate. Safe to repeat."""
+    from edge.enrol import enrol as enrol_machine  # noqa: PLC0415 - gRPC loads only where it is used
+
+    identity = enrol_machine(context.obj, token, machine or socket.gethostname())
+    typer.echo(f"Enrolled as {identity.edge} at {identity.site_name} ({identity.site}). "
+               f"Next: suozhan-edge --state {context.obj.root} run")
+
+
+@app.command()
+def run(context: typer.Context) -> None:
+    """Work until SIGTERM or Ctrl-C."""
+    from edge.assembly import run_edge  # noqa: PLC0415 - the agent's libraries load only where they work
+
+    until_signal(run_edge(context.obj, SystemClock(), lambda: typer.echo("edge ready")))
+
+
+@app.command()
+def status(context: typer.Context) -> None:
+    """What is queued, what the hub holds, who we are. Reads only; works beside a running agent."""
+    from edge.status import describe  # noqa: PLC0415 - one command
+
+    typer.echo(asyncio.run(describe(context.obj)))
+
+
+@app.command()
+def pair(
+    context: typer.Context,
+    name: Annotated[str, typer.Option(help="Which counter program this is for.")],
+    origin: Annotated[str, typer.Option(help='Origin of its pages, such as https://counter.example; "" for a native program.')] = "",
+) -> None:
+    """Print a one-time code with which a counter program gets its token; it ends after 10 minutes."""
+    from edge.door.pairing import make_code  # noqa: PLC0415 - one command
+
+    typer.echo(asyncio.run(make_code(context.obj.door, name, origin, SystemClock())))
+
+
+def main() -> None:
+    """Errors that a person can mend are one line, not a traceback."""
+    mendable = (BadConfig, BadToken, CorruptJournal, DatabaseMissing, EnrolmentRefused, EnrolmentUnavailable,
+                ExposedSecret, NotEnrolled, PermissionError)
+    try:
+        app()
+    except mendable as error:
+        typer.echo(f"suozhan-edge: {error}", err=True)
+        raise SystemExit(1) from error

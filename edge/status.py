@@ -1,0 +1,31 @@
+"""`suozhan-edge status`: the queue as it lies on disk, read without changing it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from edge.identity import load_identity
+from edge.journal_store import JournalStore
+from edge.state import StateFolder
+
+
+async def describe(state: StateFolder) -> str:
+    """Lines for a technician. Raises NotEnrolled, DatabaseMissing, CorruptJournal."""
+    identity = load_identity(state.identity)
+    async with JournalStore(state.journal, quota_bytes=1, readonly=True) as store:
+        head, standing, first = await store.head(), await store.standing(), await store.first_held()
+    heard = datetime.fromtimestamp(standing.hub_ms / 1000, UTC).isoformat(timespec="seconds") if standing.hub_ms else "never"
+    rows = {
+        "machine": identity.edge,
+        "site": f"{identity.site} {identity.site_name} ({identity.site_kind})",
+        "hub": identity.work_address,
+        "journal": str(store.identity.genesis.journal),
+        "head": str(head.position),
+        "held by the hub": str(standing.position),
+        "queued": str(head.position - standing.position),
+        "backed up": str(standing.backed_up),
+        "kept here from": str(first) if first is not None else "-",
+        "heard of the hub": heard,
+        "journal file": f"{state.journal.stat().st_size} bytes",
+    }
+    return "\n".join(f"{name + ':':<18}{value}" for name, value in rows.items())
