@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterable, AsyncIterator, Callable
 
 import structlog
 
@@ -15,7 +15,7 @@ REASON_MAX_CHARS = 500
 
 log = structlog.get_logger()
 
-Watch = Callable[[AsyncIterator[sync_pb2.WatchUp]], AsyncIterator[sync_pb2.WatchDown]]
+Watch = Callable[[AsyncIterator[sync_pb2.WatchUp]], AsyncIterable[sync_pb2.WatchDown]]
 
 
 class Downlink:

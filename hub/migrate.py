@@ -24,7 +24,8 @@ def create(path: Path) -> None:
     if path.exists():
         raise FileExistsError(f"{path} exists already; nothing was changed")
     temporary = path.with_name(f".{path.name}.new")
-    temporary.unlink(missing_ok=True)
+    for left in (temporary, *(temporary.with_name(temporary.name + suffix) for suffix in ("-wal", "-shm", "-journal"))):
+        left.unlink(missing_ok=True)  # by a crash; an old WAL would be played into the new file
     temporary.touch(mode=0o600)
     engine = open_engine(temporary)
     try:

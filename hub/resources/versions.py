@@ -29,6 +29,9 @@ class Version:
     epoch: int
     number: int
 
+    def __str__(self) -> str:
+        return f"{self.epoch}.{self.number}"
+
 
 @dataclass(frozen=True, slots=True)
 class NamedVersion:

@@ -46,7 +46,7 @@ class Watch:
             await reader
         finally:
             reader.cancel()
-            await asyncio.wait({reader})
+            await asyncio.gather(reader, return_exceptions=True)
 
     async def _holding(self, edge: UUID, incoming: AsyncIterator[Holding | Report]) -> dict[str, Version]:
         try:

@@ -17,6 +17,7 @@ Whole = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 def upgrade() -> None:
     _ledger()
+    _enrolment()
     _resources()
 
 
@@ -37,6 +38,52 @@ def _statements(script: str) -> Iterator[str]:
             yield statement
             statement = ""
     assert not statement.strip() or statement.lstrip().startswith("--"), "the schema ends in the middle of a statement"
+
+
+def _enrolment() -> None:
+    op.create_table(
+        "sites",
+        sa.Column("code", sa.Text, nullable=False),
+        sa.Column("name", sa.Text, nullable=False),
+        sa.Column("kind", sa.Text, sa.CheckConstraint("kind IN ('office', 'station')"), nullable=False),
+        sa.Column("county", sa.Text, nullable=False),
+        sa.PrimaryKeyConstraint("code", name="pk_sites"),
+    )
+    op.create_table(
+        "edges",
+        sa.Column("edge", sa.Text, nullable=False),
+        sa.Column("site", sa.Text, nullable=False),
+        sa.Column("machine", sa.Text, nullable=False),
+        sa.Column("enrolled_ms", sa.BigInteger, nullable=False),
+        sa.Column("revoked_ms", sa.BigInteger),
+        sa.PrimaryKeyConstraint("edge", name="pk_edges"),
+        sa.ForeignKeyConstraint(["site"], ["sites.code"]),
+    )
+    op.create_table(
+        "invitations",
+        sa.Column("id", sa.Text, nullable=False),
+        sa.Column("site", sa.Text, nullable=False),
+        sa.Column("secret_hash", sa.LargeBinary, nullable=False),
+        sa.Column("created_ms", sa.BigInteger, nullable=False),
+        sa.Column("expires_ms", sa.BigInteger, nullable=False),
+        sa.Column("edge", sa.Text),
+        sa.PrimaryKeyConstraint("id", name="pk_invitations"),
+        sa.ForeignKeyConstraint(["site"], ["sites.code"]),
+        sa.ForeignKeyConstraint(["edge"], ["edges.edge"]),
+    )
+    op.create_table(
+        "certificates",
+        sa.Column("csr_hash", sa.LargeBinary, nullable=False),
+        sa.Column("invitation", sa.Text, nullable=False),
+        sa.Column("edge", sa.Text, nullable=False),
+        sa.Column("certificate", sa.LargeBinary, nullable=False),
+        sa.Column("record_key_id", sa.LargeBinary, nullable=False),
+        sa.Column("not_after_ms", sa.BigInteger, nullable=False),
+        sa.PrimaryKeyConstraint("csr_hash", name="pk_certificates"),
+        sa.ForeignKeyConstraint(["invitation"], ["invitations.id"]),
+        sa.ForeignKeyConstraint(["edge"], ["edges.edge"]),
+        sa.UniqueConstraint("record_key_id", name="uq_certificates_record_key_id"),
+    )
 
 
 def _resources() -> None:

@@ -1,0 +1,53 @@
+"""A hub database made by its migrations, a resource key and a clock that stands still."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from hub.database import open_engine
+from hub.migrate import create
+from security.signer import Ed25519Signer
+
+
+@dataclass
+class StillClock:
+    """Says what it was told."""
+
+    now_ms: int = 1_790_000_000_000
+    boot_id: bytes = bytes(16)
+
+    def unix_ms(self) -> int:
+        return self.now_ms
+
+    def boottime_ms(self) -> int:
+        return 0
+
+
+@pytest.fixture
+def clock() -> StillClock:
+    return StillClock()
+
+
+@pytest.fixture
+def signer() -> Ed25519Signer:
+    return Ed25519Signer(Ed25519PrivateKey.generate())
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Path:
+    path = tmp_path / "hub.db"
+    create(path)
+    return path
+
+
+@pytest.fixture
+def engine(database: Path) -> Iterator[sa.Engine]:
+    engine = open_engine(database)
+    yield engine
+    engine.dispose()
