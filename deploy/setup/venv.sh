@@ -1,0 +1,26 @@
+#!/bin/sh
+# The virtual environment, from hashed requirements. pyscard is built here; without a compiler it is left out.
+set -eu
+
+venv=$1
+python=${PYTHON:-python3}
+here=$(cd "$(dirname "$0")/../.." && pwd)
+
+if [ ! -x "$venv/bin/python" ]; then
+    echo "Making $venv"
+    "$python" -m venv "$venv"
+fi
+pip() { "$venv/bin/python" -m pip --disable-pip-version-check -q "$@"; }
+
+echo "Installing Python packages into $venv (about two minutes the first time)"
+pip install --require-hashes -r "$here/requirements/build.txt"
+PATH="$venv/bin:$PATH"
+export PATH
+if [ -e /usr/include/PCSC/winscard.h ] && command -v gcc >/dev/null; then
+    pip install --require-hashes --no-build-isolation -r "$here/requirements/all.txt"
+else
+    echo "No compiler or no PC/SC headers: leaving out pyscard; card readers are simulated."
+    awk '/^[a-zA-Z0-9]/ { skip = /^pyscard==/ } !skip' "$here/requirements/all.txt" >"$venv/requirements.txt"
+    pip install --require-hashes --no-build-isolation -r "$venv/requirements.txt"
+fi
+pip install --no-deps --no-build-isolation -e "$here"
