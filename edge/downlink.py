@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterable, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable
+from contextlib import aclosing
 
 import structlog
 
+from edge.line import HubRefused, Line
 from edge.resources import Claim, ResourceRefused, ResourceStore, SignedResource, Version, read_claim
 from proto import sync_pb2
 
@@ -15,24 +17,31 @@ REASON_MAX_CHARS = 500
 
 log = structlog.get_logger()
 
-Watch = Callable[[AsyncIterator[sync_pb2.WatchUp]], AsyncIterable[sync_pb2.WatchDown]]
+Watch = Callable[[AsyncIterable[sync_pb2.WatchUp]], AsyncGenerator[sync_pb2.WatchDown, None]]
 
 
 class Downlink:
-    """`watch` has the shape of the gRPC stub's method."""
+    """`watch` is the stub's method, or a stand-in of the same shape."""
 
-    def __init__(self, store: ResourceStore, watch: Watch) -> None:
+    def __init__(self, store: ResourceStore, watch: Watch, line: Line) -> None:
         self._store = store
         self._watch = watch
+        self._line = line
+
+    async def run(self) -> None:
+        await self._line.keep(self.session)
 
     async def session(self) -> None:
-        """Returns when the hub ends the stream; raises what `watch` raises, and ResourceRefused for what is none."""
+        """One stream, until the hub ends it. Raises LineLost, HubRefused."""
         reports: asyncio.Queue[sync_pb2.WatchUp | None] = asyncio.Queue(REPORTS_MAX)
-        try:
-            async for message in self._watch(self._up(reports)):
-                await reports.put(await self._answer(message.resource))
-        finally:
-            _end(reports)
+        async with aclosing(self._watch(self._up(reports))) as messages:
+            try:
+                async for message in messages:
+                    self._line.connected()
+                    if message.HasField("resource"):  # the first message is empty: the hub has heard us
+                        await reports.put(await self._answer(message.resource))
+            finally:
+                _end(reports)
 
     async def _up(self, reports: asyncio.Queue[sync_pb2.WatchUp | None]) -> AsyncIterator[sync_pb2.WatchUp]:
         yield _holding(self._store.versions())
@@ -41,7 +50,7 @@ class Downlink:
 
     async def _answer(self, resource: sync_pb2.Resource) -> sync_pb2.WatchUp:
         signed = SignedResource(resource.key_id, resource.payload, resource.signature)
-        claim = read_claim(signed.payload)  # without name and version there is nothing to answer
+        claim = _claim(signed)
         try:
             # In a thread, for its fsync: cancelled here, it is applied whole or not at all.
             await asyncio.to_thread(self._store.apply, signed)
@@ -51,6 +60,14 @@ class Downlink:
             return _refused(claim, f"the machine cannot keep it: {error.strerror}; look after its disk")
         log.info("resource.applied", name=claim.name, version=str(claim.version))
         return _report(claim, applied=True, reason="")
+
+
+def _claim(signed: SignedResource) -> Claim:
+    """Without name and version there is nothing that could be reported."""
+    try:
+        return read_claim(signed.payload)
+    except ResourceRefused as error:
+        raise HubRefused(f"{error}; is the hub of the same version?") from error
 
 
 def _end(reports: asyncio.Queue[sync_pb2.WatchUp | None]) -> None:

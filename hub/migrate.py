@@ -24,9 +24,8 @@ def create(path: Path) -> None:
     if path.exists():
         raise FileExistsError(f"{path} exists already; nothing was changed")
     temporary = path.with_name(f".{path.name}.new")
-    for left in (temporary, *(temporary.with_name(temporary.name + suffix) for suffix in ("-wal", "-shm", "-journal"))):
-        left.unlink(missing_ok=True)  # by a crash; an old WAL would be played into the new file
-    temporary.touch(mode=0o600)
+    temporary.unlink(missing_ok=True)
+    temporary.touch(mode=0o600)  # empty: SQLite removes a WAL that a crash left beside it
     engine = open_engine(temporary)
     try:
         upgrade(engine)

@@ -25,6 +25,7 @@ from proto import sync_pb2
 async def serve_watch(watch: Watch, edge: UUID,
                       incoming: AsyncIterator[sync_pb2.WatchUp]) -> AsyncGenerator[sync_pb2.WatchDown, None]:
     """One Watch stream of an authenticated edge, until the edge ends it. Raises MalformedWatch."""
+    yield sync_pb2.WatchDown()  # empty: the edge knows that it was heard, even when it holds everything
     async with aclosing(watch.session(edge, _decoded(incoming))) as session:
         async for resource in session:
             yield encode_down(resource)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
+from random import Random
 from uuid import UUID
 
 import pytest
@@ -15,7 +16,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from edge.catalogue import CATALOGUE
 from edge.downlink import Downlink
-from edge.resources import ResourceRefused, ResourceStore
+from edge.line import HubRefused, Line, LineLost, LineStatus
+from edge.resources import ResourceStore
 from hub.database import open_engine
 from hub.migrate import create
 from hub.resources.publications import Publications
@@ -81,7 +83,7 @@ class City:
         store.load()
         return store
 
-    async def watch(self, up: AsyncIterator[sync_pb2.WatchUp]) -> AsyncGenerator[sync_pb2.WatchDown, None]:
+    async def watch(self, up: AsyncIterable[sync_pb2.WatchUp]) -> AsyncGenerator[sync_pb2.WatchDown, None]:
         """The line: what is sent is serialised and read again, as gRPC does it."""
         async def carried() -> AsyncIterator[sync_pb2.WatchUp]:
             async for message in up:
@@ -94,12 +96,15 @@ class City:
                 self.tamper(copy)
                 yield copy
 
+    def downlink(self, store: ResourceStore) -> Downlink:
+        return Downlink(store, self.watch, Line("watch", self.edge_clock, Random(1)))
+
     def run(self, store: ResourceStore, then: Callable[[], Awaitable[None]]) -> None:
         """Connect, do `then` while connected, disconnect."""
         async def scenario() -> None:
             async with asyncio.timeout(CEILING_S):
                 poll = asyncio.create_task(self.publications.run())
-                session = asyncio.create_task(Downlink(store, self.watch).session())
+                session = asyncio.create_task(self.downlink(store).session())
                 try:
                     await then()
                 finally:
@@ -163,7 +168,8 @@ def test_a_tampered_signature_is_refused_and_the_hub_learns_why(city: City) -> N
     store = city.start()
 
     def tamper(message: sync_pb2.WatchDown) -> None:
-        message.resource.signature = bytes(64)
+        if message.HasField("resource"):
+            message.resource.signature = bytes(64)
 
     async def then() -> None:
         assert "not signed by this hub's resource key" in (await city.reported(1, applied=False)).reason
@@ -217,14 +223,15 @@ async def answers(store: ResourceStore, messages: list[sync_pb2.WatchDown]) -> l
     """What an edge answers to a hub that sends just these messages."""
     said: list[sync_pb2.ResourceReport] = []
 
-    async def watch(up: AsyncIterator[sync_pb2.WatchUp]) -> AsyncIterator[sync_pb2.WatchDown]:
-        assert (await anext(up)).HasField("holding")
+    async def watch(up: AsyncIterable[sync_pb2.WatchUp]) -> AsyncGenerator[sync_pb2.WatchDown, None]:
+        said_by_edge = aiter(up)
+        assert (await anext(said_by_edge)).HasField("holding")
         for message in messages:
             yield message
-            said.append((await anext(up)).report)
+            said.append((await anext(said_by_edge)).report)
 
     async with asyncio.timeout(CEILING_S):
-        await Downlink(store, watch).session()
+        await Downlink(store, watch, Line("watch", StillClock(), Random(1))).session()
     return said
 
 
@@ -243,18 +250,18 @@ def test_the_upward_half_ends_when_the_hub_ends_the_stream(city: City) -> None:
         said: list[sync_pb2.WatchUp] = []
         readers: list[asyncio.Task[None]] = []
 
-        async def read(up: AsyncIterator[sync_pb2.WatchUp]) -> None:
+        async def read(up: AsyncIterable[sync_pb2.WatchUp]) -> None:
             async for message in up:
                 said.append(message)
 
-        async def watch(up: AsyncIterator[sync_pb2.WatchUp]) -> AsyncIterator[sync_pb2.WatchDown]:
+        async def watch(up: AsyncIterable[sync_pb2.WatchUp]) -> AsyncGenerator[sync_pb2.WatchDown, None]:
             readers.append(asyncio.create_task(read(up)))
             await asyncio.sleep(LOOK_S)
             return
             yield
 
         async with asyncio.timeout(CEILING_S):
-            await Downlink(city.start(), watch).session()
+            await Downlink(city.start(), watch, Line("watch", StillClock(), Random(1))).session()
             await readers[0]
         return said
 
@@ -263,14 +270,45 @@ def test_the_upward_half_ends_when_the_hub_ends_the_stream(city: City) -> None:
 
 def test_bytes_that_are_no_resource_end_the_session(city: City) -> None:
     message = sync_pb2.WatchDown(resource=sync_pb2.Resource(payload=b"\xff"))
-    with pytest.raises(ResourceRefused, match="cannot be read"):
+    with pytest.raises(HubRefused, match="cannot be read"):
         asyncio.run(answers(city.start(), [message]))
 
 
-def test_a_line_that_breaks_is_raised_to_the_loop_that_reconnects(city: City) -> None:
-    async def watch(_up: AsyncIterator[sync_pb2.WatchUp]) -> AsyncIterator[sync_pb2.WatchDown]:
-        raise ConnectionResetError("cut")
-        yield
+def test_the_line_counts_as_connected_even_when_the_hub_has_nothing_to_say(city: City) -> None:
+    line = Line("watch", city.edge_clock, Random(1))
 
-    with pytest.raises(ConnectionResetError):
-        asyncio.run(Downlink(city.start(), watch).session())
+    async def scenario() -> None:
+        async with asyncio.timeout(CEILING_S):
+            running = asyncio.create_task(Downlink(city.start(), city.watch, line).run())
+            while line.state.state is not LineStatus.CONNECTED:
+                await asyncio.sleep(LOOK_S)
+            running.cancel()
+            await asyncio.wait({running})
+
+    asyncio.run(scenario())
+
+
+def test_after_a_cut_line_the_downlink_comes_back_and_applies_what_it_missed(city: City) -> None:
+    store = city.start()
+    attempts = 0
+
+    async def watch(up: AsyncIterable[sync_pb2.WatchUp]) -> AsyncGenerator[sync_pb2.WatchDown, None]:
+        nonlocal attempts
+        attempts += 1
+        if attempts < 3:
+            raise LineLost("cut")
+        async with aclosing(city.watch(up)) as messages:
+            async for message in messages:
+                yield message
+
+    async def scenario() -> None:
+        async with asyncio.timeout(CEILING_S):
+            downlink = Downlink(store, watch, Line("watch", city.edge_clock, Random(1)))
+            running = asyncio.create_task(downlink.run())
+            publish_catalogue(city.engine, city.signer, city.clock)
+            await city.reported(1, applied=True)
+            running.cancel()
+            await asyncio.wait({running})
+
+    asyncio.run(scenario())
+    assert attempts == 3 and store.current(CATALOGUE) is not None

@@ -100,7 +100,7 @@ def test_the_engine_can_be_used_as_before_after_an_upgrade(blank: sa.Engine) -> 
 
 
 def test_what_a_crash_left_does_not_get_into_a_new_database(tmp_path: Path) -> None:
-    """Invariant 11: a WAL is played into whatever file has its name."""
+    """Invariant 11: not even its WAL, which bears the new file's name."""
     left = sqlite3.connect(tmp_path / ".hub.db.new")
     left.execute("PRAGMA journal_mode = WAL")
     left.execute("CREATE TABLE sites (x)")
