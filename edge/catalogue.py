@@ -71,14 +71,12 @@ class Catalogue:
 
 def check(item: Item, channel: str, documents: Collection[str]) -> list[str]:
     """Everything that stands against handling the item, in Chinese, at once; [] when nothing does."""
-    problems = []
+    problems: list[str] = []
     if channel not in item.channels:
         offered = _names(_CHANNELS, item.channels, "或")
         problems.append(f"“{item.name}”不能在{_CHANNELS.get(channel, channel)}办理，请到{offered}办理。")
-    for entry in item.documents:
-        if not set(entry) & set(documents):
-            problems.append(f"缺少{_any_of(entry)}，请补齐后再办理。")
-    return problems
+    missing = [entry for entry in item.documents if not set(entry) & set(documents)]
+    return problems + [f"缺少{_any_of(entry)}，请补齐后再办理。" for entry in missing]
 
 
 def _any_of(entry: tuple[str, ...]) -> str:

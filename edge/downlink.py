@@ -58,7 +58,7 @@ class Downlink:
             return _refused(claim, str(refused))
         except OSError as error:
             return _refused(claim, f"the machine cannot keep it: {error.strerror}; look after its disk")
-        log.info("resource.applied", name=claim.name, version=str(claim.version))
+        log.info("resource applied", name=claim.name, version=str(claim.version))
         return _report(claim, applied=True, reason="")
 
 
@@ -78,7 +78,7 @@ def _end(reports: asyncio.Queue[sync_pb2.WatchUp | None]) -> None:
 
 
 def _refused(claim: Claim, reason: str) -> sync_pb2.WatchUp:
-    log.error("resource.refused", name=claim.name, version=str(claim.version), reason=reason)
+    log.error("resource refused", name=claim.name, version=str(claim.version), reason=reason)
     return _report(claim, applied=False, reason=reason)
 
 

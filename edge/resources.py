@@ -118,12 +118,12 @@ class ResourceStore:
         for path in sorted(self._folder.glob("*.resource")):
             name = path.name.removesuffix(".resource")
             if name not in self._kinds:
-                log.warning("resource.unknown", name=name, next="update this program, or remove the file")
+                log.warning("resource unknown", name=name, next="update this program, or remove the file")
                 continue
             try:
                 self._held[name] = self._checked(name, _read_file(path))
             except (ResourceRefused, OSError) as error:
-                log.error("resource.damaged", name=name, reason=str(error), next="the hub sends it again")
+                log.warning("resource damaged", name=name, reason=str(error), next="the hub sends it again")
                 _keep_aside(path)
 
     def apply(self, signed: SignedResource) -> Claim:
@@ -199,4 +199,4 @@ def _keep_aside(path: Path) -> None:
     try:
         path.replace(path.with_name(f"{path.name}.damaged"))
     except OSError as error:
-        log.error("resource.not_kept_aside", path=str(path), reason=str(error), next="check the disk")
+        log.warning("damaged resource not kept aside", path=str(path), reason=str(error), next="check the disk")

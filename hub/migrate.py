@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from pathlib import Path
+from typing import cast
 
 import sqlalchemy as sa
 from alembic import command
@@ -61,7 +62,5 @@ def _begin_before_ddl(connection: sa.Connection) -> None:
         return
     connection.rollback()  # what looking at the version began
     connection.detach()  # this connection does not go back to the pool
-    raw = connection.connection.dbapi_connection
-    assert isinstance(raw, sqlite3.Connection)
-    raw.isolation_level = None
+    cast(sqlite3.Connection, connection.connection.dbapi_connection).isolation_level = None
     sa.event.listen(connection, "begin", lambda begun: begun.exec_driver_sql("BEGIN IMMEDIATE"))

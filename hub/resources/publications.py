@@ -30,7 +30,7 @@ class Publications:
             try:
                 await self.look()
             except sa.exc.OperationalError as error:
-                log.warning("resources.poll_failed", error=str(error.orig), next=f"looking again in {self._poll_s} s")
+                log.warning("looking for publications failed", error=str(error.orig), again_in_s=self._poll_s)
             await asyncio.sleep(self._poll_s)
 
     async def look(self) -> None:

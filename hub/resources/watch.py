@@ -67,7 +67,7 @@ class Watch:
             if name not in known:
                 continue
             if version > known[name]:
-                log.error("resources.edge_is_ahead", edge=str(edge), name=name, held=str(version),
+                log.error("edge is ahead of the hub", edge=str(edge), name=name, held=str(version),
                           next="was this hub restored from a backup? open a new epoch")
             before = said.get(name)
             if before is None or (before.subject.version, before.applied) < (version, True):
@@ -89,7 +89,7 @@ class Watch:
             unanswered.discard(report.subject)
             await asyncio.to_thread(store_report, self._engine, edge, report, self._clock.unix_ms())
             if not report.applied:
-                log.warning("resources.refused", edge=str(edge), name=report.subject.name,
+                log.warning("resource refused", edge=str(edge), name=report.subject.name,
                             version=str(report.subject.version), reason=report.reason)
 
 

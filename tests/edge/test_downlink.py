@@ -142,7 +142,8 @@ def test_a_published_catalogue_is_in_use_reported_and_kept_through_a_restart(cit
     city.run(store, then)
     for each in (store, city.start()):
         held = each.current(CATALOGUE)
-        assert held is not None and len(held.items) == 40
+        assert held is not None
+        assert len(held.items) == 40
 
 
 def test_a_later_publication_of_another_process_is_applied_without_reconnect_or_restart(city: City) -> None:
@@ -158,7 +159,8 @@ def test_a_later_publication_of_another_process_is_applied_without_reconnect_or_
         other.dispose()
         await city.reported(2, applied=True)
         held = store.current(CATALOGUE)
-        assert held is not None and held.source == "本县"
+        assert held is not None
+        assert held.source == "本县"
 
     city.run(store, then)
 
@@ -215,7 +217,8 @@ def test_a_hub_that_goes_back_is_refused_and_the_newer_one_stays(city: City) -> 
     old = fetch(city.engine, NamedVersion("catalogue", Version(1, 1)))
     assert old is not None
     sent = asyncio.run(answers(store, [encode_down(old)]))
-    assert not sent[0].applied and "1.1 is older than 1.2" in sent[0].reason
+    assert not sent[0].applied
+    assert "1.1 is older than 1.2" in sent[0].reason
     assert city.start().versions() == store.versions()
 
 
@@ -251,14 +254,13 @@ def test_the_upward_half_ends_when_the_hub_ends_the_stream(city: City) -> None:
         readers: list[asyncio.Task[None]] = []
 
         async def read(up: AsyncIterable[sync_pb2.WatchUp]) -> None:
-            async for message in up:
-                said.append(message)
+            said.extend([message async for message in up])
 
         async def watch(up: AsyncIterable[sync_pb2.WatchUp]) -> AsyncGenerator[sync_pb2.WatchDown, None]:
             readers.append(asyncio.create_task(read(up)))
             await asyncio.sleep(LOOK_S)
-            return
-            yield
+            if not readers:
+                yield sync_pb2.WatchDown()
 
         async with asyncio.timeout(CEILING_S):
             await Downlink(city.start(), watch, Line("watch", StillClock(), Random(1))).session()
@@ -276,16 +278,23 @@ def test_bytes_that_are_no_resource_end_the_session(city: City) -> None:
 
 def test_the_line_counts_as_connected_even_when_the_hub_has_nothing_to_say(city: City) -> None:
     line = Line("watch", city.edge_clock, Random(1))
+    heard = asyncio.Event()
 
-    async def scenario() -> None:
+    def hear(_message: sync_pb2.WatchDown) -> None:
+        heard.set()
+
+    city.tamper = hear
+
+    async def scenario() -> LineStatus:
         async with asyncio.timeout(CEILING_S):
             running = asyncio.create_task(Downlink(city.start(), city.watch, line).run())
-            while line.state.state is not LineStatus.CONNECTED:
-                await asyncio.sleep(LOOK_S)
+            await heard.wait()
+            await asyncio.sleep(LOOK_S)
             running.cancel()
             await asyncio.wait({running})
+        return line.state.state
 
-    asyncio.run(scenario())
+    assert asyncio.run(scenario()) is LineStatus.CONNECTED
 
 
 def test_after_a_cut_line_the_downlink_comes_back_and_applies_what_it_missed(city: City) -> None:
@@ -311,4 +320,5 @@ def test_after_a_cut_line_the_downlink_comes_back_and_applies_what_it_missed(cit
             await asyncio.wait({running})
 
     asyncio.run(scenario())
-    assert attempts == 3 and store.current(CATALOGUE) is not None
+    assert attempts == 3
+    assert store.current(CATALOGUE) is not None

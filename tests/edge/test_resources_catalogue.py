@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -113,10 +115,8 @@ def test_a_document_of_a_newer_hub_is_shown_by_its_code(catalogue: Catalogue) ->
 
 
 def parse_or_refuse(content: bytes) -> None:
-    try:
+    with suppress(CatalogueRefused):
         parse_catalogue(content)
-    except CatalogueRefused as refused:
-        assert str(refused)
 
 
 @given(st.binary(max_size=300))

@@ -125,7 +125,8 @@ def test_what_is_not_right_is_refused_and_changes_nothing(tmp_path: Path, resour
     store = opened(tmp_path)
     with pytest.raises(ResourceRefused, match=reason):
         store.apply(resource)
-    assert store.versions() == {} and not (tmp_path / "resources").exists()
+    assert store.versions() == {}
+    assert not (tmp_path / "resources").exists()
 
 
 @settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -158,7 +159,8 @@ def test_a_flipped_bit_in_a_file_never_stops_the_agent(tmp_path: Path, place: in
     data[place % len(data)] ^= flip
     path.write_bytes(data)
     store = opened(tmp_path)
-    assert store.versions() == {} and not path.exists()
+    assert store.versions() == {}
+    assert not path.exists()
     assert path.with_name("text.resource.damaged").read_bytes() == data
     store.apply(signed())
     assert opened(tmp_path).current(TEXT) == "one"
