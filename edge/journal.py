@@ -137,6 +137,11 @@ class Journal:
     async def digest_at(self, position: int) -> bytes | None:
         return await self._store.digest_at(position)
 
+    async def pruned_to(self) -> int:
+        """The last position whose envelope is no longer here."""
+        first = await self._store.first_held()
+        return self.head.position if first is None else first - 1
+
     def appended(self) -> asyncio.Event:
         """Set at the next append. A hint: take it before reading the head, wait for it after."""
         return self._appended

@@ -78,8 +78,7 @@ class Uplink:
             reason = f"the hub holds another history of this journal at position {word.position}: a cloned or restored disk"
             self._journal.stop(reason)
             raise HubRefused(f"{reason}; keep this machine as it is and call the city's IT desk")
-        first = await self._journal.first_held()
-        if first is not None and word.position + 1 < first:
+        if word.hello and word.position < await self._journal.pruned_to():
             raise HubRefused(f"the hub lacks records from {word.position + 1} that are pruned here: it was restored "
                              "from an old backup; call the city's IT desk")
 
@@ -103,7 +102,9 @@ async def _next(replies: AsyncGenerator[Down, None], session: _Session) -> Down 
                 raise LineLost("the hub does not answer; check the line, and the hub")
         return receiving.result()
     finally:
-        receiving.cancel()
+        if not receiving.done():
+            receiving.cancel()
+            await asyncio.wait([receiving])  # a generator in the middle of a step cannot be closed
 
 
 class _Session:

@@ -128,9 +128,8 @@ class Ingest:
             except MalformedMessage as error:
                 await session.waiting.put(Refused(Reason.MALFORMED, 0, str(error)))
                 return
-            if not isinstance(batch, ReceivedBatch):
-                await session.waiting.put(Refused(Reason.MALFORMED, 0, "Open is said once, first"))
-                return
+            if isinstance(batch, Opening):
+                continue  # said twice; we have answered it
             broken = await self._take(session, batch)
             if broken is not None:
                 reason = Reason.MALFORMED if broken.malformed else Reason.BROKEN_SIGNATURE

@@ -1,0 +1,192 @@
+"""A small spine for tests: the real journal, uplink, ingest and ledger; stand-ins only for wire and clock."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+from uuid import UUID, uuid4
+
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+from prometheus_client import CollectorRegistry
+
+from edge.drafts import Draft
+from edge.journal import Journal, JournalLimits
+from edge.journal_store import create_journal
+from edge.line import Line, LineLost
+from edge.uplink import Uplink
+from hub.ledger.ingest import Ingest
+from hub.ledger.metrics import IngestMetrics
+from hub.ledger.own_journal import OwnJournal
+from hub.ledger.store import Entry, Ledger
+from hub.ledger.verify import LedgerCheck
+from hub.ledger.writer import LedgerWriter
+from hub.migrate import create
+from proto import sync_pb2
+from security.chain import Genesis
+from security.clock import SystemClock
+from security.private_files import write_private
+from security.sealing import Unsealer
+from security.signer import Ed25519Signer
+from security.suites import Suite, Verifier
+
+CEILING_S = 30.0
+
+
+@dataclass
+class HandClock:
+    """A clock that goes when it is told to."""
+
+    now_ms: int = 1_790_000_000_000
+    up_ms: int = 60_000
+    boot_id: bytes = field(default_factory=lambda: uuid4().bytes)
+
+    def unix_ms(self) -> int:
+        return self.now_ms
+
+    def boottime_ms(self) -> int:
+        return self.up_ms
+
+
+class CutWire:
+    """The Replicate call of an in-memory line that breaks where the test says.
+
+    `plan` maps (direction, number of the message on this wire) to "cut-before" (lost before it arrived), "cut-after"
+    (arrived, then the line broke) or "double" (arrived twice). Numbers count over all streams.
+    """
+
+    def __init__(self, ingest: Ingest, edge: UUID, plan: dict[tuple[str, int], str] | None = None) -> None:
+        self.ingest = ingest
+        self.edge = edge
+        self.plan = plan or {}
+        self.sent: list[sync_pb2.ReplicateUp] = []
+        self._counts = {"up": 0, "down": 0}
+
+    def _fate(self, direction: str) -> str:
+        number = self._counts[direction]
+        self._counts[direction] += 1
+        return self.plan.get((direction, number), "deliver")
+
+    async def replicate(
+        self, requests: AsyncIterable[sync_pb2.ReplicateUp]
+    ) -> AsyncGenerator[sync_pb2.ReplicateDown, None]:
+        up: asyncio.Queue[sync_pb2.ReplicateUp | None] = asyncio.Queue(2)
+        down: asyncio.Queue[sync_pb2.ReplicateDown | Exception | None] = asyncio.Queue(2)
+        broken = LineLost("the test cut the line")
+
+        async def incoming() -> AsyncIterator[sync_pb2.ReplicateUp]:
+            while (message := await up.get()) is not None:
+                yield message
+
+        async def send_up() -> None:
+            async for message in requests:
+                self.sent.append(message)
+                fate = self._fate("up")
+                if fate != "cut-before":
+                    for _ in range(2 if fate == "double" else 1):
+                        await up.put(message)
+                if fate.startswith("cut"):
+                    await asyncio.sleep(0.02 if fate == "cut-after" else 0)
+                    await down.put(broken)
+                    return
+            await up.put(None)
+
+        async def send_down(message: sync_pb2.ReplicateDown) -> None:
+            fate = self._fate("down")
+            if fate != "cut-before":
+                await down.put(message)
+            if fate.startswith("cut"):
+                await down.put(broken)
+
+        async def serve() -> None:
+            await self.ingest.serve(self.edge, incoming(), send_down)
+            await down.put(None)
+
+        tasks = [asyncio.create_task(send_up()), asyncio.create_task(serve())]
+        try:
+            while (message := await down.get()) is not None:
+                if isinstance(message, Exception):
+                    raise message
+                yield message
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
+
+
+class Spine:
+    """Folders, keys and databases of one hub and one machine."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.clock = HandClock()
+        self.hub_id, self.edge_id, self.journal_id = uuid4(), uuid4(), uuid4()
+        self.signer = Ed25519Signer.create(folder / "edge-record.key")
+        self.time_signer = Ed25519Signer.create(folder / "time.key")
+        self.sealing = X25519PrivateKey.generate()
+        write_private(folder / "sealing-1.key", self.sealing.private_bytes_raw())
+        self.hub_db = folder / "hub.db"
+        self.journal_db = folder / "business.db"
+        create(self.hub_db)
+        self.own = OwnJournal(self.hub_db, self.hub_id, Ed25519Signer.create(folder / "hub-record.key"), SystemClock())
+        self.own.create()
+        self.genesis = Genesis(self.edge_id, self.journal_id, Suite.ED25519_SHA256, self.signer.public_key)
+        create_journal(self.journal_db, "business", self.genesis)
+        self.own.register_machine([("business", self.genesis)], "A01")
+
+    def journal(self, limits: JournalLimits | None = None, path: Path | None = None) -> Journal:
+        """Not yet open."""
+        return Journal(path or self.journal_db, self.signer, self.sealing.public_key().public_bytes_raw(), self.clock,
+                       limits or JournalLimits(reserve_bytes=0))
+
+    @asynccontextmanager
+    async def ingest(self) -> AsyncIterator[Ingest]:
+        """The hub's side, running."""
+        metrics = IngestMetrics(CollectorRegistry())
+        writer = LedgerWriter(self.hub_db, metrics)
+        task = asyncio.create_task(writer.run())
+        try:
+            yield Ingest(self.hub_db, writer, self.clock, self.time_signer, metrics)
+        finally:
+            task.cancel()
+            await asyncio.wait([task])
+            if not task.cancelled():
+                task.result()
+
+    def uplink(self, journal: Journal, wire: CutWire, random: Random | None = None) -> Uplink:
+        verifier = Verifier(Suite.ED25519_SHA256, self.time_signer.public_key)
+        return Uplink(journal, wire.replicate, Line("replicate", self.clock, random or Random(1)), verifier)
+
+    async def drain(self, journal: Journal, wire: CutWire) -> None:
+        """Streams, one after the other, until the hub holds all; a broken line is tried again."""
+        uplink = self.uplink(journal, wire)
+        async with asyncio.timeout(CEILING_S):
+            while journal.queued:
+                session = asyncio.create_task(uplink.session())
+                while journal.queued and not session.done():
+                    await asyncio.wait([session], timeout=0.002)
+                session.cancel()
+                with suppress(LineLost, asyncio.CancelledError):
+                    await session
+
+    def entries(self) -> list[Entry]:
+        """What the ledger holds of this machine's journal, in the ledger's order."""
+        with Ledger(self.hub_db) as ledger:
+            return [entry for entry in ledger.feed(0, 1_000_000) if entry.journal == self.journal_id]
+
+    def check_ledger(self) -> None:
+        """The whole chain, not the last row: no gap, no double, every digest, leaf and signature."""
+        with Ledger(self.hub_db) as ledger:
+            check = LedgerCheck(ledger)
+            assert list(check.findings()) == []
+            assert check.checked == ledger.size()
+
+    def unsealer(self) -> Unsealer:
+        return Unsealer.load(self.folder)
+
+
+def draft(caller_id: str, body: bytes = b'{"item":"003-01"}') -> Draft:
+    return Draft(caller_id, "transaction", body)
