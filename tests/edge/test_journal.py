@@ -1,0 +1,245 @@
+"""The journal alone: durable, once, in order, sealed, and full without loss (invariants 1, 2, 3, 5, 7)."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from edge.drafts import BadDraft, CallerIdConflict, CorruptJournal, Draft, JournalFull, JournalStopped
+from edge.journal import JournalLimits
+from edge.journal_store import JournalStore, Standing
+from security.record import SealedBody, WrappedKey, parse_record
+from tests.spine import CEILING_S, Spine, draft
+
+SECRET = "张三丰的身份证号码"
+
+
+async def _submit(spine: Spine, *callers: str, limits: JournalLimits | None = None) -> list[int]:
+    async with asyncio.timeout(CEILING_S), spine.journal(limits) as journal:
+        return [(await journal.submit(draft(caller))).position for caller in callers]
+
+
+def test_two_windows_at_once_get_positions_without_gap_or_double(tmp_path: Path) -> None:
+    """Invariant 2."""
+    spine = Spine(tmp_path)
+
+    async def windows() -> list[int]:
+        async with asyncio.timeout(CEILING_S), spine.journal() as journal:
+            stored = await asyncio.gather(*[journal.submit(draft(f"w{number}")) for number in range(500)])
+            return [one.position for one in stored]
+
+    assert sorted(asyncio.run(windows())) == list(range(2, 502))  # position 1 is the data key
+
+
+def test_a_caller_that_hangs_up_finds_its_record_when_it_asks_again(tmp_path: Path) -> None:
+    """Invariant 1: cancelling the caller neither loses nor doubles."""
+    spine = Spine(tmp_path)
+
+    async def hang_up() -> None:
+        async with asyncio.timeout(CEILING_S), spine.journal() as journal:
+            task = asyncio.create_task(journal.submit(draft("a")))
+            await asyncio.sleep(0)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            again = await journal.submit(draft("a"))
+            assert again.repeat
+            assert (again.position, journal.head.position) == (2, 2)
+
+    asyncio.run(hang_up())
+
+
+def test_the_same_id_with_other_content_is_a_conflict(tmp_path: Path) -> None:
+    spine = Spine(tmp_path)
+
+    async def conflict() -> None:
+        async with spine.journal() as journal:
+            first = await journal.submit(draft("a"))
+            assert (await journal.submit(draft("a"))).id == first.id
+            with pytest.raises(CallerIdConflict) as caught:
+                await journal.submit(draft("a", b"other"))
+            assert "流水号" in caught.value.hint
+            both = await asyncio.gather(journal.submit(draft("b")), journal.submit(draft("b", b"other")),
+                                        return_exceptions=True)
+            assert sorted(isinstance(one, CallerIdConflict) for one in both) == [False, True]
+
+    asyncio.run(conflict())
+
+
+def test_after_a_restart_the_id_alone_gets_the_stored_result(tmp_path: Path) -> None:
+    spine = Spine(tmp_path)
+    assert asyncio.run(_submit(spine, "a")) == [2]
+    assert asyncio.run(_submit(spine, "a", "b")) == [2, 4]  # position 3 is the new start's data key
+
+
+def test_a_repeat_is_known_after_pruning_and_restart(tmp_path: Path) -> None:
+    """Invariant 3: pruning keeps ids and digests."""
+    spine = Spine(tmp_path)
+
+    async def prune() -> None:
+        async with asyncio.timeout(CEILING_S), spine.journal() as journal:
+            for number in range(20):
+                await journal.submit(draft(f"c{number}"))
+            await journal.take_standing(Standing(21, 15, 0))
+            assert await journal.pruned_to() == 15
+            again = await journal.submit(draft("c3"))
+            assert (again.position, again.repeat) == (5, True)
+            with pytest.raises(CallerIdConflict):
+                await journal.submit(draft("c3", b"other"))
+
+    asyncio.run(prune())
+    assert asyncio.run(_submit(spine, "c3", "new")) == [5, 23]
+
+
+def test_the_database_refuses_to_prune_what_the_hub_has_not_backed_up(tmp_path: Path) -> None:
+    """Invariant 3, below all code of ours."""
+    spine = Spine(tmp_path)
+    asyncio.run(_submit(spine, "a", "b"))
+    db = sqlite3.connect(spine.journal_db)
+    with pytest.raises(sqlite3.IntegrityError, match="no backup"):
+        db.execute("DELETE FROM envelopes WHERE position = 2")
+    with pytest.raises(sqlite3.IntegrityError, match="never dropped"):
+        db.execute("DELETE FROM digests WHERE position = 2")
+    db.close()
+
+
+def test_nothing_readable_lies_on_the_disk(tmp_path: Path) -> None:
+    """Invariant 7: a stolen machine's queue reads as noise."""
+    spine = Spine(tmp_path)
+
+    async def write() -> None:
+        async with spine.journal() as journal:
+            await journal.submit(draft("a", f'{{"resident":"{SECRET}"}}'.encode()))
+
+    asyncio.run(write())
+    for file in tmp_path.iterdir():
+        assert SECRET.encode() not in file.read_bytes()
+
+
+def test_each_start_seals_under_a_new_key_that_was_committed_before(tmp_path: Path) -> None:
+    """Invariant 7."""
+    spine = Spine(tmp_path)
+    asyncio.run(_submit(spine, "a", "b"))
+    asyncio.run(_submit(spine, "c"))
+
+    async def records() -> list[object]:
+        async with JournalStore(spine.journal_db, quota_bytes=1, readonly=True) as store:
+            return [parse_record(link.payload).content for link in await store.after(0, 100, 10**6)]
+
+    contents = asyncio.run(records())
+    assert [type(content) for content in contents] == [WrappedKey, SealedBody, SealedBody, WrappedKey, SealedBody]
+    sealed = [content for content in contents if isinstance(content, SealedBody)]
+    assert [one.key_position for one in sealed] == [1, 1, 4]
+    assert [one.counter for one in sealed] == [1, 2, 1]
+
+
+def test_a_data_key_lives_at_most_a_day(tmp_path: Path) -> None:
+    spine = Spine(tmp_path)
+
+    async def two_days() -> int:
+        async with spine.journal() as journal:
+            await journal.submit(draft("a"))
+            spine.clock.up_ms += 25 * 3600 * 1000
+            return (await journal.submit(draft("b"))).position
+
+    assert asyncio.run(two_days()) == 4
+
+
+def test_a_full_quota_refuses_new_work_and_loses_nothing(tmp_path: Path) -> None:
+    """Invariant 3."""
+    spine = Spine(tmp_path)
+
+    async def fill() -> None:
+        async with asyncio.timeout(CEILING_S), spine.journal(JournalLimits(200_000, 0)) as journal:
+            stored = 0
+            with pytest.raises(JournalFull) as caught:
+                for number in range(5_000):
+                    await journal.submit(draft(f"c{number}", b"x" * 200))
+                    stored += 1
+            assert "未受理" in caught.value.hint
+            assert stored > 50
+            assert (await journal.submit(draft("c1", b"x" * 200))).repeat  # what is stored can still be asked for
+            assert len(await journal.after(0, 10_000, 10**9)) == journal.head.position
+            # The hub takes it and has a backup: there is room again.
+            await journal.take_standing(Standing(journal.head.position, journal.head.position, 0))
+            assert not (await journal.submit(draft("new", b"x" * 200))).repeat
+
+    asyncio.run(fill())
+
+
+def test_the_disk_reserve_refuses_new_work(tmp_path: Path) -> None:
+    """Invariant 3: what must go on still finds room."""
+    spine = Spine(tmp_path)
+    with pytest.raises(JournalFull):
+        asyncio.run(_submit(spine, "a", limits=JournalLimits(reserve_bytes=shutil.disk_usage(tmp_path).total)))
+
+
+@pytest.mark.parametrize("caller", ["", "a b", "x" * 65, "140830199001011234", "no-14083019900101123X-1"])
+def test_a_bad_callers_id_is_refused_before_anything_is_written(caller: str) -> None:
+    with pytest.raises(BadDraft):
+        Draft(caller, "transaction", b"")
+
+
+def test_a_flipped_bit_in_a_stored_record_is_noticed_and_named(tmp_path: Path) -> None:
+    """Invariant 5."""
+    spine = Spine(tmp_path)
+    asyncio.run(_submit(spine, "a", "b", "c"))
+    db = sqlite3.connect(spine.journal_db)
+    payload = bytearray(db.execute("SELECT payload FROM envelopes WHERE position = 3").fetchone()[0])
+    payload[20] ^= 1
+    db.execute("UPDATE envelopes SET payload = ? WHERE position = 3", (bytes(payload),))
+    db.commit()
+    db.close()
+
+    async def read() -> None:
+        async with spine.journal() as journal:
+            await journal.after(0, 100, 10**6)
+
+    with pytest.raises(CorruptJournal, match="position 3"):
+        asyncio.run(read())
+
+
+def test_a_second_writer_cannot_take_a_position_twice(tmp_path: Path) -> None:
+    """Invariant 5, held by the database: the loser reopens, reads the head again, and nothing is doubled."""
+    spine = Spine(tmp_path)
+
+    async def race() -> None:
+        async with asyncio.timeout(CEILING_S), spine.journal() as one, spine.journal() as two:
+            await one.submit(draft("a"))
+            with pytest.raises(JournalStopped):
+                await two.submit(draft("b"))
+            await two.submit(draft("b"))
+            assert two.head.position == 4
+
+    asyncio.run(race())
+
+
+def test_status_readers_change_nothing(tmp_path: Path) -> None:
+    spine = Spine(tmp_path)
+    asyncio.run(_submit(spine, "a"))
+    before = spine.journal_db.read_bytes()
+
+    async def look() -> int:
+        async with JournalStore(spine.journal_db, quota_bytes=1, readonly=True) as store:
+            with pytest.raises(sqlite3.OperationalError):
+                await store.prune(1)
+            return (await store.head()).position
+
+    assert asyncio.run(look()) == 2
+    assert spine.journal_db.read_bytes() == before
+
+
+def test_a_stopped_journal_says_so(tmp_path: Path) -> None:
+    spine = Spine(tmp_path)
+
+    async def stopped() -> None:
+        async with spine.journal() as journal:
+            journal.stop("the test")
+            await journal.submit(draft("a"))
+
+    with pytest.raises(JournalStopped):
+        asyncio.run(stopped())

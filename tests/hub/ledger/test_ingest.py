@@ -1,0 +1,300 @@
+"""What the hub answers: gaps, repeats, forks, restored edges, broken signatures, foreign journals (invariants 2, 5)."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import sqlite3
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+from uuid import UUID, uuid4
+
+import pytest
+import zstandard
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge.journal_store import Standing
+from edge.line import HubRefused
+from edge.wire import encode_batch, encode_open
+from hub.ledger.append_rule import Accept, Fork, Gap, Head, judge
+from hub.ledger.ingest import Ingest
+from hub.ledger.store import Ledger
+from hub.ledger.verify import LedgerCheck
+from proto import sync_pb2
+from security.record import Link
+from tests.spine import CEILING_S, CutWire, Spine, draft
+
+Refusal = sync_pb2.Refusal
+
+
+async def _say(ingest: Ingest, edge: UUID, messages: Sequence[sync_pb2.ReplicateUp]) -> list[sync_pb2.ReplicateDown]:
+    """Everything the hub says to these messages."""
+    answers: list[sync_pb2.ReplicateDown] = []
+
+    async def incoming() -> AsyncIterator[sync_pb2.ReplicateUp]:
+        for message in messages:
+            yield message
+
+    async def send(message: sync_pb2.ReplicateDown) -> None:
+        answers.append(message)
+
+    async with asyncio.timeout(CEILING_S):
+        await ingest.serve(edge, incoming(), send)
+    return answers
+
+
+async def _links(spine: Spine, count: int) -> list[Link]:
+    async with spine.journal() as journal:
+        for number in range(count):
+            await journal.submit(draft(f"{journal.head.position}-{number}"))
+        return await journal.after(0, 10_000, 10**9)
+
+
+def _batch(spine: Spine, links: list[Link], first: int, last: int) -> sync_pb2.ReplicateUp:
+    previous = spine.genesis.digest() if first == 1 else links[first - 2].digest
+    return encode_batch(first, previous, spine.signer.key_id, links[first - 1:last])
+
+
+def _talk(spine: Spine, *messages: sync_pb2.ReplicateUp, edge: UUID | None = None,
+          head: int = 1000) -> list[sync_pb2.ReplicateDown]:
+    async def talk() -> list[sync_pb2.ReplicateDown]:
+        async with spine.ingest() as ingest:
+            return await _say(ingest, edge or spine.edge_id, [encode_open(spine.journal_id, head), *messages])
+
+    return asyncio.run(talk())
+
+
+def test_batches_are_acknowledged_cumulatively_after_their_commit(tmp_path: Path) -> None:
+    """Invariant 1."""
+    spine = Spine(tmp_path)
+    links = asyncio.run(_links(spine, 9))
+    answers = _talk(spine, _batch(spine, links, 1, 4), _batch(spine, links, 5, 10))
+    assert [answers[0].hello.position, *[one.standing.position for one in answers[1:]]] == [0, 4, 10]
+    assert answers[-1].standing.digest == links[-1].digest
+    assert len(spine.entries()) == 10
+    spine.check_ledger()
+
+
+def test_a_repeat_is_a_success_and_an_overlap_adds_only_what_is_new(tmp_path: Path) -> None:
+    """Invariant 2."""
+    spine = Spine(tmp_path)
+    links = asyncio.run(_links(spine, 9))
+    answers = _talk(spine, _batch(spine, links, 1, 6), _batch(spine, links, 2, 4), _batch(spine, links, 4, 10))
+    assert [one.standing.position for one in answers[1:]] == [6, 6, 10]
+    spine.check_ledger()
+
+
+def test_a_gap_is_refused_with_the_position_wanted(tmp_path: Path) -> None:
+    spine = Spine(tmp_path)
+    links = asyncio.run(_links(spine, 9))
+    refusal = _talk(spine, _batch(spine, links, 1, 3), _batch(spine, links, 6, 9))[-1].refusal
+    assert (refusal.reason, refusal.position) == (Refusal.GAP, 4)
+    assert len(spine.entries()) == 3
+
+
+def test_a_fork_is_refused_and_noted(tmp_path: Path) -> None:
+    """Invariant 5: a cloned disk writes another history under the same key."""
+    spine = Spine(tmp_path)
+    asyncio.run(_links(spine, 4))
+    clone = tmp_path / "clone.db"
+    shutil.copy(spine.journal_db, clone)
+    links = asyncio.run(_links(spine, 4))
+    spine.journal_db = clone
+    forked = asyncio.run(_links(spine, 6))
+    _talk(spine, _batch(spine, links, 1, len(links)))
+    refusal = _talk(spine, _batch(spine, forked, 8, len(forked)))[-1].refusal
+    assert (refusal.reason, refusal.position) == (Refusal.FORKED, len(links))
+    assert "new journal" in refusal.hint
+    with Ledger(spine.hub_db) as ledger:
+        assert ledger.journal(spine.journal_id).refusal.startswith("FORKED")
+    assert len(spine.entries()) == len(links)
+
+
+def test_a_restored_edge_is_told_so_and_stops_writing(tmp_path: Path) -> None:
+    """Invariant 5: its head is below what the hub holds."""
+    spine = Spine(tmp_path)
+    asyncio.run(_links(spine, 2))
+    backup = tmp_path / "backup.db"
+    shutil.copy(spine.journal_db, backup)
+    links = asyncio.run(_links(spine, 5))
+    _talk(spine, _batch(spine, links, 1, len(links)))
+
+    async def come_back() -> None:
+        async with spine.journal(path=backup) as journal, spine.ingest() as ingest:
+            with pytest.raises(HubRefused, match="RESTORED"):
+                await spine.uplink(journal, CutWire(ingest, spine.edge_id)).session()
+            with pytest.raises(Exception, match="RESTORED"):
+                await journal.submit(draft("more"))
+
+    asyncio.run(come_back())
+    spine.check_ledger()
+
+
+@pytest.mark.parametrize("broken", [1, 5, 9])
+def test_the_good_beginning_of_a_broken_batch_is_kept(tmp_path: Path, broken: int) -> None:
+    """A payload changed on its way: what came before it is committed, nothing after."""
+    spine = Spine(tmp_path)
+    links = asyncio.run(_links(spine, 9))
+    payload = bytearray(links[broken - 1].payload)
+    payload[-1] ^= 1
+    changed = list(links)
+    changed[broken - 1] = Link(bytes(payload), links[broken - 1].signature, b"")
+    answers = _talk(spine, encode_batch(1, spine.genesis.digest(), spine.signer.key_id, changed))
+    assert answers[-1].refusal.reason == Refusal.BROKEN_SIGNATURE
+    assert answers[-1].refusal.position == broken
+    assert len(spine.entries()) == broken - 1
+    spine.check_ledger()
+
+
+def test_another_machines_key_cannot_write_into_a_journal(tmp_path: Path) -> None:
+    """Invariant 5: the genesis binds edge, journal and key."""
+    spine = Spine(tmp_path)
+    links = asyncio.run(_links(spine, 3))
+    answers = _talk(spine, _batch(spine, links, 1, 4), edge=uuid4())
+    assert answers[-1].refusal.reason == Refusal.UNKNOWN_JOURNAL
+    with Ledger(spine.hub_db) as ledger:
+        assert ledger.journal(spine.journal_id).edge_head == 0
+    assert spine.entries() == []
+
+
+def test_a_record_of_another_place_is_malformed(tmp_path: Path) -> None:
+    spine = Spine(tmp_path)
+    links = asyncio.run(_links(spine, 5))
+    message = encode_batch(1, spine.genesis.digest(), spine.signer.key_id, links[1:3])
+    assert _talk(spine, message)[-1].refusal.reason == Refusal.MALFORMED
+    assert spine.entries() == []
+
+
+def test_the_newest_of_two_sessions_wins(tmp_path: Path) -> None:
+    spine = Spine(tmp_path)
+    links = asyncio.run(_links(spine, 3))
+
+    async def two() -> tuple[list[sync_pb2.ReplicateDown], list[sync_pb2.ReplicateDown]]:
+        async with asyncio.timeout(CEILING_S), spine.ingest() as ingest:
+            first: list[sync_pb2.ReplicateDown] = []
+            greeted = asyncio.Event()
+
+            async def silent() -> AsyncIterator[sync_pb2.ReplicateUp]:
+                yield encode_open(spine.journal_id, 10)
+                await asyncio.sleep(CEILING_S)
+
+            async def send(message: sync_pb2.ReplicateDown) -> None:
+                first.append(message)
+                greeted.set()
+
+            older = asyncio.create_task(ingest.serve(spine.edge_id, silent(), send))
+            await greeted.wait()
+            newer = await _say(ingest, spine.edge_id, [encode_open(spine.journal_id, 10), _batch(spine, links, 1, 4)])
+            await older
+            return first, newer
+
+    first, newer = asyncio.run(two())
+    assert first[-1].refusal.reason == Refusal.SUPERSEDED
+    assert newer[-1].standing.position == 4
+
+
+def test_a_backup_made_meanwhile_is_told_to_an_open_stream(tmp_path: Path) -> None:
+    """Invariant 3: edges prune only then."""
+    spine = Spine(tmp_path)
+
+    async def back_up() -> None:
+        async with asyncio.timeout(CEILING_S), spine.journal() as journal, spine.ingest() as ingest:
+            await journal.submit(draft("a"))
+            session = asyncio.create_task(spine.uplink(journal, CutWire(ingest, spine.edge_id)).session())
+            while journal.queued:
+                await asyncio.sleep(0.01)
+            assert journal.standing.backed_up == 0
+            with Ledger(spine.hub_db) as ledger:
+                ledger.mark_backed_up({spine.journal_id: 2})
+            while journal.standing.backed_up < 2:
+                await asyncio.sleep(0.01)
+            assert await journal.pruned_to() == 2
+            session.cancel()
+            await asyncio.wait([session])
+
+    asyncio.run(back_up())
+
+
+def test_an_acknowledgement_of_what_was_never_sent_stops_the_journal(tmp_path: Path) -> None:
+    """A hub that answers nonsense is not believed."""
+    spine = Spine(tmp_path)
+
+    async def nonsense() -> None:
+        async with spine.journal() as journal, spine.ingest() as ingest:
+            await journal.submit(draft("a"))
+            wire = CutWire(ingest, spine.edge_id)
+            with sqlite3.connect(spine.hub_db) as db:
+                db.execute("UPDATE journals SET digest = ? WHERE journal = ?", (os.urandom(32), spine.journal_id.bytes))
+            db.close()
+            with pytest.raises(HubRefused, match="another history"):
+                await spine.uplink(journal, wire).session()
+            assert journal.standing == Standing(0, 0, 0)
+
+    asyncio.run(nonsense())
+
+
+@given(data=st.binary(max_size=200))
+def test_fuzzed_messages_end_the_stream_with_a_clear_refusal(tmp_path_factory: pytest.TempPathFactory, data: bytes) -> None:
+    spine = _fuzz_spine(tmp_path_factory)
+    for message in (sync_pb2.ReplicateUp(batch=data), sync_pb2.ReplicateUp(batch=zstandard.compress(data)),
+                    sync_pb2.ReplicateUp()):
+        answers = _talk(spine, message)
+        assert answers[-1].refusal.reason == Refusal.MALFORMED
+        assert answers[-1].refusal.hint
+    assert spine.entries() == []
+
+
+_SPINES: list[Spine] = []
+
+
+def _fuzz_spine(tmp_path_factory: pytest.TempPathFactory) -> Spine:
+    if not _SPINES:
+        _SPINES.append(Spine(tmp_path_factory.mktemp("fuzz")))
+    return _SPINES[0]
+
+
+def test_a_batch_that_would_unpack_to_gigabytes_is_refused(tmp_path: Path) -> None:
+    spine = Spine(tmp_path)
+    bomb = sync_pb2.ReplicateUp(batch=zstandard.compress(bytes(64 * 1024 * 1024)))
+    assert _talk(spine, bomb)[-1].refusal.reason == Refusal.MALFORMED
+
+
+def test_a_flipped_bit_in_the_ledger_is_noticed_and_named(tmp_path: Path) -> None:
+    """Invariant 4."""
+    spine = Spine(tmp_path)
+    links = asyncio.run(_links(spine, 9))
+    _talk(spine, _batch(spine, links, 1, 10))
+    with sqlite3.connect(spine.hub_db) as db:
+        with pytest.raises(sqlite3.IntegrityError, match="never change"):
+            db.execute("UPDATE entries SET payload = x'00' WHERE position = 5")
+        db.execute("DROP TRIGGER entries_never_change")
+        payload = bytearray(db.execute("SELECT payload FROM entries WHERE journal = 2 AND position = 5").fetchone()[0])
+        payload[-1] ^= 1
+        db.execute("UPDATE entries SET payload = ? WHERE journal = 2 AND position = 5", (bytes(payload),))
+    db.close()
+    with Ledger(spine.hub_db) as ledger:
+        findings = list(LedgerCheck(ledger).findings())
+    assert [finding.position for finding in findings] == [5]
+
+
+
+
+@given(held=st.integers(0, 10), first=st.integers(1, 11), count=st.integers(1, 5))
+def test_the_append_rule_on_one_history_accepts_just_what_is_missing(held: int, first: int, count: int) -> None:
+    digests = [bytes([number]) * 32 for number in range(20)]
+    verdict = judge(Head(held, digests[held]), first, digests[first - 1], digests[first:first + count],
+                    lambda at: digests[at])
+    if first > held + 1:
+        assert verdict == Gap(held + 1)
+    else:
+        assert verdict == Accept(min(held - first + 1, count))
+
+
+@given(held=st.integers(1, 10), first=st.integers(1, 11), count=st.integers(1, 5))
+def test_the_append_rule_on_another_history_never_accepts(held: int, first: int, count: int) -> None:
+    ours = [bytes([number]) * 32 for number in range(20)]
+    theirs = [bytes([100 + number]) * 32 for number in range(20)]
+    verdict = judge(Head(held, ours[held]), first, theirs[first - 1], theirs[first:first + count], lambda at: ours[at])
+    assert isinstance(verdict, Gap if first > held + 1 else Fork)
