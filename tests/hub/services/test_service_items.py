@@ -34,6 +34,19 @@ APPLICANTS = {
     (36, 37): "参加我省城乡居民基本养老保险的待遇领取人员或其家属",
     (38, 40): "办事群众",
 }
+NAMES = """
+固定工求职登记 固定工岗位信息推荐 固定工岗位信息查询 零工求职登记 零工岗位信息推荐
+零工岗位信息查询 招聘零工登记 零工求职信息推荐 零工求职信息查询 灵活就业登记 失业登记
+就业政策法规查询 《就业创业证》查询 招聘会信息查询 档案存放机构查询 培训意向登记
+培训机构推荐 培训意向跟踪反馈 参加培训办结送达 灵活就业人员参保登记 社会保险待遇领取资格认证
+技能提升补贴申领 失业保险金申领 企业职工基本养老保险待遇暂停 企业职工基本养老保险参保情况查询
+企业职工基本养老保险待遇发放记录查询 失业保险待遇发放记录查询 城乡居民基本养老保险参保登记
+城乡居民补充养老保险参保登记 参加城乡居民基本养老保险人员非关键信息变更
+参加城乡居民基本养老保险人员暂停/恢复缴费 城乡居民养老保险补缴申报
+城乡居民养老保险人员缴费信息查询 城乡居民基本养老保险待遇申领 城乡居民补充养老保险待遇申领
+城乡居民养老保险待遇发放记录查询 城乡居民养老保险待遇暂停 社会保障卡启用
+社会保障卡应用状态查询 社会保障卡挂失与解挂
+""".split()
 ITEM = """
 [[items]]
 code = "003-01"
@@ -55,6 +68,10 @@ def catalogue() -> Catalogue:
 
 def test_the_codes_run_from_1_to_40_in_the_order_of_the_list(catalogue: Catalogue) -> None:
     assert [item.code for item in catalogue.items] == [f"003-{number:02d}" for number in range(1, 41)]
+
+
+def test_the_names_are_those_of_the_list(catalogue: Catalogue) -> None:
+    assert [item.name for item in catalogue.items] == NAMES
 
 
 def test_the_groups_have_15_4_18_and_3_items_in_this_order(catalogue: Catalogue) -> None:
