@@ -8,7 +8,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from smartcard import scard  # type: ignore[import-untyped]
+from smartcard import scard
 
 from devices.contract import CardAbsent, CardRefused, DeviceError, DeviceFault, DeviceState, DeviceUnavailable
 
@@ -21,6 +21,7 @@ INVALID_VALUE = 0x80100011
 UNKNOWN_READER = 0x80100009
 STATE_UNAWARE, STATE_CHANGED, STATE_PRESENT, STATE_MUTE = 0x0000, 0x0002, 0x0020, 0x0200
 STATE_UNKNOWN, STATE_UNAVAILABLE = 0x0004, 0x0008
+CARD_EVENTS_SHIFT = 16  # pcsc-lite counts insertions and removals in the upper half of the event state
 TIMED_OUT = 0x8010000A
 SHARING_VIOLATION = 0x8010000B
 NO_CARD = 0x8010000C
@@ -129,6 +130,11 @@ def status_change(context: int, limit_ms: int, known: Sequence[tuple[str, int]])
         return []
     checked(code)
     return [(name, int(state), bytes(atr)) for name, state, atr in states]
+
+
+def card_events(context: int, reader: str) -> int:
+    """How many insertions and removals pcscd has counted in `reader` (16 bits, wraps around)."""
+    return status_change(context, 0, [(reader, STATE_UNAWARE)])[0][1] >> CARD_EVENTS_SHIFT
 
 
 def connect(context: int, reader: str) -> tuple[int, int]:

@@ -27,29 +27,48 @@ class Connection:
         self._reader = reader
         self._context: int | None = None
         self._card: tuple[int, int] | None = None
+        self._events = 0
         self._ended: DeviceError | None = None
 
     def open(self) -> bytes:
-        """Connect and begin the transaction; returns the ATR."""
-        self._ended = None
+        """Connect and begin the transaction; returns the ATR.
+
+        A context from before pcscd was restarted is dead, which only shows here: then once more with a new one.
+        """
+        inherited = self._context is not None
         try:
-            if self._context is None:
-                self._context = pcsc.establish()
-            self._card = pcsc.connect(self._context, self._reader)
-            pcsc.begin(self._card[0])
-            return pcsc.card_atr(self._card[0])
+            return self._open()
+        except pcsc.PcscError as error:
+            ending = self._end(error)
+            if not (inherited and error.service_gone):
+                raise ending from error
+        try:
+            return self._open()
         except pcsc.PcscError as error:
             raise self._end(error) from error
+
+    def _open(self) -> bytes:
+        self._ended = None
+        if self._context is None:
+            self._context = pcsc.establish()
+        self._card = pcsc.connect(self._context, self._reader)
+        pcsc.begin(self._card[0])
+        self._events = pcsc.card_events(self._context, self._reader)
+        return pcsc.card_atr(self._card[0])
 
     def transmit(self, command: bytes) -> tuple[bytes, int]:
         return short_apdu.transmit(self._exchange, command)
 
     def let_go(self) -> None:
-        """End transaction and connection. A card that failed is reset, so that the next reading starts clean."""
+        """End transaction and connection. A card that failed is reset, so that the next reading starts clean.
+
+        Not one that was pulled: a reset would reach the next card before pcscd has noticed it as another one, and a
+        connection made then survives its removal (seen with pcscd 1.9.9).
+        """
         if self._card is not None:
             card, self._card = self._card[0], None
             pcsc.end(card)
-            pcsc.disconnect(card, reset=self._ended is not None)
+            pcsc.disconnect(card, reset=isinstance(self._ended, DeviceFault))
 
     def close(self) -> None:
         self.let_go()
@@ -60,12 +79,18 @@ class Connection:
     def _exchange(self, command: bytes) -> bytes:
         if self._ended is not None:
             raise self._ended
-        if self._card is None:
+        if self._card is None or self._context is None:
             raise DeviceUnavailable(BUSY, DeviceState.DEVICE_BUSY)
         try:
-            return pcsc.exchange(*self._card, command)
+            answer = pcsc.exchange(*self._card, command)
+            now = pcsc.card_events(self._context, self._reader)
         except pcsc.PcscError as error:
             raise self._end(error) from error
+        # Not left to pcscd's word alone that this is still the card of the beginning. Another card has nothing
+        # selected yet, so a mixed answer needs two more commands, and each is followed by this look.
+        if now != self._events:
+            raise self._end(pcsc.PcscError(pcsc.NO_CARD))
+        return answer
 
     def _end(self, error: pcsc.PcscError) -> DeviceError:
         code = self._removal() if error.code == pcsc.NOT_TRANSACTED else error.code

@@ -17,7 +17,6 @@ BACKOFF_FIRST_S = 0.1
 BACKOFF_MAX_S = 5.0
 STOP_MAX_S = 2.0
 STOP_POLL_S = 0.02
-CARD_EVENTS_SHIFT = 16  # pcsc-lite counts insertions and removals in the upper half of the event state
 
 Report = Callable[[DeviceState, tuple[ReaderState, ...]], None]
 log = logging.getLogger(__name__)
@@ -99,8 +98,8 @@ class Monitor:
     def _reader_state(self, name: str, state: int, atr: bytes) -> ReaderState:
         present = bool(state & pcsc.STATE_PRESENT)
         events, insertion = self._insertions.get(name, (-1, 0))
-        if present and state >> CARD_EVENTS_SHIFT != events:
-            events, insertion = state >> CARD_EVENTS_SHIFT, insertion + 1
+        if present and state >> pcsc.CARD_EVENTS_SHIFT != events:
+            events, insertion = state >> pcsc.CARD_EVENTS_SHIFT, insertion + 1
         self._insertions[name] = (events, insertion)
         if state & (pcsc.STATE_UNKNOWN | pcsc.STATE_UNAVAILABLE):
             return ReaderState(name, DeviceState.HARDWARE_ERROR, False, b"", insertion)

@@ -70,5 +70,5 @@ class SdkThread:
                 continue
             try:
                 done.set_result(call())
-            except BaseException as error:  # carried to the caller, who sees it raised
+            except BaseException as error:  # noqa: BLE001  # carried to the caller, who sees it raised
                 done.set_exception(error)

@@ -167,5 +167,9 @@ class VirtualCard:
         return data + sw
 
     def _get_response(self, command: bytes) -> bytes:
+        if not self._waiting:
+            return b"\x69\x85"
+        if command[4:] != bytes([len(self._waiting)]):
+            return bytes([0x6C, len(self._waiting)])
         data, self._waiting = self._waiting, b""
-        return data + DONE if data else b"\x69\x85"
+        return data + DONE

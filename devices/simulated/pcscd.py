@@ -5,7 +5,7 @@
         virtual.insert("Suozhan Virtual A", CardText(name="张三", id_number="11010519491231002X"))
 
 The daemon is any other process, or this one when `virtual.environment` was put into os.environ before the first
-PC/SC call. pcscd adds two numbers to each name ("Suozhan Virtual A 00 00"). Runs as an ordinary user.
+PC/SC call. pcscd adds two numbers to each name ("Suozhan Virtual A 00 00"). Runs as an ordinary user, given /run/pcscd.
 """
 
 import os
@@ -24,6 +24,7 @@ from devices.simulated.slot import Slot, SlotSocket
 
 SOURCE = Path(__file__).parent / "virtual_reader" / "ifd.c"
 INCLUDE = Path("/usr/include/PCSC")
+RUN = Path("/run/pcscd")  # where pcscd keeps its process id; the path is compiled in
 START_MAX_S = 5.0
 STOP_MAX_S = 3.0
 POLL_S = 0.01
@@ -66,6 +67,11 @@ class VirtualReaders:
 
     def pull(self, name: str) -> None:
         self._sockets[name].slot.pull()
+
+    def settle(self) -> None:
+        """Wait until pcscd has noticed every card that was pulled."""
+        for name in self._plugged:
+            self._wait(self._sockets[name].slot.settled, f"pcscd does not look at reader {name}")
 
     def hang(self, name: str) -> None:
         """The reader stops answering, in the middle of whatever it does."""
@@ -153,6 +159,8 @@ class VirtualReaders:
         pcscd = shutil.which("pcscd", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
         if pcscd is None:
             raise VirtualReadersError(f"pcscd is missing; {PACKAGES}")
+        if not RUN.is_dir() and not os.access(RUN.parent, os.W_OK):
+            raise VirtualReadersError(f"pcscd wants {RUN}; make it once as root: install -d {RUN}")
         path = Path(self.environment["PCSCLITE_CSOCK_NAME"])
         path.unlink(missing_ok=True)
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener, self.log.open("ab") as log:

@@ -12,6 +12,7 @@ from devices.simulated.card import CardText, VirtualCard
 HEAD = struct.Struct(">BH")  # command or status, length of what follows
 DONE, NO_CARD, MUTE = 0, 1, 2
 STOP_MAX_S = 2.0
+ABSENCES = 2  # pcscd's event thread looks for itself and once more before it powers the card up or down
 
 
 class Slot:
@@ -20,27 +21,31 @@ class Slot:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._card: VirtualCard | None = None
-        self._pulled = False
+        self._absences = 0  # looks that still have to find the slot empty
         self.answering = threading.Event()
         self.answering.set()
 
     def insert(self, text: CardText) -> None:
         """Put a card in, unpowered; one that was in is pulled first."""
         with self._lock:
-            self._pulled = self._pulled or self._card is not None
+            self._take_out()
             self._card = VirtualCard(text)
 
     def pull(self) -> None:
         with self._lock:
-            self._pulled = self._pulled or self._card is not None
-            self._card = None
+            self._take_out()
+
+    def settled(self) -> bool:
+        """Whether every absence was seen."""
+        return self._absences == 0
 
     def present(self, *, seen: bool) -> bool:
         """Whether a card is in; `seen` by the one who tells everybody, so that an absence is over."""
         with self._lock:
-            pulled = self._pulled
-            self._pulled = pulled and not seen
-            return self._card is not None and not pulled
+            absent = self._card is None or self._absences > 0
+            if seen and self._absences > 0:
+                self._absences -= 1
+            return not absent
 
     def answer(self, command: str, data: bytes) -> tuple[int, bytes]:
         """(status, data) for one request of the driver; see virtual_reader/ifd.c."""
@@ -56,6 +61,10 @@ class Slot:
             atr = card.power_up()
             return (MUTE, b"") if atr is None else (DONE, atr)
         return self._exchange(card, data)
+
+    def _take_out(self) -> None:
+        if self._card is not None:
+            self._card, self._absences = None, ABSENCES
 
     def _exchange(self, card: VirtualCard, data: bytes) -> tuple[int, bytes]:
         time.sleep(card.text.slow_ms / 1000)
