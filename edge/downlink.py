@@ -9,6 +9,7 @@ from contextlib import aclosing
 import structlog
 
 from edge.line import HubRefused, Line
+from edge.line import HubRefused, Line
 from edge.resources import Claim, ResourceRefused, ResourceStore, SignedResource, Version, read_claim
 from proto import sync_pb2
 

@@ -1,0 +1,37 @@
+"""What Prometheus may know of this machine: figures, never a resident's data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from edge.journal import Journal
+from edge.line import Line, LineStatus
+
+
+class DoorMetrics:
+    """Gauges read journal and line at each scrape."""
+
+    def __init__(self, journal: Journal, line: Line) -> None:
+        self._registry = CollectorRegistry()
+        self.submissions = Counter("suozhan_edge_submissions_total", "Transactions said at the counter's door.",
+                                   ["outcome"], registry=self._registry)
+        self.submit_seconds = Histogram("suozhan_edge_submit_seconds", "From the door to the disk.",
+                                        buckets=(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5),
+                                        registry=self._registry)
+        self._gauge("suozhan_edge_journal_head_position", "Last position of the journal.",
+                    lambda: journal.head.position)
+        self._gauge("suozhan_edge_journal_acknowledged_position", "Last position that the hub holds.",
+                    lambda: journal.standing.position)
+        self._gauge("suozhan_edge_journal_queued_records", "Records that the hub does not hold.",
+                    lambda: journal.queued)
+        self._gauge("suozhan_edge_line_connected", "1 while the line to the hub works.",
+                    lambda: line.state.state is LineStatus.CONNECTED)
+
+    def _gauge(self, name: str, text: str, value: Callable[[], float]) -> None:
+        Gauge(name, text, registry=self._registry).set_function(value)
+
+    def text(self) -> bytes:
+        """Prometheus' text format."""
+        return generate_latest(self._registry)

@@ -1,0 +1,88 @@
+"""The door as a running server: FastAPI under uvicorn, on the loopback address and no other."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import uvicorn
+from fastapi import FastAPI
+
+from devices.cards import CardReaders
+from edge.catalogue import Catalogue
+from edge.door.errors import add_handlers
+from edge.door.guard import Guard
+from edge.door.metrics import DoorMetrics
+from edge.door.pairing import Pairing
+from edge.door.readings import RecentReadings
+from edge.door.routes import DoorRoutes
+from edge.journal import Journal
+from edge.line import Line
+from security.clock import Clock
+
+LOOPBACK = "127.0.0.1"
+STOP_GRACE_S = 3
+
+
+class PortTaken(OSError):
+    """Another program listens on the door's port."""
+
+
+class _Server(uvicorn.Server):
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """The agent itself decides when to stop."""
+        yield
+
+
+class Door:
+    """`await door.run()` serves; `listening()` returns once callers can connect, `port` is then the real one."""
+
+    def __init__(self, pairing_db: Path, port: int, journal: Journal, readers: CardReaders,
+                 catalogue: Callable[[], Catalogue | None], line: Line, clock: Clock) -> None:
+        self.port = port
+        self._listening = asyncio.Event()
+        pairing = Pairing(pairing_db, clock)
+        routes = DoorRoutes(journal, readers, catalogue, line, pairing, RecentReadings(clock),
+                            DoorMetrics(journal, line))
+        app = FastAPI(title="所站网关柜面接口 Suozhan counter API", version="1", docs_url=None, redoc_url=None)
+        app.include_router(routes.router())
+        add_handlers(app)
+        self._app = Guard(app, pairing, lambda: self.port)
+
+    async def listening(self) -> None:
+        await self._listening.wait()
+
+    async def run(self) -> None:
+        """Until cancelled. Raises PortTaken."""
+        with _listen(self.port) as listener:
+            self.port = listener.getsockname()[1]
+            config = uvicorn.Config(self._app, log_config=None, access_log=False, lifespan="off", http="h11", ws="none",
+                                    loop="asyncio", server_header=False, timeout_graceful_shutdown=STOP_GRACE_S)
+            server = _Server(config)
+            serving = asyncio.create_task(server.serve([listener]))
+            try:
+                while not server.started and not serving.done():
+                    await asyncio.sleep(0.01)
+                self._listening.set()
+                await asyncio.shield(serving)
+            finally:
+                server.should_exit = True
+                await asyncio.wait([serving])
+
+
+@contextmanager
+def _listen(port: int) -> Iterator[socket.socket]:
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((LOOPBACK, port))
+    except OSError as error:
+        listener.close()
+        raise PortTaken(f"cannot listen on {LOOPBACK}:{port} ({error.strerror}); stop the other program, or set "
+                        "door_port in edge.toml") from error
+    with listener:
+        yield listener
