@@ -12,7 +12,7 @@ from devices.simulated.card import CardText, VirtualCard
 HEAD = struct.Struct(">BH")  # command or status, length of what follows
 DONE, NO_CARD, MUTE = 0, 1, 2
 STOP_MAX_S = 2.0
-ABSENCES = 2  # pcscd's event thread looks for itself and once more before it powers the card up or down
+ABSENCES = 3  # pcscd's event thread looks once a round, and once more before it powers a card up or down; then it tells
 
 
 class Slot:

@@ -19,7 +19,7 @@ from devices.social_card_fields import id_check
 
 A = "Suozhan Virtual A"
 SWAPPING_S = 5.0
-SWAP_PAUSE_MAX_S = 0.08
+SWAP_PAUSE_MAX_S = 0.25
 APDUS_OF_A_READING = 17
 FAMILY = "赵钱孙李周吴郑王"
 
