@@ -19,6 +19,8 @@ def upgrade() -> None:
     _ledger()
     _enrolment()
     _resources()
+    _transactions()
+    _tokens()
 
 
 def _ledger() -> None:
@@ -119,5 +121,64 @@ def _resources() -> None:
         sa.Column("reason", sa.Text, nullable=False),
         sa.Column("reported_ms", Whole, nullable=False),
         sa.PrimaryKeyConstraint("edge", "name", name="pk_resource_reports"),
+        sqlite_strict=True,
+    )
+
+
+def _transactions() -> None:
+    flag = sa.SmallInteger().with_variant(sa.Integer(), "sqlite")
+    op.create_table(
+        "transactions",
+        sa.Column("cursor", Whole, nullable=False, autoincrement=False),
+        sa.Column("site", sa.Text, nullable=False),
+        sa.Column("day", sa.Text, nullable=False),
+        sa.Column("claimed_ms", Whole, nullable=False),
+        sa.Column("arrived_ms", Whole, nullable=False),
+        sa.Column("item", sa.Text, nullable=False),
+        sa.Column("channel", sa.Text, nullable=False),
+        sa.Column("operator", sa.Text, nullable=False),
+        sa.Column("operator_verified", flag, nullable=False),
+        sa.Column("resident", sa.Text, nullable=False),
+        sa.Column("id_number", sa.Text, nullable=False),
+        sa.Column("edge", sa.Text, nullable=False),
+        sa.Column("journal", sa.Text, nullable=False),
+        sa.Column("position", Whole, nullable=False),
+        sa.Column("record", sa.Text, nullable=False),
+        sa.Column("simulated", flag, nullable=False),
+        sa.PrimaryKeyConstraint("cursor", name="pk_transactions"),
+        sqlite_strict=True,
+    )
+    op.create_index("ix_transactions_site_day", "transactions", ["site", "day"])
+    op.create_index("ix_transactions_record", "transactions", ["record"])
+    op.create_table(
+        "projection_cursors",
+        sa.Column("name", sa.Text, nullable=False),
+        sa.Column("cursor", Whole, nullable=False),
+        sa.PrimaryKeyConstraint("name", name="pk_projection_cursors"),
+        sqlite_strict=True,
+    )
+    op.create_table(
+        "projection_findings",
+        sa.Column("cursor", Whole, nullable=False, autoincrement=False),
+        sa.Column("edge", sa.Text, nullable=False),
+        sa.Column("journal", sa.Text, nullable=False),
+        sa.Column("position", Whole, nullable=False),
+        sa.Column("reason", sa.Text, nullable=False),
+        sa.PrimaryKeyConstraint("cursor", name="pk_projection_findings"),
+        sqlite_strict=True,
+    )
+
+
+def _tokens() -> None:
+    op.create_table(
+        "api_tokens",
+        sa.Column("id", sa.Text, nullable=False),
+        sa.Column("name", sa.Text, nullable=False),
+        sa.Column("secret_hash", sa.LargeBinary, nullable=False),
+        sa.Column("scopes", sa.Text, nullable=False),
+        sa.Column("created_ms", Whole, nullable=False),
+        sa.Column("expires_ms", Whole),
+        sa.Column("revoked_ms", Whole),
+        sa.PrimaryKeyConstraint("id", name="pk_api_tokens"),
         sqlite_strict=True,
     )

@@ -1,0 +1,119 @@
+"""The reading API's routes. Blocking work goes to threads; every route but /healthz needs a scope."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import date
+from pathlib import Path
+from typing import Annotated, Any
+from uuid import UUID
+
+import sqlalchemy as sa
+from fastapi import Depends, FastAPI, Query, Response
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from prometheus_client import CollectorRegistry, generate_latest
+
+from hub.api.errors import ApiError, ErrorBody, add_handlers
+from hub.api.messages import EdgeAnswer, FeedPage, LedgerPage, RecordAnswer, SiteAnswer
+from hub.api.metrics import HubMetrics
+from hub.api.questions import Questions
+from hub.api.tokens import Scope, scopes_of
+from hub.ledger.store import Ledger
+from hub.transactions.site_ledger import LedgerQuery
+from hub.transactions.tables import cursors
+from security.clock import Clock
+
+PAGE_MAX = 1_000
+WAIT_MAX_S = 30
+WAIT_STEP_S = 0.25
+
+After = Annotated[int, Query(ge=0, le=2**63 - 1, description="The cursor behind which to begin; 0 = the beginning.")]
+Limit = Annotated[int, Query(ge=1, le=PAGE_MAX)]
+_ERRORS: dict[int | str, dict[str, Any]] = {code: {"model": ErrorBody} for code in (401, 403, 404, 422)}
+
+
+def build_app(engine: sa.Engine, database: Path, clock: Clock, registry: CollectorRegistry,
+              metrics: HubMetrics) -> FastAPI:
+    """An ASGI application over one hub's database."""
+    app = FastAPI(title="Suozhan hub reading API", version="1", docs_url=None, redoc_url=None, responses=_ERRORS)
+    add_handlers(app)
+    questions = Questions(engine, database)
+    bearer = HTTPBearer(auto_error=False)
+
+    def needs(scope: Scope) -> Any:  # noqa: ANN401 - FastAPI's own type of a dependency
+        return Depends(_guard(engine, clock, bearer, scope))
+
+    @app.get("/healthz")
+    async def healthz() -> dict[str, str]:
+        return {"status": "ok"}
+
+    @app.get("/v1/feed", dependencies=[needs(Scope.FEED)])
+    async def feed(after: After = 0, limit: Limit = 100,
+                   wait_s: Annotated[float, Query(ge=0, le=WAIT_MAX_S)] = 0) -> FeedPage:
+        """Every entry of the ledger once and in order; with `wait_s` the answer waits for news."""
+        page = await asyncio.to_thread(questions.feed, after, limit)
+        while not page.entries and wait_s > 0:
+            await asyncio.sleep(WAIT_STEP_S)
+            wait_s -= WAIT_STEP_S
+            page = await asyncio.to_thread(questions.feed, after, limit)
+        return page
+
+    @app.get("/v1/records/{journal}/{position}", dependencies=[needs(Scope.RECORDS)])
+    async def record(journal: UUID, position: int) -> RecordAnswer:
+        """One record: what it says in clear, and its envelope."""
+        answer = None
+        if 0 < position < 2**63:
+            answer = await asyncio.to_thread(questions.record, journal, position)
+        if answer is None:
+            raise ApiError(404, "no-record", "the ledger holds no such record; the feed lists what it holds")
+        return answer
+
+    @app.get("/v1/sites", dependencies=[needs(Scope.LEDGER)])
+    async def sites() -> list[SiteAnswer]:
+        """Offices and stations."""
+        return await asyncio.to_thread(questions.sites)
+
+    @app.get("/v1/sites/{code}/ledger", dependencies=[needs(Scope.LEDGER)])
+    async def site_ledger(
+        code: str, first: Annotated[date | None, Query(alias="from")] = None,
+        last: Annotated[date | None, Query(alias="to")] = None, item: str | None = None, operator: str | None = None,
+        after: After = 0, limit: Limit = 100,
+    ) -> LedgerPage:
+        """The site's electronic ledger (台账), with totals by day, item and operator. Names and numbers are masked."""
+        if code not in {site.code for site in await asyncio.to_thread(questions.sites)}:
+            raise ApiError(404, "no-site", "there is no such site; GET /v1/sites lists them")
+        query = LedgerQuery(code, first.isoformat() if first else None, last.isoformat() if last else None, item,
+                            operator)
+        return await asyncio.to_thread(questions.site_ledger, query, after, limit)
+
+    @app.get("/v1/edges", dependencies=[needs(Scope.EDGES)])
+    async def edges() -> list[EdgeAnswer]:
+        """Machines, how far behind their journals are, and what they say of their resources."""
+        return await asyncio.to_thread(questions.edges, clock.unix_ms())
+
+    @app.get("/metrics", dependencies=[needs(Scope.METRICS)], response_class=Response)
+    async def prometheus() -> Response:
+        await asyncio.to_thread(_refresh, engine, database, metrics)
+        return Response(generate_latest(registry), media_type="text/plain; version=0.0.4")
+
+    return app
+
+
+def _guard(engine: sa.Engine, clock: Clock, bearer: HTTPBearer, scope: Scope) -> Callable[..., Awaitable[None]]:
+    async def check(credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]) -> None:
+        token = credentials.credentials if credentials else ""
+        scopes = await asyncio.to_thread(scopes_of, engine, token, clock.unix_ms())
+        if scopes is None:
+            raise ApiError(401, "no-token", "a valid bearer token is needed; make one with: suozhan-hub token create")
+        if scope not in scopes:
+            raise ApiError(403, "scope-missing", f"this token lacks the scope {scope.value}; make one that has it")
+
+    return check
+
+
+def _refresh(engine: sa.Engine, database: Path, metrics: HubMetrics) -> None:
+    with engine.connect() as connection:
+        projected = connection.execute(sa.select(sa.func.coalesce(sa.func.max(cursors.c.cursor), 0))).scalar_one()
+    with Ledger(database) as ledger:
+        metrics.refresh(ledger.size(), projected, ledger.journals())

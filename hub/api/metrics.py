@@ -1,0 +1,30 @@
+"""What Prometheus may know of the ledger and of every journal's lag; read at each scrape."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from prometheus_client import CollectorRegistry, Gauge
+
+from hub.ledger.store import JournalHead
+
+
+class HubMetrics:
+    """Ingest has counters of its own (hub/ledger/metrics.py)."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._size = Gauge("suozhan_hub_ledger_entries", "Entries in the ledger.", registry=registry)
+        self._projection = Gauge("suozhan_hub_projection_lag_entries", "Entries that are not projected yet.",
+                                 registry=registry)
+        self._lag = Gauge("suozhan_hub_edge_lag_records", "Records that an edge said it has and the hub does not hold.",
+                          ["edge", "journal"], registry=registry)
+        self._arrived = Gauge("suozhan_hub_edge_last_arrival_timestamp_seconds", "Arrival of the last record.",
+                              ["edge", "journal"], registry=registry)
+
+    def refresh(self, size: int, projected: int, journals: Sequence[JournalHead]) -> None:
+        self._size.set(size)
+        self._projection.set(size - projected)
+        for head in journals:
+            labels = (str(head.edge), head.name)
+            self._lag.labels(*labels).set(max(head.edge_head - head.position, 0))
+            self._arrived.labels(*labels).set(head.arrived_ms / 1000)

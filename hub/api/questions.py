@@ -1,0 +1,108 @@
+"""What the routes ask of ledger and tables; synchronous, for a thread."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+
+from hub.api.messages import (
+    EdgeAnswer,
+    EntryAnswer,
+    FeedPage,
+    JournalAnswer,
+    LedgerPage,
+    LedgerRow,
+    LedgerTotal,
+    RecordAnswer,
+    ResourceAnswer,
+    SiteAnswer,
+)
+from hub.enrolment.sites import list_sites
+from hub.enrolment.tables import edges
+from hub.ledger.store import Entry, JournalHead, Ledger
+from hub.resources.store import newest_reports
+from hub.transactions.site_ledger import LedgerQuery, page, totals
+from security.record import SealedBody, parse_record
+
+
+class Questions:
+    """Each method opens what it reads and lets go of it."""
+
+    def __init__(self, engine: sa.Engine, database: Path) -> None:
+        self._engine = engine
+        self._database = database
+
+    def feed(self, after: int, limit: int) -> FeedPage:
+        with Ledger(self._database) as ledger:
+            entries = ledger.feed(after, limit)
+            size = ledger.size()
+        return FeedPage(entries=[_entry(one) for one in entries], next=entries[-1].cursor if entries else after,
+                        size=size)
+
+    def record(self, journal: UUID, position: int) -> RecordAnswer | None:
+        with Ledger(self._database) as ledger:
+            entry = ledger.entry(journal, position)
+        if entry is None:
+            return None
+        record = parse_record(entry.payload)
+        return RecordAnswer(entry=_entry(entry), id=str(record.id), kind=record.kind,
+                            claimed_ms=record.times.claimed_ms, hub_signed_ms=record.times.hub_signed_ms,
+                            simulated=record.simulated, sealed=isinstance(record.content, SealedBody))
+
+    def sites(self) -> list[SiteAnswer]:
+        return [SiteAnswer(**site) for site in list_sites(self._engine)]
+
+    def site_ledger(self, query: LedgerQuery, after: int, limit: int) -> LedgerPage:
+        rows = page(self._engine, query, after, limit)
+        return LedgerPage(rows=[_row(row) for row in rows], next=rows[-1]["cursor"] if rows else after,
+                          totals=[LedgerTotal(**total) for total in totals(self._engine, query)])
+
+    def edges(self, now_ms: int) -> list[EdgeAnswer]:
+        with Ledger(self._database) as ledger:
+            journals: dict[str, list[JournalAnswer]] = {}
+            for head in ledger.journals():
+                journals.setdefault(str(head.edge), []).append(_journal(ledger, head, now_ms))
+        with self._engine.connect() as connection:
+            rows = list(connection.execute(sa.select(edges).order_by(edges.c.site, edges.c.enrolled_ms)))
+        return [
+            EdgeAnswer(edge=row.edge, site=row.site, machine=row.machine, enrolled_ms=row.enrolled_ms,
+                       revoked=row.revoked_ms is not None, journals=journals.get(row.edge, []),
+                       resources=self._resources(UUID(row.edge)))
+            for row in rows
+        ]
+
+    def _resources(self, edge: UUID) -> list[ResourceAnswer]:
+        return [
+            ResourceAnswer(name=one.subject.name, version=str(one.subject.version), applied=one.applied,
+                           reason=one.reason)
+            for one in newest_reports(self._engine, edge)
+        ]
+
+
+def _entry(entry: Entry) -> EntryAnswer:
+    def text(data: bytes) -> str:
+        return b64encode(data).decode()
+
+    return EntryAnswer(
+        cursor=entry.cursor, edge=str(entry.edge), journal=str(entry.journal), position=entry.position,
+        arrived_ms=entry.arrived_ms, key_id=text(entry.key_id), payload=text(entry.payload),
+        signature=text(entry.signature), digest=text(entry.digest), leaf=text(entry.leaf),
+    )
+
+
+def _row(row: dict[str, Any]) -> LedgerRow:
+    return LedgerRow(**{name: row[name] for name in LedgerRow.model_fields})
+
+
+def _journal(ledger: Ledger, head: JournalHead, now_ms: int) -> JournalAnswer:
+    last = ledger.entry(head.journal, head.position)
+    skew = parse_record(last.payload).times.claimed_ms - last.arrived_ms if last else None
+    return JournalAnswer(
+        journal=str(head.journal), name=head.name, position=head.position, edge_head=head.edge_head,
+        lag_records=max(head.edge_head - head.position, 0), backed_up=head.backed_up, last_arrival_ms=head.arrived_ms,
+        silent_s=max(now_ms - head.arrived_ms, 0) / 1000, skew_ms=skew, refusal=head.refusal,
+    )

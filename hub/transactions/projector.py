@@ -1,0 +1,139 @@
+"""Follows the feed, opens bodies, writes the site ledger. Its cursor moves in the commit of its rows: once, like all."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+from collections import OrderedDict
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+import sqlalchemy as sa
+import structlog
+
+from hub.enrolment.tables import edges
+from hub.ledger.store import Entry, Ledger
+from hub.transactions.body import MeaninglessBody, parse_body
+from hub.transactions.tables import cursors, findings, transactions
+from security.masking import mask_id_number, mask_name
+from security.record import MalformedRecord, Record, SealedBody, WrappedKey, parse_record
+from security.sealing import OpenedKey, SealBroken, Unsealer
+
+NAME = "transactions"
+PAGE_ENTRIES = 200
+POLL_S = 0.5
+KEYS_MAX = 4_096
+CHINA = ZoneInfo("Asia/Shanghai")
+
+log = structlog.get_logger()
+
+
+class Projector:
+    """`await projector.run()`; safe to stop anywhere."""
+
+    def __init__(self, engine: sa.Engine, database: Path, unsealer: Unsealer) -> None:
+        self._engine = engine
+        self._database = database
+        self._unsealer = unsealer
+        self._keys: OrderedDict[tuple[UUID, int], OpenedKey] = OrderedDict()
+        self._sites: dict[UUID, str] = {}
+
+    async def run(self) -> None:
+        while True:
+            if not await asyncio.to_thread(self.step):
+                await asyncio.sleep(POLL_S)
+
+    def step(self) -> int:
+        """One page of the feed, in one commit. Returns the entries taken; 0 at the end of the feed."""
+        with Ledger(self._database) as ledger:
+            after = self.cursor()
+            page = ledger.feed(after, PAGE_ENTRIES)
+            if not page:
+                return 0
+            rows: list[dict[str, Any]] = []
+            wrong: list[dict[str, Any]] = []
+            for entry in page:
+                try:
+                    row = self._row(ledger, entry)
+                except (MalformedRecord, SealBroken, MeaninglessBody) as error:
+                    log.warning("record makes no sense", cursor=entry.cursor, reason=str(error))
+                    wrong.append({"cursor": entry.cursor, "edge": str(entry.edge), "journal": str(entry.journal),
+                                  "position": entry.position, "reason": str(error)})
+                else:
+                    rows += [row] if row else []
+        self._commit(after, page[-1].cursor, rows, wrong)
+        return len(page)
+
+    def cursor(self) -> int:
+        """How far the feed is projected."""
+        with self._engine.connect() as connection:
+            row = connection.execute(sa.select(cursors.c.cursor).where(cursors.c.name == NAME)).one_or_none()
+        return row.cursor if row else 0
+
+    def _commit(self, after: int, cursor: int, rows: list[dict[str, Any]], wrong: list[dict[str, Any]]) -> None:
+        with self._engine.begin() as connection:
+            if after == 0:
+                connection.execute(cursors.insert().values(name=NAME, cursor=cursor))
+            else:
+                connection.execute(cursors.update().where(cursors.c.name == NAME).values(cursor=cursor))
+            if rows:
+                connection.execute(transactions.insert(), rows)
+            if wrong:
+                connection.execute(findings.insert(), wrong)
+
+    def _row(self, ledger: Ledger, entry: Entry) -> dict[str, Any] | None:
+        record = parse_record(entry.payload)
+        if isinstance(record.content, WrappedKey):
+            self._keep((record.journal, record.position),
+                       self._unsealer.unwrap(record.edge, record.journal, record.content))
+        if record.kind != "transaction" or not isinstance(record.content, SealedBody):
+            return None
+        key = self._key(ledger, record.journal, record.content.key_position)
+        body = parse_body(key.open(record.content, position=record.position, kind=record.kind))
+        return {
+            "cursor": entry.cursor, "site": self._site(record.edge), "day": _day(record),
+            "claimed_ms": _claimed(record), "arrived_ms": entry.arrived_ms, "item": body.item,
+            "channel": body.channel, "operator": body.operator.name,
+            "operator_verified": int(body.operator.verified), "resident": mask_name(body.resident.name),
+            "id_number": mask_id_number(body.resident.id_number), "edge": str(record.edge),
+            "journal": str(record.journal), "position": record.position, "record": str(record.id),
+            "simulated": int(record.simulated),
+        }
+
+    def _key(self, ledger: Ledger, journal: UUID, position: int) -> OpenedKey:
+        key = self._keys.get((journal, position))
+        if key is not None:
+            return key
+        entry = ledger.entry(journal, position)
+        record = parse_record(entry.payload) if entry else None
+        if record is None or not isinstance(record.content, WrappedKey):
+            raise SealBroken(f"position {position}, named as the data key, holds none")
+        return self._keep((journal, position), self._unsealer.unwrap(record.edge, journal, record.content))
+
+    def _keep(self, place: tuple[UUID, int], key: OpenedKey) -> OpenedKey:
+        self._keys[place] = key
+        while len(self._keys) > KEYS_MAX:
+            self._keys.popitem(last=False)
+        return key
+
+    def _site(self, edge: UUID) -> str:
+        if edge not in self._sites:
+            with self._engine.connect() as connection:
+                row = connection.execute(sa.select(edges.c.site).where(edges.c.edge == str(edge))).one_or_none()
+            if row is None:
+                raise MeaninglessBody(f"machine {edge} belongs to no site")
+            self._sites[edge] = row.site
+        return self._sites[edge]
+
+
+_LAST_MS = int(dt.datetime(9999, 1, 1, tzinfo=dt.UTC).timestamp() * 1000)
+
+
+def _claimed(record: Record) -> int:
+    return min(record.times.claimed_ms, _LAST_MS)  # a claim may be any number; a date may not
+
+
+def _day(record: Record) -> str:
+    return dt.datetime.fromtimestamp(_claimed(record) / 1000, CHINA).date().isoformat()
