@@ -52,7 +52,8 @@ async def run_edge(state: StateFolder, clock: Clock, ready: Callable[[], None]) 
         journal = await stack.enter_async_context(
             Journal(state.journal, signer, bytes.fromhex(identity.hub_sealing_key), clock, limits))
         readers = await stack.enter_async_context(_readers(config))
-        channel = await stack.enter_async_context(open_channel(identity, read_private(state.tls_key)))
+        address = config.hub_address or identity.work_address
+        channel = await stack.enter_async_context(open_channel(identity, read_private(state.tls_key), address))
 
         # Records flow up.
         up_line = Line("replicate", clock, random)

@@ -38,10 +38,10 @@ Down = TypeVar("Down")
 Stream = Callable[[AsyncIterable[Up]], AsyncGenerator[Down, None]]
 
 
-def open_channel(identity: Identity, tls_key_pem: bytes) -> grpc.aio.Channel:
+def open_channel(identity: Identity, tls_key_pem: bytes, address: str) -> grpc.aio.Channel:
     """One channel serves all streams and reconnects by itself; close it at the end."""
     credentials = grpc.ssl_channel_credentials(identity.root.encode(), tls_key_pem, identity.chain.encode())
-    return grpc.aio.secure_channel(identity.work_address, credentials, options=OPTIONS)
+    return grpc.aio.secure_channel(address, credentials, options=OPTIONS)
 
 
 def replicate_over(channel: grpc.aio.Channel) -> Stream[sync_pb2.ReplicateUp, sync_pb2.ReplicateDown]:

@@ -21,7 +21,10 @@ class ReaderConfig(BaseModel):
 
 
 class EdgeConfig(BaseModel):
+    """`hub_address` (host:port) replaces the address learnt at enrolment, where a line has a gateway of its own."""
+
     model_config = ConfigDict(extra="forbid", frozen=True)
+    hub_address: str = ""
     door_port: int = Field(8471, ge=0, le=65535)
     journal_quota_bytes: int = Field(4 * 1024**3, ge=1024**2)
     disk_reserve_bytes: int = Field(256 * 1024**2, ge=0)

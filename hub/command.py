@@ -178,3 +178,7 @@ def main() -> None:
     except mendable as error:
         typer.echo(f"suozhan-hub: {error}", err=True)
         raise SystemExit(1) from error
+
+
+if __name__ == "__main__":
+    main()

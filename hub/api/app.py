@@ -101,7 +101,7 @@ def build_app(engine: sa.Engine, database: Path, clock: Clock, registry: Collect
 
 
 def _guard(engine: sa.Engine, clock: Clock, bearer: HTTPBearer, scope: Scope) -> Callable[..., Awaitable[None]]:
-    async def check(credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]) -> None:
+    async def check(credentials: HTTPAuthorizationCredentials | None = Depends(bearer)) -> None:  # noqa: B008
         token = credentials.credentials if credentials else ""
         scopes = await asyncio.to_thread(scopes_of, engine, token, clock.unix_ms())
         if scopes is None:

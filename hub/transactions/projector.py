@@ -8,7 +8,6 @@ from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 from uuid import UUID
-from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 import structlog
@@ -25,7 +24,7 @@ NAME = "transactions"
 PAGE_ENTRIES = 200
 POLL_S = 0.5
 KEYS_MAX = 4_096
-CHINA = ZoneInfo("Asia/Shanghai")
+CHINA = dt.timezone(dt.timedelta(hours=8))  # one zone, no summer time
 
 log = structlog.get_logger()
 
