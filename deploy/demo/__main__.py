@@ -95,10 +95,10 @@ def _readers(story: Story) -> Iterator[tuple[str, Path, dict[str, str], Insert]]
         folder.mkdir(parents=True, exist_ok=True)
         for site, _, _ in SITES:
             (folder / site).mkdir(exist_ok=True)
-            ReaderFolder(folder / site).plug("Suozhan Simulated")
+            ReaderFolder(folder / site).plug(f"Suozhan Simulated {site}")
 
         def insert_file(site: str, name: str, number: str) -> None:
-            ReaderFolder(folder / site).insert("Suozhan Simulated", f'name = "{name}"\nid_number = "{number}"\n')
+            ReaderFolder(folder / site).insert(f"Suozhan Simulated {site}", f'name = "{name}"\nid_number = "{number}"\n')
 
         yield "simulated", folder, {}, insert_file
 

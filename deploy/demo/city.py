@@ -90,7 +90,7 @@ class Machine:
         until = time.monotonic() + WAIT_MAX_S
         while time.monotonic() < until:
             for reader in self.counter.call("GET", "/v1/readers")[1]["readers"]:
-                if reader["card_present"]:
+                if reader["card_present"] and self.site in reader["name"]:  # one pcscd serves both sites here
                     status, answer = self.counter.call("POST", f"/v1/readers/{quote(reader['name'])}/read")
                     if status == 200:
                         return dict(answer)
