@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from typing import TypeVar
 
 import grpc.aio
@@ -35,7 +35,7 @@ _FINAL = frozenset({
 
 Up = TypeVar("Up")
 Down = TypeVar("Down")
-Stream = Callable[[AsyncIterable[Up]], AsyncGenerator[Down, None]]
+Stream = Callable[[AsyncIterator[Up]], AsyncGenerator[Down, None]]
 
 
 def open_channel(identity: Identity, tls_key_pem: bytes, address: str) -> grpc.aio.Channel:
@@ -55,7 +55,7 @@ def watch_over(channel: grpc.aio.Channel) -> Stream[sync_pb2.WatchUp, sync_pb2.W
 def _stream(method: grpc.aio.StreamStreamMultiCallable[Up, Down]) -> Stream[Up, Down]:
     """The stub's method as a plain generator that raises LineLost or HubRefused, and hangs up when closed."""
 
-    async def stream(requests: AsyncIterable[Up]) -> AsyncGenerator[Down, None]:
+    async def stream(requests: AsyncIterator[Up]) -> AsyncGenerator[Down, None]:
         call = method(requests)
         try:
             async for message in call:

@@ -68,7 +68,7 @@ def status(context: typer.Context) -> None:
 def pair(
     context: typer.Context,
     name: Annotated[str, typer.Option(help="Which counter program this is for.")],
-    origin: Annotated[str, typer.Option(help='Origin of its pages, such as https://counter.example; "" for a native program.')] = "",
+    origin: Annotated[str, typer.Option(help="Origin of its pages, such as https://counter.example; none for a program.")] = "",
 ) -> None:
     """Print a one-time code with which a counter program gets its token; it ends after 10 minutes."""
     from edge.door.pairing import make_code  # noqa: PLC0415 - one command

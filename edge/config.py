@@ -16,7 +16,7 @@ class ReaderConfig(BaseModel):
     """`pcsc` talks to pcscd; `simulated` to scripted wires, and marks every record made with them."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-    wire: str = Field("pcsc", pattern="^(pcsc|simulated)$")
+    wire: str = Field(default="pcsc", pattern="^(pcsc|simulated)$")
     simulated_folder: str = ""
 
 
@@ -25,9 +25,9 @@ class EdgeConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     hub_address: str = ""
-    door_port: int = Field(8471, ge=0, le=65535)
-    journal_quota_bytes: int = Field(4 * 1024**3, ge=1024**2)
-    disk_reserve_bytes: int = Field(256 * 1024**2, ge=0)
+    door_port: int = Field(default=8471, ge=0, le=65535)
+    journal_quota_bytes: int = Field(default=4 * 1024**3, ge=1024**2)
+    disk_reserve_bytes: int = Field(default=256 * 1024**2, ge=0)
     readers: ReaderConfig = ReaderConfig()
 
 

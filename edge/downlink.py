@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
 
 import structlog
 
-from edge.line import HubRefused, Line
 from edge.line import HubRefused, Line
 from edge.resources import Claim, ResourceRefused, ResourceStore, SignedResource, Version, read_claim
 from proto import sync_pb2
@@ -18,7 +17,7 @@ REASON_MAX_CHARS = 500
 
 log = structlog.get_logger()
 
-Watch = Callable[[AsyncIterable[sync_pb2.WatchUp]], AsyncGenerator[sync_pb2.WatchDown, None]]
+Watch = Callable[[AsyncIterator[sync_pb2.WatchUp]], AsyncGenerator[sync_pb2.WatchDown, None]]
 
 
 class Downlink:

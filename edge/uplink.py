@@ -6,7 +6,7 @@ The far side's position is the truth; on any error both sides forget and start a
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
 
 import structlog
@@ -24,7 +24,7 @@ BATCH_MAX_BYTES = 512 * 1024
 IN_FLIGHT_MAX_BATCHES = 6
 SILENCE_MAX_S = 15.0
 
-Replicate = Callable[[AsyncIterable[Up]], AsyncGenerator[Down, None]]
+Replicate = Callable[[AsyncIterator[Up]], AsyncGenerator[Down, None]]
 
 log = structlog.get_logger()
 

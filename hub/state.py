@@ -22,9 +22,9 @@ class HubConfig(BaseModel):
     hub: UUID
     hosts: list[str] = Field(min_length=1)
     listen: str = "0.0.0.0"  # noqa: S104 - a hub serves a city; narrow it in hub.toml
-    work_port: int = Field(7443, ge=1, le=65535)
-    enrol_port: int = Field(7444, ge=1, le=65535)
-    api_port: int = Field(7445, ge=1, le=65535)
+    work_port: int = Field(default=7443, ge=1, le=65535)
+    enrol_port: int = Field(default=7444, ge=1, le=65535)
+    api_port: int = Field(default=7445, ge=1, le=65535)
 
     def address(self, port: int) -> str:
         host = self.hosts[0]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -71,7 +71,7 @@ class CutWire:
         return self.plan.get((direction, number), "deliver")
 
     async def replicate(
-        self, requests: AsyncIterable[sync_pb2.ReplicateUp]
+        self, requests: AsyncIterator[sync_pb2.ReplicateUp]
     ) -> AsyncGenerator[sync_pb2.ReplicateDown, None]:
         up: asyncio.Queue[sync_pb2.ReplicateUp | None] = asyncio.Queue(2)
         down: asyncio.Queue[sync_pb2.ReplicateDown | Exception | None] = asyncio.Queue(2)

@@ -218,7 +218,7 @@ def _account(story: Story, hub: Hub, machines: list[Machine]) -> None:
       with it left running     make demo ARGS=--stay""")
 
 
-def _ledger_rows(upstream: Any, machines: list[Machine], expected: int) -> list[dict[str, Any]]:  # noqa: ANN401
+def _ledger_rows(upstream: Any, machines: list[Machine], expected: int) -> list[dict[str, Any]]:
     """The site ledgers, once the projection has caught up."""
     for _ in range(100):
         rows = [row for one in machines

@@ -41,7 +41,7 @@ def build_app(engine: sa.Engine, database: Path, clock: Clock, registry: Collect
     questions = Questions(engine, database)
     bearer = HTTPBearer(auto_error=False)
 
-    def needs(scope: Scope) -> Any:  # noqa: ANN401 - FastAPI's own type of a dependency
+    def needs(scope: Scope) -> Any:
         return Depends(_guard(engine, clock, bearer, scope))
 
     @app.get("/healthz")

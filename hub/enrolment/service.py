@@ -7,11 +7,11 @@ from uuid import UUID
 
 import grpc.aio
 
+from hub.enrolment.authority import HubAuthority
 from hub.enrolment.desk import Application, EnrolmentDesk, EnrolmentRefused
 from hub.keys import HubKeys
 from proto import enrolment_pb2, enrolment_pb2_grpc
 from security.certificates import der
-from hub.enrolment.authority import HubAuthority
 
 _Context = grpc.aio.ServicerContext[enrolment_pb2.EnrolRequest, enrolment_pb2.EnrolReply]
 

@@ -29,7 +29,8 @@ FROM entries e JOIN journals j ON j.ref = e.journal
 _FEED = _SELECT_ENTRY + "WHERE e.idx >= ? ORDER BY e.idx LIMIT ?"
 _ENTRY = _SELECT_ENTRY + "WHERE j.journal = ? AND e.position = ?"
 _JOURNAL_COLUMNS = (
-    "ref, journal, edge, name, suite, public_key, predecessor, genesis, position, digest, arrived_ms, backed_up, edge_head, refusal"
+    "ref, journal, edge, name, suite, public_key, predecessor, genesis, "
+    "position, digest, arrived_ms, backed_up, edge_head, refusal"
 )
 _JOURNAL = f"SELECT {_JOURNAL_COLUMNS} FROM journals WHERE journal = ?"  # noqa: S608 - constants only
 _JOURNALS = f"SELECT {_JOURNAL_COLUMNS} FROM journals ORDER BY ref"  # noqa: S608 - constants only
@@ -59,7 +60,10 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class JournalHead:
-    """A registered journal and where it stands; `edge_head` is what its edge last claimed, `refusal` why its last stream ended ("" if well)."""
+    """A registered journal and where it stands.
+
+    `edge_head` is what its edge last claimed, `refusal` why the hub ended its last stream ("" if all is well).
+    """
 
     ref: int
     journal: UUID
@@ -149,9 +153,13 @@ class Ledger:
             raise UnknownJournal(f"journal {journal} is not registered here; enrol its machine at this hub")
         return _journal(row)
 
-    def data_version(self) -> int:
-        """Changes whenever another connection has committed."""
-        return int(self._db.execute("PRAGMA data_version").fetchone()[0])
+    def snapshot(self) -> tuple[int, list[JournalHead]]:
+        """Size and journals of the same moment, beside a hub that goes on writing."""
+        self._db.execute("BEGIN")
+        try:
+            return self.size(), self.journals()
+        finally:
+            self._db.execute("COMMIT")
 
     # ---- writing ----
 
@@ -243,7 +251,7 @@ class Ledger:
                                  (position, journal.bytes))
 
 
-def _entry(row: tuple[int, bytes, bytes, int, bytes, bytes, bytes, bytes, bytes, int]) -> Entry:
+def _entry(row: sqlite3.Row) -> Entry:
     cursor, edge, journal, *rest = row
     return Entry(cursor, UUID(bytes=edge), UUID(bytes=journal), *rest)
 

@@ -29,16 +29,18 @@ class LedgerCheck:
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
-        self._journals = {head.journal: head for head in ledger.journals()}
+        self._size, journals = ledger.snapshot()
+        self._journals = {head.journal: head for head in journals}
         self._verifiers = {journal: _verifier(head) for journal, head in self._journals.items()}
         self._digests = {journal: head.genesis for journal, head in self._journals.items()}
         self._positions = dict.fromkeys(self._journals, 0)
         self.checked = 0
 
     def findings(self) -> Iterator[Finding]:
-        """Every broken entry, then every journal whose head is not where its entries end."""
+        """Every broken entry, then every journal whose head is not where its entries end. What comes in meanwhile
+        is for the next pass."""
         cursor = 0
-        while page := self._ledger.feed(cursor, PAGE_ENTRIES):
+        while page := self._ledger.feed(cursor, min(PAGE_ENTRIES, self._size - cursor)):
             for entry in page:
                 reason = self._wrong(entry) or ("" if entry.cursor == cursor + 1 else f"index {cursor} is missing")
                 if reason:

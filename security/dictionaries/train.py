@@ -52,16 +52,17 @@ def _phone(random: Random) -> str:
 
 def sample(random: Random) -> bytes:
     """One made-up transaction body, as the counter's door writes it."""
+    resident = {"name": _name(random), "id_number": _id_number(random)}
     body: dict[str, object] = {
         "item": f"003-{random.randint(1, 40):02}",
         "channel": random.choice(("counter", "counter", "counter", "kiosk")),
         "operator": {"name": _name(random), "verified": False},
-        "resident": {"name": _name(random), "id_number": _id_number(random)},
+        "resident": resident,
         "documents": sorted(random.sample(_DOCUMENTS, random.randint(1, 2))),
         "caller_id": str(UUID(int=random.getrandbits(128), version=4)),
     }
     if random.random() < 0.6:
-        body["resident"] = {**body["resident"], "card_number": f"{random.choice('ABCDEK')}{random.randint(0, 99_999_999):08}"}  # type: ignore[dict-item]
+        resident["card_number"] = f"{random.choice('ABCDEK')}{random.randint(0, 99_999_999):08}"
         body["reading"] = {
             "id": str(UUID(int=random.getrandbits(128), version=4)), "kind": "social-card",
             "device": f"Generic Smart Card Reader {random.randint(0, 3):02} 00",
@@ -75,8 +76,8 @@ def sample(random: Random) -> bytes:
 
 def train() -> bytes:
     """The dictionary's bytes; the same at every run with the same zstd."""
-    random = Random(SEED)  # noqa: S311 - made-up data, not a secret
-    samples = [sample(random) for _ in range(SAMPLES)]
+    random = Random(SEED)
+    samples: list[bytes | bytearray | memoryview[int]] = [sample(random) for _ in range(SAMPLES)]
     return zstandard.train_dictionary(DICTIONARY_BYTES, samples, level=9).as_bytes()
 
 
