@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import (
@@ -57,7 +57,7 @@ def key_pem(key: ec.EllipticCurvePrivateKey, passphrase: str | None = None) -> b
 def load_key(pem: bytes, passphrase: str | None = None) -> ec.EllipticCurvePrivateKey:
     """Raises BadCertificate for another kind of key."""
     key = load_pem_private_key(pem, passphrase.encode() if passphrase else None)
-    if not isinstance(key, ec.EllipticCurvePrivateKey):
+    if not isinstance(key, ec.EllipticCurvePrivateKey) or key.curve.name != "secp256r1":
         raise BadCertificate("the TLS key must be P-256; make a new one")
     return key
 
@@ -164,7 +164,8 @@ def _not_an_edge(uri: str) -> UUID:
 
 def new_csr(key: ec.EllipticCurvePrivateKey, machine: str) -> bytes:
     """PKCS #10 DER; its own signature proves possession of the TLS key. The hub chooses every name itself."""
-    request = x509.CertificateSigningRequestBuilder().subject_name(_name(machine[:64])).sign(key, hashes.SHA256())
+    name = machine.encode()[:64].decode(errors="ignore") or "machine"  # 64 bytes are the most a common name takes
+    request = x509.CertificateSigningRequestBuilder().subject_name(_name(name)).sign(key, hashes.SHA256())
     return request.public_bytes(Encoding.DER)
 
 
@@ -174,7 +175,7 @@ def edge_certificate(issuer: Authority, csr_der: bytes, hub: UUID, edge: UUID, n
         csr = x509.load_der_x509_csr(csr_der)
         public_key = csr.public_key()
         holds = csr.is_signature_valid
-    except (ValueError, TypeError, InvalidSignature) as error:
+    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm) as error:
         raise BadCertificate("the certificate request cannot be read; enrol again") from error
     if not holds or not isinstance(public_key, ec.EllipticCurvePublicKey) or public_key.curve.name != "secp256r1":
         raise BadCertificate("the certificate request must be signed by its own P-256 key; enrol again")

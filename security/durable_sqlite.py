@@ -6,6 +6,8 @@ import sqlite3
 from pathlib import Path
 from urllib.parse import quote
 
+from security.private_files import sync_folder
+
 BUSY_TIMEOUT_MS = 5_000
 WAL_AUTOCHECKPOINT_PAGES = 4_000
 WAL_MAX_BYTES = 64 * 1024 * 1024
@@ -67,3 +69,4 @@ def create_database(path: Path, schema: str) -> None:
         connection.close()
     temporary.chmod(0o600)
     temporary.replace(path)
+    sync_folder(path.parent)

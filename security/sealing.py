@@ -22,6 +22,7 @@ from security.suites import sha256
 KEY_CONTEXT = b"suozhan/data-key/v1\0"
 BODY_CONTEXT = b"suozhan/body/v1\0"
 BODY_MAX_BYTES = 48 * 1024
+DATA_KEY_BYTES = 32
 COMPRESSION_LEVEL = 9
 NO_DICTIONARY = 0
 NEWEST_DICTIONARY = 1  # dictionaries are never changed, only added
@@ -52,6 +53,15 @@ def _decompressor(dictionary: int) -> zstandard.ZstdDecompressor:
     return zstandard.ZstdDecompressor(dict_data=_dictionary(dictionary), format=zstandard.FORMAT_ZSTD1_MAGICLESS)
 
 
+def _decompress(dictionary: int, frame: bytes) -> bytes:
+    decompressor = _decompressor(dictionary)
+    layout = zstandard.FORMAT_ZSTD1 if dictionary == NO_DICTIONARY else zstandard.FORMAT_ZSTD1_MAGICLESS
+    # The library's own limit is not applied to a frame that names its size: a few bytes could ask for gigabytes.
+    if zstandard.get_frame_parameters(frame, format=layout).content_size > BODY_MAX_BYTES:  # unknown reads as 2^64 - 1
+        raise SealBroken(f"a body may unpack to {BODY_MAX_BYTES} bytes and has to say how many")
+    return decompressor.decompress(frame)
+
+
 @cache
 def _dictionary(number: int) -> zstandard.ZstdCompressionDict:
     file = files("security").joinpath(f"dictionaries/{number}.zstd-dictionary")
@@ -80,7 +90,7 @@ class DataKey:
         self._edge = edge
         self._journal = journal
         self._dictionary = dictionary
-        self._secret = os.urandom(32)
+        self._secret = os.urandom(DATA_KEY_BYTES)
         self._cipher = AESGCM(self._secret)
         self._counter = 0
 
@@ -115,7 +125,7 @@ class OpenedKey:
         binding = _body_binding(self.edge, self.journal, position, kind)
         try:
             compressed = AESGCM(self.secret).decrypt(sealed.counter.to_bytes(12, "big"), sealed.ciphertext, binding)
-            return _decompressor(sealed.dictionary).decompress(compressed, max_output_size=BODY_MAX_BYTES)
+            return _decompress(sealed.dictionary, compressed)
         except (InvalidTag, OverflowError, zstandard.ZstdError) as error:
             raise SealBroken(f"the body at position {position} does not open under its data key") from error
 
@@ -140,11 +150,15 @@ class Unsealer:
             secret = _HPKE.decrypt(key.wrapped, private, _key_binding(edge, journal, key.hub_key_id))
         except (InvalidTag, ValueError) as error:
             raise SealBroken("the data key does not open: it was changed, or made for another edge or journal") from error
+        if len(secret) != DATA_KEY_BYTES:
+            raise SealBroken(f"a data key has {DATA_KEY_BYTES} bytes, this one {len(secret)}")
         return OpenedKey(edge, journal, secret)
 
 
 def create_sealing_key(path: Path) -> bytes:
-    """A new X25519 key in a file; returns the public key, 32 bytes."""
+    """A new X25519 key in a file; returns the public key, 32 bytes. Raises FileExistsError rather than lose an old one."""
+    if path.exists():
+        raise FileExistsError(f"{path} exists already; a key is never overwritten")
     private = X25519PrivateKey.generate()
     write_private(path, private.private_bytes_raw())
     return private.public_key().public_bytes_raw()
