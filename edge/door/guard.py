@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, MutableMapping
+from contextlib import suppress
 from http import HTTPStatus
 from typing import Any
 
 from starlette.datastructures import Headers
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from edge.door.errors import answer
@@ -15,10 +17,6 @@ from edge.door.pairing import NATIVE, Pairing
 
 BODY_MAX_BYTES = 64 * 1024
 WITHOUT_TOKEN = frozenset({("POST", "/v1/pair"), ("GET", "/openapi.json"), ("GET", "/metrics")})
-
-
-class _TooLarge(Exception):
-    pass
 
 
 class Guard:
@@ -57,32 +55,27 @@ class Guard:
         return await asyncio.to_thread(self._pairing.origin_of, token) == (origin or NATIVE)
 
     async def _bounded(self, scope: Scope, receive: Receive, send: Send, headers: Headers) -> None:
-        seen = 0
-        started = False
-
-        async def limited() -> Message:
-            nonlocal seen
-            message = await receive()
-            seen += len(message.get("body", b""))
-            if seen > BODY_MAX_BYTES:
-                raise _TooLarge
-            return message
-
-        async def noting(message: Message) -> None:
-            nonlocal started
-            started = True
-            await send(message)
-
         too_large = answer(413, "too-large", f"请求超过 {BODY_MAX_BYTES // 1024} KiB，未受理。请减少内容后重新提交。")
         length = headers.get("content-length", "0")
         if length.isdecimal() and int(length) > BODY_MAX_BYTES:
             await too_large(scope, receive, send)
             return
-        try:
-            await self._app(scope, limited, noting)
-        except _TooLarge:
-            if not started:
-                await too_large(scope, receive, send)
+        seen = 0
+
+        async def limited() -> Message:
+            nonlocal seen
+            message = await receive()
+            seen += len(message.get("body", b""))
+            return message if seen <= BODY_MAX_BYTES else {"type": "http.disconnect"}
+
+        async def sending(message: Message) -> None:
+            if seen <= BODY_MAX_BYTES:  # else nobody hears what the routes say of half a body
+                await send(message)
+
+        with suppress(ClientDisconnect):
+            await self._app(scope, limited, sending)
+        if seen > BODY_MAX_BYTES:
+            await too_large(scope, receive, send)
 
 
 def _cors(origin: str | None) -> list[tuple[bytes, bytes]]:

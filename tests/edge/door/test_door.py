@@ -1,0 +1,350 @@
+"""The counter's door over real sockets, with the real journal, catalogue and simulated wires."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import httpx
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from devices.simulated.card import CardText
+from devices.simulated.wire import SimulatedReaders
+from edge.catalogue import Catalogue, parse_catalogue
+from edge.door.messages import check_id_number
+from edge.door.pairing import make_code
+from edge.door.server import Door
+from edge.journal import Journal, JournalLimits
+from edge.line import Line
+from hub.services.items import load_catalogue
+from hub.services.wire import encode_catalogue
+from security.record import parse_record
+from tests.spine import CEILING_S, Spine
+
+ID_NUMBER = "11010519491231002X"
+ORIGIN = "https://counter.example"
+PAGE = {"Origin": ORIGIN}
+
+
+def transaction(**changes: Any) -> dict[str, Any]:
+    return {
+        "id": "t1", "item": "003-21", "channel": "counter", "operator": "李芳",
+        "resident": {"name": "王秀英", "id_number": ID_NUMBER},
+        "documents": ["resident-id-card", "eligibility-commitment"], **changes,
+    }
+
+
+class Counter:
+    """An open door and a client that has a token."""
+
+    def __init__(self, journal: Journal, readers: SimulatedReaders, client: httpx.AsyncClient, door: Door,
+                 folder: Path, spine: Spine) -> None:
+        self.journal, self.readers, self.client, self.door = journal, readers, client, door
+        self.folder, self.spine = folder, spine
+
+    async def pair(self, origin: str = "") -> str:
+        code = await make_code(self.folder / "door.db", "test", origin, self.spine.clock)
+        headers = {"Origin": origin} if origin else {}
+        answer = await self.client.post("/v1/pair", json={"code": code}, headers={"Authorization": "", **headers})
+        assert answer.status_code == 200
+        return str(answer.json()["token"])
+
+
+@asynccontextmanager
+async def open_door(folder: Path, spine: Spine | None = None, limits: JournalLimits | None = None,
+                    *, catalogue: bool = True) -> AsyncIterator[Counter]:
+    spine = spine or Spine(folder)
+    held: Catalogue | None = parse_catalogue(encode_catalogue(load_catalogue())) if catalogue else None
+    async with asyncio.timeout(CEILING_S), spine.journal(limits) as journal, SimulatedReaders(readers=("R1",)) as readers:
+        line = Line("replicate", spine.clock, Random(1))
+        door = Door(folder / "door.db", 0, journal, readers, lambda: held, line, spine.clock)
+        serving = asyncio.create_task(door.run())
+        await door.listening()
+        try:
+            async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{door.port}", trust_env=False) as client:
+                counter = Counter(journal, readers, client, door, folder, spine)
+                client.headers["Authorization"] = f"Bearer {await counter.pair()}"
+                yield counter
+        finally:
+            serving.cancel()
+            await asyncio.wait([serving])
+
+
+def at_the_door(folder: Path, visit: Callable[[Counter], Awaitable[None]], **options: Any) -> None:
+    async def come() -> None:
+        async with open_door(folder, **options) as counter:
+            await visit(counter)
+
+    asyncio.run(come())
+
+
+def code_of(answer: httpx.Response) -> str:
+    error = answer.json()["error"]
+    assert error["message"].endswith(("。", "结")), "a refusal says what to do"
+    return str(error["code"])
+
+
+def test_a_transaction_is_stored_once_however_often_it_is_said(tmp_path: Path) -> None:
+    async def visit(counter: Counter) -> None:
+        first = await counter.client.post("/v1/transactions", json=transaction())
+        again = await counter.client.post("/v1/transactions", json=transaction())
+        assert (first.status_code, again.status_code) == (201, 200)
+        assert first.json() == again.json() == (await counter.client.get("/v1/transactions/t1")).json()
+        assert first.json()["state"] == "queued"
+        other = await counter.client.post("/v1/transactions", json=transaction(operator="王芳"))
+        assert (other.status_code, code_of(other)) == (409, "caller-id-conflict")
+        assert counter.journal.head.position == 2
+        assert (await counter.client.get("/v1/state")).json()["queued"] == 2
+
+    at_the_door(tmp_path, visit)
+
+
+def test_a_repeat_after_a_restart_gets_the_stored_result(tmp_path: Path) -> None:
+    spine = Spine(tmp_path)
+    for status in (201, 200):
+        async def visit(counter: Counter, status: int = status) -> None:
+            answer = await counter.client.post("/v1/transactions", json=transaction())
+            assert (answer.status_code, answer.json()["position"]) == (status, 2)
+
+        at_the_door(tmp_path, visit, spine=spine)
+
+
+def test_two_windows_submit_at_once(tmp_path: Path) -> None:
+    async def visit(counter: Counter) -> None:
+        answers = await asyncio.gather(*[
+            counter.client.post("/v1/transactions", json=transaction(id=f"w{number % 20}")) for number in range(40)
+        ])
+        assert sorted(answer.status_code for answer in answers) == [200] * 20 + [201] * 20
+        assert sorted({answer.json()["position"] for answer in answers}) == list(range(2, 22))
+
+    at_the_door(tmp_path, visit)
+
+
+def test_a_caller_that_hangs_up_in_the_middle_neither_loses_nor_doubles(tmp_path: Path) -> None:
+    async def visit(counter: Counter) -> None:
+        body = json.dumps(transaction()).encode()
+        head = (f"POST /v1/transactions HTTP/1.1\r\nHost: 127.0.0.1:{counter.door.port}\r\n"
+                f"Authorization: {counter.client.headers['Authorization']}\r\nContent-Type: application/json\r\n"
+                f"Content-Length: {len(body)}\r\n\r\n").encode()
+        for part in (body[:20], body):
+            _, writer = await asyncio.open_connection("127.0.0.1", counter.door.port)
+            writer.write(head + part)
+            await writer.drain()
+            writer.close()
+            await writer.wait_closed()
+        again = await counter.client.post("/v1/transactions", json=transaction())
+        assert (again.status_code in {200, 201}, again.json()["position"]) == (True, 2)
+        assert (await counter.client.post("/v1/transactions", json=transaction())).status_code == 200
+        assert counter.journal.head.position == 2
+
+    at_the_door(tmp_path, visit)
+
+
+def test_everything_that_is_wrong_is_said_the_first_time(tmp_path: Path) -> None:
+    """一次性告知."""
+    async def visit(counter: Counter) -> None:
+        answer = await counter.client.post("/v1/transactions", json=transaction(channel="kiosk", documents=[]))
+        assert (answer.status_code, answer.json()["error"]["code"]) == (422, "not-acceptable")
+        assert len(answer.json()["error"]["details"]) == 3
+        assert counter.journal.head.position == 0
+
+    at_the_door(tmp_path, visit)
+
+
+@pytest.mark.parametrize("changes", [
+    {"resident": {"name": "王秀英", "id_number": "110105194912310021"}}, {"id": "a b"}, {"channel": "phone"},
+    {"operator": ""}, {"documents": "resident-id-card"}, {"extra": 1}, {"details": {"x": "y" * 9000}},
+    {"item": "999-99"}, {"id": ID_NUMBER}, {"reading": "no"}, {"resident": {"name": "王秀英", "id_number": "1" * 400}},
+])
+def test_a_bad_submission_is_refused_without_repeating_what_was_sent(tmp_path: Path, changes: dict[str, Any]) -> None:
+    async def visit(counter: Counter) -> None:
+        answer = await counter.client.post("/v1/transactions", json=transaction(**changes))
+        assert answer.status_code == 422
+        assert "王秀英" not in answer.text
+        assert ID_NUMBER not in answer.text
+        assert counter.journal.head.position == 0
+
+    at_the_door(tmp_path, visit)
+
+
+def test_strangers_get_nothing(tmp_path: Path) -> None:
+    async def visit(counter: Counter) -> None:
+        client, port = counter.client, counter.door.port
+        page_token = await counter.pair(ORIGIN)
+        page = {**PAGE, "Authorization": f"Bearer {page_token}"}
+        assert (await client.get("/v1/state", headers=page)).headers["access-control-allow-origin"] == ORIGIN
+        refusals = [
+            (401, {"Authorization": ""}), (401, {"Authorization": "Bearer wrong"}),
+            (403, {"Origin": "https://evil.example"}), (403, {"Origin": "null"}),
+            (403, {"Host": f"evil.example:{port}"}), (403, {"Host": "127.0.0.1:1"}),
+            (401, PAGE),  # a native program's token in a page
+            (401, {"Authorization": f"Bearer {page_token}"}),  # a page's token without its page
+        ]
+        for status, headers in refusals:
+            for method, path in (("GET", "/v1/state"), ("POST", "/v1/transactions")):
+                answer = await client.request(method, path, headers=headers, json=transaction())
+                assert answer.status_code == status, headers
+                assert code_of(answer)
+        stranger = await client.options("/v1/transactions", headers={"Origin": "https://evil.example"})
+        assert stranger.status_code == 403
+        assert "access-control-allow-origin" not in stranger.headers
+        ours = await client.options("/v1/transactions", headers=PAGE)
+        assert ours.headers["access-control-allow-origin"] == ORIGIN
+        assert counter.journal.head.position == 0
+
+    at_the_door(tmp_path, visit)
+
+
+def test_a_pairing_code_works_once_from_its_origin_and_not_for_long(tmp_path: Path) -> None:
+    async def visit(counter: Counter) -> None:
+        async def redeem(code: str, **headers: str) -> int:
+            answer = await counter.client.post("/v1/pair", json={"code": code}, headers=headers)
+            return answer.status_code
+
+        path, clock = tmp_path / "door.db", counter.spine.clock
+        code = await make_code(path, "t", ORIGIN, clock)
+        assert await redeem(code) == 403
+        assert await redeem(code, Origin=ORIGIN) == 200
+        assert await redeem(code, Origin=ORIGIN) == 403
+        late = await make_code(path, "t", "", clock)
+        clock.now_ms += 11 * 60 * 1000
+        assert await redeem(late) == 403
+        fresh = await make_code(path, "t", "", clock)
+        for _ in range(4):
+            await redeem("0000000000")
+        assert await redeem(fresh) == 429
+        clock.up_ms += 61_000
+        assert await redeem(fresh) == 200
+
+    at_the_door(tmp_path, visit)
+
+
+def test_oversized_and_malformed_requests_are_refused(tmp_path: Path) -> None:
+    async def chunks() -> AsyncIterator[bytes]:
+        for _ in range(100):
+            yield b"x" * 4096
+
+    async def visit(counter: Counter) -> None:
+        large = await counter.client.post("/v1/transactions", content=b"x" * 70_000)
+        chunked = await counter.client.post("/v1/transactions", content=chunks())
+        assert (large.status_code, chunked.status_code) == (413, 413)
+        for content in (b"", b"{", b"[]", b"\xff\xfe", b"null"):
+            answer = await counter.client.post("/v1/transactions", content=content,
+                                               headers={"Content-Type": "application/json"})
+            assert answer.status_code in {400, 422}
+            assert "error" in answer.json()
+
+    at_the_door(tmp_path, visit)
+
+
+def test_get_changes_nothing(tmp_path: Path) -> None:
+    async def visit(counter: Counter) -> None:
+        paths = (await counter.client.get("/openapi.json")).json()["paths"]
+        for path in paths:
+            await counter.client.get(path.replace("{name}", "R1").replace("{code}", "003-01").replace("{id}", "t1"))
+        assert counter.journal.head.position == 0
+        assert (await counter.client.get("/v1/transactions")).status_code == 405
+
+    at_the_door(tmp_path, visit)
+
+
+def test_a_card_is_read_and_bound_to_its_transaction(tmp_path: Path) -> None:
+    async def visit(counter: Counter) -> None:
+        empty = await counter.client.post("/v1/readers/R1/read")
+        assert (empty.status_code, code_of(empty)) == (409, "device-unavailable")
+        assert (await counter.client.post("/v1/readers/none/read")).status_code == 404
+        counter.readers.insert("R1", CardText(name="王秀英", id_number=ID_NUMBER))
+        reading = (await counter.client.post("/v1/readers/R1/read")).json()
+        assert reading["card"]["id_number"] == ID_NUMBER
+        assert reading["simulated"]
+        other = transaction(reading=reading["id"], resident={"name": "李四", "id_number": "110105194912310038"})
+        other["resident"]["id_number"] = "11010519491231003" + _check("11010519491231003")
+        mixed = await counter.client.post("/v1/transactions", json=other)
+        assert mixed.status_code == 422
+        stored = await counter.client.post("/v1/transactions", json=transaction(reading=reading["id"]))
+        assert stored.status_code == 201
+        record = parse_record((await counter.journal.after(0, 10, 10**6))[-1].payload)
+        assert record.simulated
+        counter.spine.clock.up_ms += 11 * 60 * 1000
+        late = await counter.client.post("/v1/transactions", json=transaction(id="t2", reading=reading["id"]))
+        assert late.status_code == 422
+        again = await counter.client.post("/v1/transactions", json=transaction(reading=reading["id"]))
+        assert (again.status_code, again.json()) == (200, stored.json())
+
+    at_the_door(tmp_path, visit)
+
+
+def _check(first17: str) -> str:
+    for digit in "0123456789X":
+        try:
+            return check_id_number(first17 + digit)[17]
+        except ValueError:
+            continue
+    raise AssertionError("no check digit fits")
+
+
+def test_a_full_journal_says_when_to_come_back(tmp_path: Path) -> None:
+    async def visit(counter: Counter) -> None:
+        answer = await counter.client.post("/v1/transactions", json=transaction())
+        assert (answer.status_code, code_of(answer)) == (503, "journal-full")
+        assert answer.headers["Retry-After"]
+
+    at_the_door(tmp_path, visit, limits=JournalLimits(reserve_bytes=2**62))
+
+
+def test_without_a_catalogue_nothing_is_taken(tmp_path: Path) -> None:
+    async def visit(counter: Counter) -> None:
+        for answer in (await counter.client.get("/v1/items"),
+                       await counter.client.post("/v1/transactions", json=transaction())):
+            assert (answer.status_code, code_of(answer)) == (503, "no-catalogue")
+
+    at_the_door(tmp_path, visit, catalogue=False)
+
+
+def test_items_carry_their_one_time_notice(tmp_path: Path) -> None:
+    async def visit(counter: Counter) -> None:
+        items = (await counter.client.get("/v1/items")).json()
+        kiosk = (await counter.client.get("/v1/items", params={"channel": "kiosk"})).json()
+        assert (len(items), len(kiosk)) == (40, 22)
+        assert all("一次性告知" in item["one_time_notice"] for item in items)
+        assert (await counter.client.get("/v1/items/003-40")).json()["name"] == "社会保障卡挂失与解挂"
+        assert (await counter.client.get("/v1/items/003-41")).status_code == 404
+
+    at_the_door(tmp_path, visit)
+
+
+def test_metrics_follow_the_conventions_and_name_nobody(tmp_path: Path) -> None:
+    async def visit(counter: Counter) -> None:
+        await counter.client.post("/v1/transactions", json=transaction())
+        text = (await counter.client.get("/metrics", headers={"Authorization": ""})).text
+        assert 'suozhan_edge_submissions_total{outcome="stored"} 1.0' in text
+        assert "suozhan_edge_journal_queued_records 2.0" in text
+        assert ID_NUMBER not in text
+
+    at_the_door(tmp_path, visit)
+
+
+_JSON = st.recursive(st.none() | st.booleans() | st.floats(allow_nan=False) | st.text(max_size=20) | st.integers(),
+                     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+                     max_leaves=6)
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+@given(field=st.sampled_from(["id", "item", "channel", "operator", "resident", "documents", "reading", "details"]),
+       bodies=st.lists(_JSON, min_size=1, max_size=12))
+def test_fuzzed_submissions_never_end_in_a_server_error(tmp_path_factory: pytest.TempPathFactory, field: str,
+                                                        bodies: list[Any]) -> None:
+    async def visit(counter: Counter) -> None:
+        for value in bodies:
+            for body in (value, transaction(**{field: value})):
+                answer = await counter.client.post("/v1/transactions", json=body)
+                assert answer.status_code in {200, 201, 409, 422}
+
+    at_the_door(tmp_path_factory.mktemp("fuzz"), visit)
