@@ -67,8 +67,9 @@ def _read(token: str) -> Invitation | None:
     try:
         return Invitation.from_token(token)
     except BadToken as error:
-        assert "suozhan-hub invite" in str(error)
-        return None
+        advice = str(error)
+    assert "suozhan-hub invite" in advice
+    return None
 
 
 @pytest.mark.parametrize("field", ["address", "id", "secret", "pin"])

@@ -28,7 +28,6 @@ from security.certificates import key_pem, new_key, new_root, pem, server_certif
 from security.invitations import Invitation, enrolment_proof
 from security.record import parse_record
 from security.signer import Ed25519Signer
-from tests.acceptance.conftest import hub, machine  # noqa: F401 - fixtures
 
 CALL_S = 10.0
 
@@ -39,7 +38,7 @@ def _refusal(state: Path, token: str) -> str:
     return str(caught.value)
 
 
-def test_an_invitation_works_once_and_the_same_request_gets_the_same_certificate(hub: Hub, tmp_path: Path) -> None:  # noqa: F811
+def test_an_invitation_works_once_and_the_same_request_gets_the_same_certificate(hub: Hub, tmp_path: Path) -> None:
     hub.service.start()
     token = hub.command("invite", "A01")
     first = tmp_path / "one"
@@ -53,7 +52,7 @@ def test_an_invitation_works_once_and_the_same_request_gets_the_same_certificate
     assert not StateFolder(tmp_path / "two").identity.exists()
 
 
-def test_keys_are_readable_by_their_owner_only_and_the_secret_is_hashed(machine: Machine, hub: Hub) -> None:  # noqa: F811
+def test_keys_are_readable_by_their_owner_only_and_the_secret_is_hashed(machine: Machine, hub: Hub) -> None:
     for folder in (machine.state / "keys", hub.state / "keys"):
         for file in folder.iterdir():
             assert stat.S_IMODE(file.stat().st_mode) == 0o600
@@ -62,14 +61,14 @@ def test_keys_are_readable_by_their_owner_only_and_the_secret_is_hashed(machine:
         assert token.secret not in file.read_bytes()
 
 
-def test_a_registered_key_stands_in_the_ledger(machine: Machine, hub: Hub) -> None:  # noqa: F811
+def test_a_registered_key_stands_in_the_ledger(machine: Machine, hub: Hub) -> None:
     """A hub that invents a machine shows."""
     with Ledger(hub.state / "hub.db") as ledger:
         record = parse_record(ledger.feed(0, 10)[0].payload)
     assert record.kind == "key.registered"
 
 
-def test_an_expired_and_an_unknown_invitation_are_refused(hub: Hub, tmp_path: Path) -> None:  # noqa: F811
+def test_an_expired_and_an_unknown_invitation_are_refused(hub: Hub, tmp_path: Path) -> None:
     hub.service.start()
     expired = hub.command("invite", "A01")
     engine = open_engine(hub.state / "hub.db")
@@ -85,7 +84,7 @@ def test_an_expired_and_an_unknown_invitation_are_refused(hub: Hub, tmp_path: Pa
     assert "damaged" in _refusal(tmp_path / "typo", good.token()[:-9] + "%")
 
 
-def test_with_a_wrong_pin_nothing_is_sent(hub: Hub, tmp_path: Path) -> None:  # noqa: F811
+def test_with_a_wrong_pin_nothing_is_sent(hub: Hub, tmp_path: Path) -> None:
     """Another hub answers at the address: it learns neither secret nor machine."""
     hub.service.start()
     invitation = Invitation.from_token(hub.command("invite", "A01"))
@@ -98,7 +97,7 @@ def test_with_a_wrong_pin_nothing_is_sent(hub: Hub, tmp_path: Path) -> None:  # 
     engine.dispose()
 
 
-def test_both_keys_must_be_proved(hub: Hub, tmp_path: Path) -> None:  # noqa: F811
+def test_both_keys_must_be_proved(hub: Hub, tmp_path: Path) -> None:
     hub.service.start()
     invitation = Invitation.from_token(hub.command("invite", "A01"))
     signer = Ed25519Signer.create(tmp_path / "record.key")
@@ -127,7 +126,7 @@ def test_both_keys_must_be_proved(hub: Hub, tmp_path: Path) -> None:  # noqa: F8
         assert stub.Enrol(enrolment_pb2.EnrolRequest(**good), timeout=CALL_S).edge
 
 
-def _work_channel(hub: Hub, credentials: grpc.ChannelCredentials) -> grpc.Channel:  # noqa: F811
+def _work_channel(hub: Hub, credentials: grpc.ChannelCredentials) -> grpc.Channel:
     return grpc.secure_channel(f"127.0.0.1:{hub.work_port}", credentials)
 
 
@@ -142,7 +141,7 @@ def _watch(channel: grpc.Channel) -> grpc.StatusCode:
     return grpc.StatusCode.OK
 
 
-def test_the_work_server_refuses_missing_foreign_and_revoked_certificates(machine: Machine, hub: Hub) -> None:  # noqa: F811
+def test_the_work_server_refuses_missing_foreign_and_revoked_certificates(machine: Machine, hub: Hub) -> None:
     import datetime as dt
 
     identity = load_identity(StateFolder(machine.state).identity)
@@ -170,7 +169,7 @@ def test_the_work_server_refuses_missing_foreign_and_revoked_certificates(machin
         assert _watch(channel) is grpc.StatusCode.UNAUTHENTICATED
 
 
-def test_garbage_on_every_listener_harms_nobody(machine: Machine, hub: Hub) -> None:  # noqa: F811
+def test_garbage_on_every_listener_harms_nobody(machine: Machine, hub: Hub) -> None:
     """Tampered, truncated and random bytes: refused, no crash."""
 
     @settings(max_examples=30, deadline=None)
