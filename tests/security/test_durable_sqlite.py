@@ -1,0 +1,111 @@
+"""A database of ours keeps what it commits, and is made only by those who mean to."""
+
+from __future__ import annotations
+
+import sqlite3
+import stat
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from security.durable_sqlite import (
+    BUSY_TIMEOUT_MS,
+    WAL_AUTOCHECKPOINT_PAGES,
+    WAL_MAX_BYTES,
+    DatabaseMissing,
+    create_database,
+    open_durable,
+    open_readonly,
+)
+
+SCHEMA = "CREATE TABLE parents (id INTEGER PRIMARY KEY) STRICT; CREATE TABLE children (p INTEGER REFERENCES parents) STRICT"
+FULL = 2
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Path:
+    path = tmp_path / "data.db"
+    create_database(path, SCHEMA)
+    return path
+
+
+@pytest.mark.parametrize(("pragma", "value"), [
+    ("synchronous", FULL), ("journal_mode", "wal"), ("foreign_keys", 1), ("trusted_schema", 0),
+    ("busy_timeout", BUSY_TIMEOUT_MS), ("wal_autocheckpoint", WAL_AUTOCHECKPOINT_PAGES),
+    ("journal_size_limit", WAL_MAX_BYTES),
+])
+def test_an_opened_connection_really_has_each_setting(database: Path, pragma: str, value: int | str) -> None:
+    with closing(open_durable(database)) as connection:
+        assert connection.execute(f"PRAGMA {pragma}").fetchone() == (value,)
+
+
+def test_synchronous_is_full_on_every_later_connection_too(database: Path) -> None:
+    for _ in range(3):
+        with closing(open_durable(database)) as connection:
+            assert connection.execute("PRAGMA synchronous").fetchone() == (FULL,)
+
+
+def test_settings_hold_inside_a_transaction(database: Path) -> None:
+    with closing(open_durable(database)) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        assert connection.in_transaction
+        assert connection.execute("PRAGMA synchronous").fetchone() == (FULL,)
+        with pytest.raises(sqlite3.IntegrityError):
+            connection.execute("INSERT INTO children VALUES (1)")
+        connection.execute("ROLLBACK")
+
+
+@pytest.mark.parametrize("opener", [open_durable, open_readonly])
+@pytest.mark.parametrize("name", ["missing.db", "no/such/folder.db", "."])
+def test_opening_never_creates(tmp_path: Path, opener: object, name: str) -> None:
+    assert callable(opener)
+    with pytest.raises(DatabaseMissing, match="check the folder"):
+        opener(tmp_path / name)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["a b.db", "a?mode=rwc.db", "a#b.db", "a%20b.db", "所站.db"])
+def test_a_path_is_taken_literally(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    create_database(path, SCHEMA)
+    with closing(open_durable(path)) as connection:
+        connection.execute("INSERT INTO parents VALUES (1)")
+    with closing(open_readonly(path)) as connection:
+        assert connection.execute("SELECT id FROM parents").fetchall() == [(1,)]
+    assert {file.name.removesuffix("-wal").removesuffix("-shm") for file in tmp_path.iterdir()} == {name}
+
+
+def test_a_reader_cannot_change_a_row(database: Path) -> None:
+    with closing(open_durable(database)) as writer, closing(open_readonly(database)) as reader:
+        writer.execute("INSERT INTO parents VALUES (1)")
+        assert reader.execute("SELECT count(*) FROM parents").fetchone() == (1,)
+        for statement in ("INSERT INTO parents VALUES (2)", "DELETE FROM parents", "CREATE TABLE more (x)"):
+            with pytest.raises(sqlite3.OperationalError, match=r"readonly|read-only"):
+                reader.execute(statement)
+
+
+def test_a_new_database_is_private_and_never_replaces_one(database: Path) -> None:
+    assert stat.S_IMODE(database.stat().st_mode) == 0o600
+    before = database.read_bytes()
+    with pytest.raises(FileExistsError, match="nothing was changed"):
+        create_database(database, "CREATE TABLE other (x)")
+    assert database.read_bytes() == before
+
+
+def test_a_schema_that_fails_leaves_no_database_and_can_be_mended(tmp_path: Path) -> None:
+    path = tmp_path / "data.db"
+    with pytest.raises(sqlite3.OperationalError):
+        create_database(path, "CREATE TABLE fine (x); CREATE TABLE broken (")
+    assert not path.exists()
+    create_database(path, SCHEMA)
+    with closing(open_readonly(path)) as connection:
+        assert connection.execute("SELECT count(*) FROM sqlite_schema WHERE name = 'fine'").fetchone() == (0,)
+
+
+def test_the_new_name_is_synced_after_the_rename(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[tuple[Path, bool]] = []
+    path = tmp_path / "data.db"
+    monkeypatch.setattr("security.durable_sqlite.sync_folder", lambda folder: synced.append((folder, path.exists())))
+    create_database(path, SCHEMA)
+    assert synced == [(tmp_path, True)]
