@@ -1,0 +1,39 @@
+"""`python -m tests.bench [drain] [wire] [submit] [restart]`; without names, all of it."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from tests.bench.drain import drain, wire_without_dictionary
+from tests.bench.figures import publish
+from tests.bench.restart import restart
+from tests.bench.submit import submit
+
+ROOT = Path(__file__).resolve().parents[2] / "build"
+NAMES = ("drain", "wire", "submit", "restart")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="make bench")
+    parser.add_argument("names", nargs="*", choices=[*NAMES, []], help="which; all without a name")
+    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--records", type=int, default=100_000, help="of a drain")
+    parser.add_argument("--backlog", type=int, default=1_000_000, help="of a restart")
+    options = parser.parse_args()
+    folder = ROOT / "bench"
+    for name in options.names or NAMES:
+        match name:
+            case "drain":
+                figures = drain(folder / name, options.runs, options.records)
+            case "wire":
+                figures = wire_without_dictionary(folder / name, options.records // 10)
+            case "submit":
+                figures = submit(folder / name, options.runs)
+            case _:
+                figures = restart(folder / name, options.runs, options.backlog)
+        publish(figures, ROOT / "bench.json")
+
+
+if __name__ == "__main__":
+    main()
