@@ -175,7 +175,7 @@ def edge_certificate(issuer: Authority, csr_der: bytes, hub: UUID, edge: UUID, n
         csr = x509.load_der_x509_csr(csr_der)
         public_key = csr.public_key()
         holds = csr.is_signature_valid
-    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm) as error:
+    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm, x509.InvalidVersion) as error:
         raise BadCertificate("the certificate request cannot be read; enrol again") from error
     if not holds or not isinstance(public_key, ec.EllipticCurvePublicKey) or public_key.curve.name != "secp256r1":
         raise BadCertificate("the certificate request must be signed by its own P-256 key; enrol again")

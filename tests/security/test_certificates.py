@@ -154,6 +154,11 @@ def test_a_request_on_a_curve_that_nobody_knows_is_refused(curve: str) -> None:
         edge_certificate(INTERMEDIATE, CSR.replace(P256_OID, bytes.fromhex(curve)), HUB, EDGE, NOW)
 
 
+def test_a_request_of_another_version_is_refused() -> None:
+    with pytest.raises(BadCertificate, match="enrol again"):
+        edge_certificate(INTERMEDIATE, CSR.replace(b"\x02\x01\x00", b"\x02\x01\x01", 1), HUB, EDGE, NOW)
+
+
 @given(st.data())
 def test_a_request_with_any_changed_byte_is_refused(data: st.DataObject) -> None:
     broken = bytearray(CSR)

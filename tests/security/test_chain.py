@@ -17,11 +17,11 @@ from security.record import (
     ClearBody,
     Link,
     MalformedRecord,
+    PlaceCheck,
     Record,
     SealedBody,
     Times,
     WrappedKey,
-    check_place,
     parse_record,
     sign_link,
     signature_holds,
@@ -176,7 +176,14 @@ def test_the_longest_payload_is_taken_and_one_byte_more_is_not() -> None:
 
 def test_a_record_is_taken_only_at_its_own_place() -> None:
     payload = RECORD.payload()
-    check_place(payload, EDGE.bytes, JOURNAL.bytes, 1)
+    assert PlaceCheck(EDGE, JOURNAL).holds(payload, 1)
     for edge, journal, position in ((OTHER, JOURNAL, 1), (EDGE, OTHER, 1), (EDGE, JOURNAL, 2), (EDGE, JOURNAL, 0)):
-        with pytest.raises(MalformedRecord):
-            check_place(payload, edge.bytes, journal.bytes, position)
+        assert not PlaceCheck(edge, journal).holds(payload, position)
+
+
+@pytest.mark.parametrize("position", [1, 127, 128, 300, 2**14, 2**32, 2**63 - 1])
+def test_the_place_is_read_from_the_first_bytes_of_a_payload(position: int) -> None:
+    payload = dataclasses.replace(RECORD, position=position).payload()
+    assert PlaceCheck(EDGE, JOURNAL).holds(payload, position)
+    assert not PlaceCheck(EDGE, JOURNAL).holds(payload[1:], position)
+    assert not PlaceCheck(EDGE, JOURNAL).holds(payload + bytes(PAYLOAD_MAX_BYTES), position)
