@@ -8,7 +8,7 @@ from uuid import UUID
 
 from hub.ledger.store import NewEntry
 from security.chain import leaf_hash, next_digest
-from security.record import MalformedRecord, check_place, signature_holds
+from security.record import PlaceCheck, signature_holds
 from security.suites import Verifier
 
 
@@ -44,12 +44,11 @@ def check_batch(batch: ReceivedBatch, verifier: Verifier, edge: UUID, journal: U
     entries: list[NewEntry] = []
     broken: Broken | None = None
     digest, position = batch.previous, batch.first
-    edge_id, journal_id, key_id = edge.bytes, journal.bytes, verifier.key_id
+    place = PlaceCheck(edge, journal)
+    journal_id, key_id = journal.bytes, verifier.key_id
     for payload, signature in zip(batch.payloads, batch.signatures, strict=True):
-        try:
-            check_place(payload, edge_id, journal_id, position)
-        except MalformedRecord as error:
-            broken = Broken(position, malformed=True, reason=str(error))
+        if not place.holds(payload, position):
+            broken = Broken(position, malformed=True, reason="not a record of this machine, journal and position")
             break
         digest = next_digest(digest, payload)
         leaf = leaf_hash(key_id, journal_id, position, digest, signature, arrived_ms)

@@ -124,27 +124,21 @@ class Ingest:
         async for message in incoming:
             self._metrics.batches.inc()
             try:
-                batch = await asyncio.to_thread(decode, message)
+                broken = await self._take(session, message)
             except MalformedMessage as error:
                 await session.waiting.put(Refused(Reason.MALFORMED, 0, str(error)))
                 return
-            if isinstance(batch, Opening):
-                continue  # said twice; we have answered it
-            broken = await self._take(session, batch)
             if broken is not None:
                 reason = Reason.MALFORMED if broken.malformed else Reason.BROKEN_SIGNATURE
                 hint = f"position {broken.position}: {broken.reason}; keep the machine's journal and call the city's IT desk"
                 await session.waiting.put(Refused(reason, broken.position, hint))
                 return
 
-    async def _take(self, session: _Session, batch: ReceivedBatch) -> Broken | None:
-        now = self._clock.unix_ms()
-        journal = session.journal
-        checked = await asyncio.to_thread(check_batch, batch, session.verifier, journal.edge, journal.journal, now)
-        if checked.entries:
-            run = Run(journal.journal, batch.first, batch.previous, checked.entries, now)
+    async def _take(self, session: _Session, message: Up) -> Broken | None:
+        run, broken = await asyncio.to_thread(_check, session, message, self._clock.unix_ms())
+        if run is not None:
             await session.waiting.put(await self._writer.append(run))
-        return checked.broken
+        return broken
 
     async def _acknowledge(self, session: _Session) -> None:
         while (item := await session.waiting.get()) is not None:
@@ -192,6 +186,17 @@ class Ingest:
     def _note(self, journal: UUID, text: str) -> None:
         with Ledger(self._path) as ledger:
             ledger.note_refusal(journal, text)
+
+
+def _check(session: _Session, message: Up, now_ms: int) -> tuple[Run | None, Broken | None]:
+    """The good beginning of a message, and what ended it. Raises MalformedMessage."""
+    batch = decode(message)
+    if not isinstance(batch, ReceivedBatch):
+        return None, None  # Open, said twice; we have answered it
+    journal = session.journal
+    checked = check_batch(batch, session.verifier, journal.edge, journal.journal, now_ms)
+    run = Run(journal.journal, batch.first, batch.previous, checked.entries, now_ms)
+    return (run if checked.entries else None), checked.broken
 
 
 async def _until_superseded(session: _Session) -> None:

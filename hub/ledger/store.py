@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
+from typing import NamedTuple
 from uuid import UUID
 
 from hub.ledger.append_rule import Accept, Head, Verdict, judge
@@ -81,9 +82,8 @@ class JournalHead:
     refusal: str
 
 
-@dataclass(frozen=True, slots=True)
-class NewEntry:
-    """An accepted record about to be stored."""
+class NewEntry(NamedTuple):
+    """An accepted record about to be stored; a tuple, because a hundred thousand of them are made a second."""
 
     payload: bytes
     signature: bytes

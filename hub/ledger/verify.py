@@ -8,7 +8,7 @@ from uuid import UUID
 
 from hub.ledger.store import Entry, JournalHead, Ledger
 from security.chain import leaf_hash, next_digest
-from security.record import MalformedRecord, check_place, signature_holds
+from security.record import PlaceCheck, signature_holds
 from security.suites import Verifier
 
 PAGE_ENTRIES = 1_000
@@ -55,10 +55,8 @@ class LedgerCheck:
     def _wrong(self, entry: Entry) -> str:
         if entry.position != self._positions[entry.journal] + 1:
             return f"position {self._positions[entry.journal] + 1} is missing before it"
-        try:
-            check_place(entry.payload, entry.edge.bytes, entry.journal.bytes, entry.position)
-        except MalformedRecord as error:
-            return str(error)
+        if not PlaceCheck(entry.edge, entry.journal).holds(entry.payload, entry.position):
+            return "not a record of this machine, journal and position"
         if next_digest(self._digests[entry.journal], entry.payload) != entry.digest:
             return "the payload is not what the chain's digest covers"
         if not signature_holds(self._verifiers[entry.journal], entry.signature, entry.digest):

@@ -84,6 +84,8 @@ class Projector:
 
     def _row(self, ledger: Ledger, entry: Entry) -> dict[str, Any] | None:
         record = parse_record(entry.payload)
+        if (record.edge, record.journal, record.position) != (entry.edge, entry.journal, entry.position):
+            raise MalformedRecord("the record says twice where it stands, and not the same")
         if isinstance(record.content, WrappedKey):
             self._keep((record.journal, record.position),
                        self._unsealer.unwrap(record.edge, record.journal, record.content))
