@@ -26,16 +26,20 @@ class FeedPage(BaseModel):
     size: int
 
 
-class RecordAnswer(BaseModel):
-    """What a record says in clear; its body stays sealed."""
-
-    entry: EntryAnswer
+class ClearPart(BaseModel):
     id: str
     kind: str
     claimed_ms: int
     hub_signed_ms: int
     simulated: bool
     sealed: bool
+
+
+class RecordAnswer(BaseModel):
+    """What a record says in clear; its body stays sealed. `clear` is null for a record that cannot be read."""
+
+    entry: EntryAnswer
+    clear: ClearPart | None
 
 
 class SiteAnswer(BaseModel):

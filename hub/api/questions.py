@@ -10,6 +10,7 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from hub.api.messages import (
+    ClearPart,
     EdgeAnswer,
     EntryAnswer,
     FeedPage,
@@ -26,7 +27,7 @@ from hub.enrolment.tables import edges
 from hub.ledger.store import Entry, JournalHead, Ledger
 from hub.resources.store import newest_reports
 from hub.transactions.site_ledger import LedgerQuery, page, totals
-from security.record import SealedBody, parse_record
+from security.record import MalformedRecord, SealedBody, parse_record
 
 
 class Questions:
@@ -48,10 +49,7 @@ class Questions:
             entry = ledger.entry(journal, position)
         if entry is None:
             return None
-        record = parse_record(entry.payload)
-        return RecordAnswer(entry=_entry(entry), id=str(record.id), kind=record.kind,
-                            claimed_ms=record.times.claimed_ms, hub_signed_ms=record.times.hub_signed_ms,
-                            simulated=record.simulated, sealed=isinstance(record.content, SealedBody))
+        return RecordAnswer(entry=_entry(entry), clear=_clear(entry))
 
     def sites(self) -> list[SiteAnswer]:
         return [SiteAnswer(**site) for site in list_sites(self._engine)]
@@ -94,13 +92,25 @@ def _entry(entry: Entry) -> EntryAnswer:
     )
 
 
+def _clear(entry: Entry) -> ClearPart | None:
+    """None for a record that was well signed and says nothing that can be read: the projections report it."""
+    try:
+        record = parse_record(entry.payload)
+    except MalformedRecord:
+        return None
+    return ClearPart(id=str(record.id), kind=record.kind, claimed_ms=record.times.claimed_ms,
+                     hub_signed_ms=record.times.hub_signed_ms, simulated=record.simulated,
+                     sealed=isinstance(record.content, SealedBody))
+
+
 def _row(row: dict[str, Any]) -> LedgerRow:
     return LedgerRow(**{name: row[name] for name in LedgerRow.model_fields})
 
 
 def _journal(ledger: Ledger, head: JournalHead, now_ms: int) -> JournalAnswer:
     last = ledger.entry(head.journal, head.position)
-    skew = parse_record(last.payload).times.claimed_ms - last.arrived_ms if last else None
+    clear = _clear(last) if last else None
+    skew = clear.claimed_ms - last.arrived_ms if last and clear else None
     return JournalAnswer(
         journal=str(head.journal), name=head.name, position=head.position, edge_head=head.edge_head,
         lag_records=max(head.edge_head - head.position, 0), backed_up=head.backed_up, last_arrival_ms=head.arrived_ms,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from uuid import uuid4
 
@@ -16,14 +16,18 @@ from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
 
 from edge.drafts import Draft
+from edge.wire import encode_batch, encode_open
 from hub.api.app import build_app
 from hub.api.metrics import HubMetrics
 from hub.api.tokens import Scope, TokenRefused, make_token, revoke_token
 from hub.database import open_engine
 from hub.enrolment.sites import add_site
 from hub.enrolment.tables import edges
+from hub.ledger.store import Ledger
 from hub.transactions.projector import Projector
 from hub.transactions.tables import findings, transactions
+from proto import sync_pb2
+from security.record import sign_link
 from tests.spine import CEILING_S, CutWire, Spine
 
 ID_NUMBER = "11010519491231002X"
@@ -101,7 +105,7 @@ def test_the_feed_gives_every_entry_once_and_in_order_while_more_come_in(spine: 
         entry = (await client.get("/v1/feed", params={"after": 2, "limit": 1})).json()["entries"][0]
         record = (await client.get(f"/v1/records/{entry['journal']}/{entry['position']}")).json()
         assert record["entry"] == entry
-        assert record["sealed"]
+        assert record["clear"]["sealed"]
         assert (await client.get(f"/v1/records/{uuid4()}/1")).status_code == 404
 
     ask(spine, engine, visit)
@@ -156,6 +160,45 @@ def test_a_record_that_makes_no_sense_is_told_and_blocks_nothing(spine: Spine, e
         found = connection.execute(sa.select(findings)).all()
     assert [row.position for row in found] == [3]
     assert not EIGHTEEN.search(found[0].reason)
+
+
+def test_a_well_signed_record_that_cannot_be_read_blocks_neither_projection_nor_answers(
+    spine: Spine, engine: sa.Engine
+) -> None:
+    """A faulty machine's own signature stands under it: it is kept, told, and in nobody's way."""
+    deliver(spine, Draft("a", "transaction", body()))
+    with Ledger(spine.hub_db) as ledger:
+        head = ledger.journal(spine.journal_id)
+        start = ledger.feed(1, 1)[0].payload[:54]
+    payload = start + b"\x20\x03" + b"\xff" * 20
+    link = sign_link(spine.signer, head.digest, payload)
+    batch = encode_batch(3, head.digest, spine.signer.key_id, [link])
+
+    async def send() -> list[object]:
+        async def incoming() -> AsyncIterator[sync_pb2.ReplicateUp]:
+            yield encode_open(spine.journal_id, 3)
+            yield batch
+
+        answers: list[object] = []
+
+        async def hear(message: object) -> None:
+            answers.append(message)
+
+        async with spine.ingest() as ingest:
+            await ingest.serve(spine.edge_id, incoming(), hear)
+        return answers
+
+    assert len(asyncio.run(send())) == 2
+    project(spine, engine)
+    with engine.connect() as connection:
+        assert [row.position for row in connection.execute(sa.select(findings))] == [3]
+
+    async def visit(client: httpx.AsyncClient) -> None:
+        record = await client.get(f"/v1/records/{spine.journal_id}/3")
+        assert (record.status_code, record.json()["clear"]) == (200, None)
+        assert (await client.get("/v1/edges")).json()[0]["journals"][0]["position"] == 3
+
+    ask(spine, engine, visit)
 
 
 def test_edges_show_their_lag_and_why_they_were_refused(spine: Spine, engine: sa.Engine) -> None:
