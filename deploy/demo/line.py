@@ -17,6 +17,8 @@ class Line:
         self._open: set[socket.socket] = set()
         self._lock = threading.Lock()
         self._up = True
+        self._flowing = threading.Event()
+        self._flowing.set()
         self.bytes_relayed = 0
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
@@ -29,7 +31,12 @@ class Line:
                 with suppress(OSError):
                     one.shutdown(socket.SHUT_RDWR)
 
+    def freeze(self) -> None:
+        """As a pulled cable: nothing comes through, and nobody is told."""
+        self._flowing.clear()
+
     def restore(self) -> None:
+        self._flowing.set()
         with self._lock:
             self._up = True
 
@@ -54,6 +61,7 @@ class Line:
     def _relay(self, source: socket.socket, sink: socket.socket) -> None:
         with suppress(OSError):
             while data := source.recv(CHUNK_BYTES):
+                self._flowing.wait()
                 sink.sendall(data)
                 with self._lock:
                     self.bytes_relayed += len(data)

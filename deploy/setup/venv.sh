@@ -2,7 +2,10 @@
 # The virtual environment, from hashed requirements. pyscard is built here; without a compiler it is left out.
 set -eu
 
-venv=$1
+case $1 in
+/*) venv=$1 ;;
+*) venv=$PWD/$1 ;; # builds run elsewhere, with this folder's swig in their PATH
+esac
 python=${PYTHON:-python3}
 here=$(cd "$(dirname "$0")/../.." && pwd)
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from tests.bench.drain import drain, wire_without_dictionary
+from tests.bench.drain import drain
 from tests.bench.figures import publish
 from tests.bench.restart import restart
 from tests.bench.submit import submit
+from tests.bench.wire import wire
 
-ROOT = Path(__file__).resolve().parents[2] / "build"
+BUILD = Path(__file__).resolve().parents[2] / "build"
 NAMES = ("drain", "wire", "submit", "restart")
 
 
@@ -20,19 +21,20 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--records", type=int, default=100_000, help="of a drain")
     parser.add_argument("--backlog", type=int, default=1_000_000, help="of a restart")
+    parser.add_argument("--build", type=Path, default=BUILD, help="where bench.json and the work folders go")
     options = parser.parse_args()
-    folder = ROOT / "bench"
+    folder = options.build.absolute() / "bench"
     for name in options.names or NAMES:
         match name:
             case "drain":
                 figures = drain(folder / name, options.runs, options.records)
             case "wire":
-                figures = wire_without_dictionary(folder / name, options.records // 10)
+                figures = wire(folder / name, options.runs, options.records)
             case "submit":
                 figures = submit(folder / name, options.runs)
             case _:
                 figures = restart(folder / name, options.runs, options.backlog)
-        publish(figures, ROOT / "bench.json")
+        publish(figures, folder.with_suffix(".json"))
 
 
 if __name__ == "__main__":

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import statistics
 import time
 from pathlib import Path
 
 import psutil
 
-from tests.bench.drain import fill, prepare
 from tests.bench.figures import Figure
+from tests.bench.prefilled import fill, prepare
 
 IDLE_S = 20.0
 
@@ -30,7 +29,7 @@ def restart(folder: Path, runs: int, records: int) -> dict[str, Figure]:
     idle_rss = process.memory_info().rss / 2**20
     machine.service.stop()
     hub.service.stop()
-    asyncio.run(fill(machine, records))
+    fill(machine, records)
     seconds = []
     for number in range(runs):
         began = time.perf_counter()

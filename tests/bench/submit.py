@@ -12,15 +12,10 @@ from random import Random
 
 from deploy.demo.city import Machine
 from edge.drafts import Draft
-from edge.identity import load_identity
-from edge.journal import Journal, JournalLimits
-from edge.state import StateFolder
-from security.clock import SystemClock
-from security.signer import Ed25519Signer
 from tests.bench.bodies import body
-from tests.bench.drain import prepare
 from tests.bench.figures import Figure
 from tests.bench.floors import commit_seconds
+from tests.bench.prefilled import open_journal, prepare
 
 SUBMISSIONS = 1_000
 THROUGHPUT = 4_000
@@ -28,16 +23,9 @@ CALLERS = (1, 8, 64)
 ROW_BYTES = 400
 
 
-def _open(machine: Machine) -> Journal:
-    state = StateFolder(machine.state)
-    identity = load_identity(state.identity)
-    return Journal(state.journal, Ed25519Signer.load(state.record_key), bytes.fromhex(identity.hub_sealing_key),
-                   SystemClock(), JournalLimits(reserve_bytes=0))
-
-
 async def _journal(machine: Machine, name: str) -> tuple[list[float], dict[int, float]]:
     random = Random(11)
-    async with _open(machine) as journal:
+    async with open_journal(machine) as journal:
         took = []
         for number in range(SUBMISSIONS):
             draft = Draft(f"{name}-{number}", "transaction", body(random))
