@@ -6,6 +6,7 @@ Knows records of known edges, nothing of what they mean: whether a record makes 
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -90,7 +91,10 @@ class Ingest:
         return message
 
     async def _session(self, edge: UUID, opening: Opening, incoming: AsyncIterator[Up], send: Send) -> None:
-        journal = await asyncio.to_thread(open_journal, self._path, opening.journal, edge, opening.position)
+        try:
+            journal = await asyncio.to_thread(open_journal, self._path, opening.journal, edge, opening.position)
+        except sqlite3.Error as error:
+            raise Refused(Reason.UNAVAILABLE, 0, f"the ledger cannot be written: {error}; try again later") from error
         if journal is None or journal.edge != edge:
             raise Refused(Reason.UNKNOWN_JOURNAL, 0, "this journal is not registered for this machine; enrol it again")
         if opening.position < journal.position:
@@ -180,7 +184,10 @@ class Ingest:
         log.warning("stream refused", edge=str(edge), journal=str(journal), reason=refusal.reason.name,
                     position=refusal.position, hint=refusal.hint)
         if journal is not None and refusal.reason is not Reason.UNAVAILABLE:
-            await asyncio.to_thread(self._note, journal, f"{refusal.reason.name}: {refusal.hint}")
+            try:
+                await asyncio.to_thread(self._note, journal, f"{refusal.reason.name}: {refusal.hint}")
+            except sqlite3.Error as error:
+                log.error("the refusal could not be noted; it stands in this log only", error=str(error))
         await send(encode_refusal(refusal.reason, refusal.position, refusal.hint))
 
     def _note(self, journal: UUID, text: str) -> None:
