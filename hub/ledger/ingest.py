@@ -187,7 +187,7 @@ class Ingest:
             try:
                 await asyncio.to_thread(self._note, journal, f"{refusal.reason.name}: {refusal.hint}")
             except sqlite3.Error as error:
-                log.error("the refusal could not be noted; it stands in this log only", error=str(error))
+                log.warning("the refusal could not be noted; it stands in this log only", error=str(error))
         await send(encode_refusal(refusal.reason, refusal.position, refusal.hint))
 
     def _note(self, journal: UUID, text: str) -> None:
