@@ -10,6 +10,10 @@ python=${PYTHON:-python3}
 here=$(cd "$(dirname "$0")/../.." && pwd)
 
 if [ ! -x "$venv/bin/python" ]; then
+    if ! "$python" -c 'import ensurepip, venv' 2>/dev/null; then
+        echo "Python cannot make a virtual environment here. Ask for: apt-get install python3-venv" >&2
+        exit 1
+    fi
     echo "Making $venv"
     "$python" -m venv "$venv"
 fi

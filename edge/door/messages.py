@@ -26,7 +26,8 @@ def check_id_number(number: str) -> str:
 
 
 def _bounded(details: dict[str, Any]) -> dict[str, Any]:
-    if len(json.dumps(details, ensure_ascii=False).encode("utf-8", "surrogatepass")) > DETAILS_MAX_BYTES:
+    # Raises ValueError, too, for what is no JSON (NaN, Infinity) or no Unicode (half a surrogate pair).
+    if len(json.dumps(details, ensure_ascii=False, allow_nan=False).encode()) > DETAILS_MAX_BYTES:
         raise ValueError("details are too long")
     return details
 

@@ -179,7 +179,7 @@ def _body(submission: Submission, reading: Reading[SocialCard] | None) -> bytes:
         body["reading"] = {"id": str(reading.id), "device": reading.device, "kind": reading.kind}
     if submission.details:
         body["details"] = submission.details
-    return json.dumps(body, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode("utf-8", "replace")
+    return json.dumps(body, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
 
 
 def _reading(reading: Reading[SocialCard]) -> CardReading:

@@ -235,7 +235,10 @@ def test_oversized_and_malformed_requests_are_refused(tmp_path: Path) -> None:
         large = await counter.client.post("/v1/transactions", content=b"x" * 70_000)
         chunked = await counter.client.post("/v1/transactions", content=chunks())
         assert (large.status_code, chunked.status_code) == (413, 413)
-        for content in (b"", b"{", b"[]", b"\xff\xfe", b"null"):
+        odd = json.dumps(transaction(details={"x": 0})).replace('"x": 0', '"x": %s')
+        odd_values = [(odd % value).encode() for value in ("NaN", "-Infinity", '"\\ud800"', "1e999")]
+        surrogate = json.dumps(transaction(operator="?")).replace('"?"', '"\\udfff"').encode()
+        for content in (b"", b"{", b"[]", b"\xff\xfe", b"null", surrogate, *odd_values):
             answer = await counter.client.post("/v1/transactions", content=content,
                                                headers={"Content-Type": "application/json"})
             assert answer.status_code in {400, 422}
@@ -331,7 +334,8 @@ def test_metrics_follow_the_conventions_and_name_nobody(tmp_path: Path) -> None:
     at_the_door(tmp_path, visit)
 
 
-_JSON = st.recursive(st.none() | st.booleans() | st.floats(allow_nan=False) | st.text(max_size=20) | st.integers(),
+_NUMBERS = st.floats(allow_nan=False, allow_infinity=False) | st.integers()
+_JSON = st.recursive(st.none() | st.booleans() | _NUMBERS | st.text(max_size=20),
                      lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
                      max_leaves=6)
 
