@@ -26,6 +26,7 @@ from edge.identity import load_identity
 from edge.journal import Journal, JournalLimits
 from edge.line import Line
 from edge.resources import ResourceStore
+from edge.start import AlreadyRunning
 from edge.state import StateFolder
 from edge.uplink import Uplink
 from security.clock import Clock
@@ -33,10 +34,6 @@ from security.private_files import read_private
 from security.signer import Ed25519Signer
 
 log = structlog.get_logger()
-
-
-class AlreadyRunning(RuntimeError):
-    """Another agent works in this folder."""
 
 
 async def run_edge(state: StateFolder, clock: Clock, ready: Callable[[], None]) -> None:

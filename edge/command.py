@@ -13,6 +13,7 @@ from edge.config import BadConfig
 from edge.drafts import CorruptJournal
 from edge.enrol import EnrolmentRefused, EnrolmentUnavailable
 from edge.identity import NotEnrolled
+from edge.start import AlreadyRunning, PortTaken
 from edge.state import StateFolder
 from security.clock import SystemClock
 from security.durable_sqlite import DatabaseMissing
@@ -78,7 +79,8 @@ def pair(
 
 def main() -> None:
     """Errors that a person can mend are one line, not a traceback."""
-    mendable = (BadConfig, BadToken, CorruptJournal, DatabaseMissing, EnrolmentRefused, EnrolmentUnavailable,
+    mendable = (AlreadyRunning, PortTaken,
+                BadConfig, BadToken, CorruptJournal, DatabaseMissing, EnrolmentRefused, EnrolmentUnavailable,
                 ExposedSecret, NotEnrolled, PermissionError)
     try:
         app()

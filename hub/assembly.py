@@ -34,6 +34,7 @@ from hub.ledger.metrics import IngestMetrics
 from hub.ledger.own_journal import OwnJournal
 from hub.ledger.writer import LedgerWriter
 from hub.migrate import upgrade
+from hub.ports import require_free
 from hub.resources.publications import Publications
 from hub.resources.watch import Watch
 from hub.state import HubState
@@ -49,6 +50,7 @@ log = structlog.get_logger()
 async def run_hub(state: HubState, clock: Clock, ready: Callable[[], None]) -> None:
     """Serve until cancelled; `ready` is called once every listener is up."""
     config = state.config()
+    require_free(config.listen, config.work_port, config.enrol_port, config.api_port)
     keys = load_keys(state.keys)
     authority = load_authority(state.ca)
     now = dt.datetime.fromtimestamp(clock.unix_ms() / 1000, dt.UTC)
@@ -73,12 +75,7 @@ async def run_hub(state: HubState, clock: Clock, ready: Callable[[], None]) -> N
     own_journal = OwnJournal(state.database, config.hub, keys.record, clock)
     desk = EnrolmentDesk(engine, authority, config.hub, own_journal, clock)
 
-    work = new_work_server()
-    sync_pb2_grpc.add_SyncServicer_to_server(SyncService(config.hub, engine, ingest, watch), work)
-    enrolment = new_enrolment_server()
-    enrolment_pb2_grpc.add_EnrolmentServicer_to_server(
-        EnrolmentService(desk, authority, keys, config.hub, config.address(config.work_port)), enrolment
-    )
+    enrolment_service = EnrolmentService(desk, authority, keys, config.hub, config.address(config.work_port))
     api = ApiServer(build_app(engine, state.database, clock, registry, HubMetrics(registry)),
                     config.listen, config.api_port, tls.certificate, tls.key)
 
@@ -89,8 +86,12 @@ async def run_hub(state: HubState, clock: Clock, ready: Callable[[], None]) -> N
         tasks.create_task(publications.run())
         tasks.create_task(api.run())
         root = pem(authority.root)
+        work = new_work_server()
+        sync_pb2_grpc.add_SyncServicer_to_server(SyncService(config.hub, engine, ingest, watch), work)
         await stack.enter_async_context(
             serving(work, config.listen_address(config.work_port), work_credentials(certificate, key, root)))
+        enrolment = new_enrolment_server()
+        enrolment_pb2_grpc.add_EnrolmentServicer_to_server(enrolment_service, enrolment)
         await stack.enter_async_context(
             serving(enrolment, config.listen_address(config.enrol_port), enrolment_credentials(certificate, key)))
         await api.listening()

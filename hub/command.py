@@ -20,6 +20,7 @@ from hub.ledger.own_journal import OwnJournal
 from hub.ledger.store import Ledger
 from hub.ledger.verify import LedgerCheck
 from hub.migrate import DatabaseNewer, create
+from hub.ports import PortTaken
 from hub.state import BadConfig, HubConfig, HubState
 from security.certificates import pin_of
 from security.clock import SystemClock
@@ -145,6 +146,29 @@ def token_create(
     typer.echo(make_token(open_engine(context.obj.database), name, scope, now, expires))
 
 
+@token_app.command("list")
+def token_list(context: typer.Context) -> None:
+    """All tokens, without their secrets."""
+    from hub.api.tokens import list_tokens  # noqa: PLC0415 - one command
+
+    for token in list_tokens(open_engine(context.obj.database)):
+        ended = "revoked" if token["revoked_ms"] else f"ends {_day(token['expires_ms'])}"
+        typer.echo(f"{token['id']}\t{token['name']}\t{token['scopes']}\t{ended}")
+
+
+@token_app.command("revoke")
+def token_revoke(context: typer.Context, token_id: str) -> None:
+    """End a token now; its id is the part between the dots."""
+    from hub.api.tokens import revoke_token  # noqa: PLC0415 - one command
+
+    revoke_token(open_engine(context.obj.database), token_id, SystemClock().unix_ms())
+    typer.echo(f"Token {token_id} is revoked.")
+
+
+def _day(unix_ms: int | None) -> str:
+    return dt.datetime.fromtimestamp(unix_ms / 1000, dt.UTC).date().isoformat() if unix_ms else "never"
+
+
 @app.command()
 def backup(context: typer.Context, file: Path) -> None:
     """Copy the database to FILE while the hub works; edges may then prune what it holds."""
@@ -169,10 +193,12 @@ def verify(context: typer.Context) -> None:
 
 def main() -> None:
     """Errors that a person can mend are one line, not a traceback."""
+    from hub.api.tokens import TokenRefused  # noqa: PLC0415 - see token_create
+    from hub.resources.store import ResourceInvalid  # noqa: PLC0415 - see catalogue_publish
     from hub.services.items import CatalogueInvalid  # noqa: PLC0415 - see catalogue_publish
 
     mendable = (BadConfig, SiteRefused, BackupFailed, DatabaseMissing, DatabaseNewer, ExposedSecret, CatalogueInvalid,
-                FileExistsError, FileNotFoundError, PermissionError)
+                ResourceInvalid, TokenRefused, PortTaken, FileExistsError, FileNotFoundError, PermissionError)
     try:
         app()
     except mendable as error:

@@ -7,6 +7,8 @@ from contextlib import asynccontextmanager
 
 import grpc.aio
 
+from hub.ports import PortTaken
+
 MESSAGE_MAX_BYTES = 8 * 1024 * 1024
 ENROLMENT_MESSAGE_MAX_BYTES = 64 * 1024
 ENROLMENTS_AT_ONCE_MAX = 64
@@ -22,10 +24,6 @@ _COMMON = (
     ("grpc.http2.max_ping_strikes", 0),  # edges ping every 2.5 s to notice a cut line
     ("grpc.http2.min_ping_interval_without_data_ms", 1_000),
 )
-
-
-class PortTaken(OSError):
-    """Another program listens there."""
 
 
 @asynccontextmanager

@@ -17,5 +17,16 @@ async def _run(service: Coroutine[None, None, None]) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, task.cancel)
     await asyncio.wait([task])
-    if not task.cancelled():
+    if task.cancelled():
+        return
+    try:
         task.result()
+    except BaseExceptionGroup as group:
+        raise _only_cause(group) from group
+
+
+def _only_cause(error: BaseException) -> BaseException:
+    """One task that failed is one error; several stay a group."""
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return error

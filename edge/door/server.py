@@ -21,14 +21,11 @@ from edge.door.readings import RecentReadings
 from edge.door.routes import DoorRoutes
 from edge.journal import Journal
 from edge.line import Line
+from edge.start import PortTaken
 from security.clock import Clock
 
 LOOPBACK = "127.0.0.1"
 STOP_GRACE_S = 3
-
-
-class PortTaken(OSError):
-    """Another program listens on the door's port."""
 
 
 class _Server(uvicorn.Server):

@@ -11,11 +11,9 @@ from pathlib import Path
 import uvicorn
 from fastapi import FastAPI
 
+from hub.ports import PortTaken
+
 STOP_GRACE_S = 3
-
-
-class PortTaken(OSError):
-    """Another program listens there."""
 
 
 class _Server(uvicorn.Server):

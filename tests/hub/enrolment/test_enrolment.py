@@ -6,7 +6,6 @@ import os
 import socket
 import ssl
 import stat
-import subprocess
 from pathlib import Path
 from uuid import uuid4
 
@@ -202,5 +201,16 @@ def test_a_mistyped_folder_is_an_error_and_stays_absent(tmp_path: Path) -> None:
 
 def test_two_agents_in_one_folder_are_refused(machine: Machine) -> None:
     machine.service.start()
-    with pytest.raises((DemoFailed, subprocess.TimeoutExpired), match="another suozhan-edge"):
+    with pytest.raises(DemoFailed, match="another suozhan-edge") as caught:
         command("edge", machine.state, "run")
+    assert "Traceback" not in str(caught.value)
+
+
+def test_a_taken_port_is_one_line_that_says_what_to_change(hub: Hub, machine: Machine) -> None:
+    with socket.create_server(("127.0.0.1", machine.door_port)), pytest.raises(DemoFailed, match="door_port") as edge:
+        command("edge", machine.state, "run")
+    for port in (hub.work_port, hub.api_port):
+        hub.service.stop()
+        with socket.create_server(("127.0.0.1", port)), pytest.raises(DemoFailed, match=r"hub\.toml") as caught:
+            command("hub", hub.state, "run")
+        assert "Traceback" not in str(caught.value) + str(edge.value)
