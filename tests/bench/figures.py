@@ -29,6 +29,6 @@ def publish(figures: dict[str, Figure], path: Path) -> None:
     path.write_text(json.dumps(kept, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     print(f"\n{'figure':<32}{'value':>14} {'unit':<12}{'floor':>14}{'ratio':>8}")
     for name, one in figures.items():
-        floor = f"{one.floor:,.1f}" if one.floor else "-"
+        floor = f"{one.floor:,.2f}" if one.floor else "-"
         ratio = f"{one.ratio:.2f}" if one.ratio else "-"
-        print(f"{name:<32}{one.value:>14,.1f} {one.unit:<12}{floor:>14}{ratio:>8}")
+        print(f"{name:<32}{one.value:>14,.2f} {one.unit:<12}{floor:>14}{ratio:>8}")
