@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import json
 import os
 import signal
@@ -19,6 +21,8 @@ from typing import Any
 READY_MAX_S = 30.0
 STOP_MAX_S = 10.0
 CALL_MAX_S = 20.0
+PORTS_TRIED_MAX = 40
+LOG_SHOWN_MAX = 2_000
 CHECKOUT = Path(__file__).resolve().parents[2]
 
 
@@ -26,9 +30,20 @@ class DemoFailed(RuntimeError):
     """A step did not do what it should; the text names the log to read."""
 
 
+# Below the ports that a kernel gives to outgoing connections: one of those, from any program here, would otherwise
+# take the port of a server that is down for a moment. Each process has a block of its own.
+_ports = itertools.count(10_000 + os.getpid() % 100 * 200)
+
+
 def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
+    """A port that nobody listens on and that this process gives out once."""
+    for port in itertools.islice(_ports, PORTS_TRIED_MAX):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            with contextlib.suppress(OSError):
+                probe.bind(("127.0.0.1", port))
+                return port
+    raise DemoFailed(f"no free port among {PORTS_TRIED_MAX}; stop other programs on 127.0.0.1")
 
 
 def command(module: str, state: Path, *arguments: str, environment: Mapping[str, str] | None = None) -> str:
@@ -66,7 +81,9 @@ class Service:
                                              env=self._environment)
         while self._ready not in self._log.read_bytes()[offset:].decode("utf-8", "replace").splitlines():
             if self._process.poll() is not None or time.monotonic() - began > READY_MAX_S:
-                raise DemoFailed(f"{self._ready.split()[0]} did not start; read {self._log}")
+                said = self._log.read_bytes()[offset:].decode("utf-8", "replace")[-LOG_SHOWN_MAX:]
+                raise DemoFailed(f"{self._ready.split()[0]} did not start (exit code {self._process.poll()} after "
+                                 f"{time.monotonic() - began:.1f} s); {self._log} ends with:\n{said}")
             time.sleep(0.02)
         return time.monotonic() - began
 
