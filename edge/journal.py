@@ -22,7 +22,8 @@ import structlog
 from edge.drafts import CallerIdConflict, Draft, JournalFull, JournalStopped, Stored, record_id
 from edge.journal_store import Head, JournalStore, NewRow, Standing
 from security.clock import Clock
-from security.record import Content, Link, Record, Times, sign_link
+from security.record import Content, Record, Times, sign_link
+from security.run import Run
 from security.sealing import DataKey
 from security.signer import Signer
 
@@ -130,8 +131,8 @@ class Journal:
         found = (await self._store.find([key])).get(key)
         return Stored(key, found[0], repeat=True) if found else None
 
-    async def after(self, position: int, limit: int, limit_bytes: int) -> list[Link]:
-        """Committed links behind `position`, in order. Raises CorruptJournal."""
+    async def after(self, position: int, limit: int, limit_bytes: int) -> Run:
+        """Committed records behind `position`, in order; none if there is nothing new. Raises CorruptJournal."""
         return await self._store.after(position, limit, limit_bytes)
 
     async def digest_at(self, position: int) -> bytes | None:

@@ -6,16 +6,19 @@ import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
+from itertools import accumulate
 from pathlib import Path
 from types import TracebackType
+from typing import Never
 from uuid import UUID
 
 import aiosqlite
 
 from edge.drafts import CorruptJournal
-from security.chain import Genesis, next_digest
+from security.chain import Genesis, digests_after, next_digest
 from security.durable_sqlite import DURABLE_PRAGMAS, READ_PRAGMAS, create_database, database_uri, open_durable
 from security.record import Link
+from security.run import Run
 from security.suites import Suite
 
 SCHEMA_VERSION = 1
@@ -25,10 +28,7 @@ _SELECT_JOURNAL = "SELECT version, name, edge, journal, suite, public_key, prede
 _SELECT_HEAD = "SELECT position, digest FROM head"
 _SELECT_STANDING = "SELECT position, backed_up, hub_ms FROM standing"
 _SELECT_IDS = "SELECT id, position, tag FROM digests WHERE id IN (MARKS)"
-_SELECT_AFTER = """
-SELECT position, payload, signature, digest FROM envelopes JOIN digests USING (position)
-WHERE position > ? ORDER BY position LIMIT ?
-"""
+_SELECT_AFTER = "SELECT position, payload, signature FROM envelopes WHERE position > ? ORDER BY position LIMIT ?"
 _SELECT_DIGEST = "SELECT digest FROM digests WHERE position = ?"
 _INSERT = "INSERT INTO chain (position, id, previous, digest, tag, payload, signature) VALUES "
 # The hub never goes back behind what it has acknowledged; a restored hub is the next issue's matter.
@@ -172,23 +172,29 @@ class JournalStore:
         found = await self._db.execute_fetchall(sql, [one.bytes for one in ids])
         return {UUID(bytes=key): (position, tag) for key, position, tag in found}
 
-    async def after(self, position: int, limit: int, limit_bytes: int) -> list[Link]:
-        """Committed links behind `position`, in order; at least one if there is any. Raises CorruptJournal."""
+    async def after(self, position: int, limit: int, limit_bytes: int) -> Run:
+        """Committed records behind `position`, in order; at least one if there is any. Raises CorruptJournal."""
+        rows = list(await self._db.execute_fetchall(_SELECT_AFTER, (position, limit)))
+        sizes = accumulate(len(payload) + len(signature) for _, payload, signature in rows)
+        rows = rows[:max(sum(size <= limit_bytes for size in sizes), 1)]
         previous = await self.digest_at(position)
-        rows = await self._db.execute_fetchall(_SELECT_AFTER, (position, limit))
-        links: list[Link] = []
-        size = 0
-        for at, payload, signature, digest in rows:
-            size += len(payload) + len(signature)
-            if links and size > limit_bytes:
-                break
+        run = Run(position + 1, previous or b"", [row[1] for row in rows], [row[2] for row in rows])
+        # Each digest covers all before it, so the last one that we stored answers for the whole run.
+        if rows and (previous is None or [row[0] for row in rows] != list(range(run.first, run.last + 1))
+                     or digests_after(previous, run.payloads)[-1] != await self.digest_at(run.last)):
+            await self._name_damage(position, [row[0] for row in rows], run)
+        return run
+
+    async def _name_damage(self, position: int, positions: Sequence[int], run: Run) -> Never:
+        previous = await self.digest_at(position)
+        for at, payload in zip(positions, run.payloads, strict=True):
             position += 1
+            digest = await self.digest_at(position)
             if at != position or previous is None or next_digest(previous, payload) != digest:
-                raise CorruptJournal(f"{self._path}: the record at position {position} is not what was signed; "
-                                     "keep this file and call the city's IT desk")
-            links.append(Link(payload, signature, digest))
+                break
             previous = digest
-        return links
+        raise CorruptJournal(f"{self._path}: the record at position {position} is not what was signed; "
+                             "keep this file and call the city's IT desk")
 
     async def set_standing(self, standing: Standing) -> None:
         await self._db.execute(_UPDATE_STANDING, (standing.position, standing.backed_up, standing.hub_ms))

@@ -6,8 +6,10 @@ The far side's position is the truth; on any error both sides forget and start a
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
+from dataclasses import dataclass
 
 import structlog
 
@@ -15,13 +17,13 @@ from edge.drafts import CorruptJournal
 from edge.journal import Journal
 from edge.journal_store import Standing
 from edge.line import HubRefused, Line, LineLost
+from edge.pace import Pace
 from edge.wire import Down, HubRefusal, HubStanding, MalformedReply, Reason, Up, decode, encode_batch, encode_open
 from security.statements import ForgedStatement
 from security.suites import Verifier
 
-BATCH_MAX_RECORDS = 1_000
-BATCH_MAX_BYTES = 512 * 1024
-IN_FLIGHT_MAX_BATCHES = 6
+BATCH_MAX_RECORDS = 2_000
+BATCH_MAX_BYTES = 1024 * 1024
 SILENCE_MAX_S = 15.0
 
 Replicate = Callable[[AsyncIterator[Up]], AsyncGenerator[Down, None]]
@@ -107,6 +109,15 @@ async def _next(replies: AsyncGenerator[Down, None], session: _Session) -> Down 
             await asyncio.wait([receiving])  # a generator in the middle of a step cannot be closed
 
 
+@dataclass(frozen=True, slots=True)
+class _Flying:
+    """A batch that is not acknowledged yet."""
+
+    last: int
+    size_bytes: int
+    sent_s: float
+
+
 class _Session:
     """The sending half of one stream: what is in flight, and where the next batch begins."""
 
@@ -114,7 +125,8 @@ class _Session:
         self._journal = journal
         self._loop = asyncio.get_running_loop()
         self._hello: asyncio.Future[int] = self._loop.create_future()
-        self._in_flight: list[int] = []  # last position of each unacknowledged batch
+        self._pace = Pace()
+        self._in_flight: deque[_Flying] = deque()
         self._owed_since: float | None = self._loop.time()
         self._acknowledged = asyncio.Event()
         self._failed: CorruptJournal | None = None
@@ -126,7 +138,8 @@ class _Session:
     def stands(self, position: int) -> None:
         if not self._hello.done():
             self._hello.set_result(position)
-        self._in_flight = [last for last in self._in_flight if last > position]
+        while self._in_flight and self._in_flight[0].last <= position:
+            self._pace.answered(self._in_flight.popleft().sent_s, self._loop.time())
         self._owed_since = self._loop.time() if self._in_flight else None
         self._acknowledged.set()
 
@@ -142,22 +155,22 @@ class _Session:
         """Open, then batches as long as the stream lives; a damaged journal ends it, and `check` says so."""
         yield encode_open(self._journal.identity.genesis.journal, self._journal.head.position)
         position = await self._hello
-        previous = await self._journal.digest_at(position)
-        while previous is not None:
+        if await self._journal.digest_at(position) is None:
+            return  # the hub holds more than we have; _check_history says so
+        while True:
             appended = self._journal.appended()
             try:
-                links = await self._journal.after(position, BATCH_MAX_RECORDS, BATCH_MAX_BYTES)
+                run = await self._journal.after(position, BATCH_MAX_RECORDS, min(self._pace.batch_bytes, BATCH_MAX_BYTES))
             except CorruptJournal as error:
                 self._failed = error
                 return
-            if not links:
+            if not run:
                 await appended.wait()
                 continue
-            first, position = position + 1, position + len(links)
-            self._in_flight.append(position)
+            position = run.last
+            self._in_flight.append(_Flying(position, run.size_bytes, self._loop.time()))
             self._owed_since = self._owed_since or self._loop.time()
-            yield encode_batch(first, previous, self._journal.key_id, links)
-            previous = links[-1].digest
-            while len(self._in_flight) >= IN_FLIGHT_MAX_BATCHES:
+            yield encode_batch(run, self._journal.key_id)
+            while sum(one.size_bytes for one in self._in_flight) >= self._pace.window_bytes:
                 self._acknowledged.clear()
                 await self._acknowledged.wait()

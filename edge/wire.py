@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 from uuid import UUID
@@ -10,10 +9,10 @@ from uuid import UUID
 import zstandard
 
 from proto import sync_pb2
-from security.record import Link
+from security.run import Run
 from security.statements import SignedTime
 
-COMPRESSION_LEVEL = 1  # sealed bytes do not compress; what is left are repeated ids and times
+COMPRESSION_LEVEL = -1  # sealed bytes do not compress; what is left are repeated ids and times
 
 Up = sync_pb2.ReplicateUp
 Down = sync_pb2.ReplicateDown
@@ -61,11 +60,9 @@ def encode_open(journal: UUID, position: int) -> Up:
     return Up(open=sync_pb2.Open(journal=journal.bytes, position=position))
 
 
-def encode_batch(first: int, previous: bytes, key_id: bytes, links: Sequence[Link]) -> Up:
-    batch = sync_pb2.Batch(
-        first_position=first, previous_digest=previous, key_id=key_id,
-        payloads=[link.payload for link in links], signatures=[link.signature for link in links],
-    )
+def encode_batch(run: Run, key_id: bytes) -> Up:
+    batch = sync_pb2.Batch(first_position=run.first, previous_digest=run.previous, key_id=key_id,
+                           payloads=run.payloads, signatures=run.signatures)
     return Up(batch=zstandard.ZstdCompressor(level=COMPRESSION_LEVEL).compress(batch.SerializeToString()))
 
 

@@ -65,7 +65,7 @@ async def run_hub(state: HubState, clock: Clock, ready: Callable[[], None]) -> N
     ingest_metrics = IngestMetrics(registry)
     writer = LedgerWriter(state.database, ingest_metrics)
     ingest = Ingest(state.database, writer, clock, keys.time, ingest_metrics)
-    projector = Projector(engine, state.database, keys.unsealer)
+    projector = Projector(engine, state.database, keys.unsealer, writer.quiet)
 
     # Resources flow down.
     publications = Publications(engine)

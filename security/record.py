@@ -5,7 +5,9 @@ Payloads are built once, at the edge, and are never parsed and written again (in
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import repeat
 from uuid import UUID
 
 from google.protobuf.message import DecodeError
@@ -161,11 +163,38 @@ class PlaceCheck:
         self._owner = _EDGE_FIELD + edge.bytes + _JOURNAL_FIELD + journal.bytes + _POSITION_FIELD
 
     def holds(self, payload: bytes, position: int) -> bool:
-        return (
-            payload.startswith(_ID_FIELD)
-            and payload.startswith(self._owner + _varint(position), _PLACE_AT)
-            and len(payload) <= PAYLOAD_MAX_BYTES
-        )
+        return self.holding([payload], position) == 1
+
+    def holding(self, payloads: Sequence[bytes], first: int) -> int:
+        """How many payloads, from the beginning and at consecutive positions, are in their place."""
+        places = [self._owner + varint for varint in _varints(first, len(payloads))]
+        if (
+            max(map(len, payloads)) <= PAYLOAD_MAX_BYTES
+            and all(map(bytes.startswith, payloads, repeat(_ID_FIELD)))
+            and all(map(bytes.startswith, payloads, places, repeat(_PLACE_AT)))
+        ):
+            return len(payloads)
+        return next(number for number, (payload, place) in enumerate(zip(payloads, places, strict=True))
+                    if not (len(payload) <= PAYLOAD_MAX_BYTES and payload.startswith(_ID_FIELD)
+                            and payload.startswith(place, _PLACE_AT)))
+
+
+_LOW_BITS = [bytes([bits | 0x80]) for bits in range(0x80)]
+
+
+def _varints(first: int, count: int) -> list[bytes]:
+    """`_varint` of consecutive numbers, each but for its low seven bits made once."""
+    varints: list[bytes] = []
+    number, end = first, first + count
+    while number < end:
+        block_end = min((number | 0x7F) + 1, end)
+        if number <= 0x7F:
+            varints += map(_varint, range(number, block_end))
+        else:
+            high = _varint(number >> 7)
+            varints += [low + high for low in _LOW_BITS[number & 0x7F:((block_end - 1) & 0x7F) + 1]]
+        number = block_end
+    return varints
 
 
 def _varint(number: int) -> bytes:

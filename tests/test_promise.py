@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import edge.pace
 import edge.uplink
 from security.record import parse_record
 from tests.spine import CEILING_S, CutWire, Spine, draft
@@ -24,7 +25,8 @@ ROUNDS = st.lists(st.tuples(st.integers(1, 9), st.booleans(), st.booleans()), mi
 @pytest.fixture(autouse=True)
 def _small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(edge.uplink, "BATCH_MAX_RECORDS", 3)
-    monkeypatch.setattr(edge.uplink, "IN_FLIGHT_MAX_BATCHES", 2)
+    monkeypatch.setattr(edge.pace, "START_BYTES", 1_000)
+    monkeypatch.setattr(edge.pace, "MAX_BYTES", 2_000)
 
 
 async def _live(spine: Spine, plan: dict[tuple[str, int], str], rounds: list[tuple[int, bool, bool]]) -> list[str]:

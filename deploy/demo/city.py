@@ -58,6 +58,13 @@ class Machine:
             f'[readers]\nwire = "{wire}"\nsimulated_folder = "{readers}"\n', encoding="utf-8")
         self.service = Service("edge", self.state, self.log, environment)
 
+    def connect_to(self, port: int) -> None:
+        """Let the agent call the hub at this port of loopback from its next start on."""
+        path = self.state / "edge.toml"
+        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = [f'hub_address = "127.0.0.1:{port}"' if line.startswith("hub_address") else line for line in lines]
+        path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
     def pair(self) -> None:
         """Get a token for the counter program."""
         code = command("edge", self.state, "pair", "--name", "demo")

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import socket
 import threading
+import time
 from contextlib import suppress
 
 CHUNK_BYTES = 64 * 1024
+SLOW_STEP_S = 0.05
 
 
 class Line:
@@ -14,6 +16,8 @@ class Line:
 
     def __init__(self, target: int) -> None:
         self._target = target
+        self._chunk = CHUNK_BYTES
+        self._pause_s = 0.0
         self._open: set[socket.socket] = set()
         self._lock = threading.Lock()
         self._up = True
@@ -34,6 +38,10 @@ class Line:
     def freeze(self) -> None:
         """As a pulled cable: nothing comes through, and nobody is told."""
         self._flowing.clear()
+
+    def slow_down(self, bytes_a_second: int) -> None:
+        """Carry no more than this in each direction of each connection, from now on."""
+        self._chunk, self._pause_s = max(int(bytes_a_second * SLOW_STEP_S), 1), SLOW_STEP_S
 
     def restore(self) -> None:
         self._flowing.set()
@@ -60,8 +68,10 @@ class Line:
 
     def _relay(self, source: socket.socket, sink: socket.socket) -> None:
         with suppress(OSError):
-            while data := source.recv(CHUNK_BYTES):
+            while data := source.recv(self._chunk):
                 self._flowing.wait()
+                if self._pause_s:
+                    time.sleep(self._pause_s)
                 sink.sendall(data)
                 with self._lock:
                     self.bytes_relayed += len(data)

@@ -24,7 +24,8 @@ from hub.api.messages import (
 )
 from hub.enrolment.sites import list_sites
 from hub.enrolment.tables import edges
-from hub.ledger.store import Entry, JournalHead, Ledger
+from hub.ledger.runs import Entry
+from hub.ledger.store import JournalHead, Ledger
 from hub.resources.store import newest_reports
 from hub.transactions.site_ledger import LedgerQuery, page, totals
 from security.record import MalformedRecord, SealedBody, parse_record

@@ -2,24 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from hub.ledger.store import NewEntry
-from security.chain import leaf_hash, next_digest
+from security.chain import digests_after
 from security.record import PlaceCheck, signature_holds
+from security.run import Run
 from security.suites import Verifier
-
-
-@dataclass(frozen=True, slots=True)
-class ReceivedBatch:
-    """Envelopes of one journal in columns, as they came over the wire; payloads and signatures are equally many."""
-
-    first: int
-    previous: bytes
-    payloads: Sequence[bytes]
-    signatures: Sequence[bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,35 +22,27 @@ class Broken:
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """The good beginning of a batch, and what ended it (None: all of it is good)."""
+    """The digests of a batch's good beginning, and what ended it (None: all of it is good)."""
 
-    entries: list[NewEntry]
+    digests: list[bytes]
     broken: Broken | None
 
 
-def check_batch(batch: ReceivedBatch, verifier: Verifier, edge: UUID, journal: UUID, arrived_ms: int) -> Checked:
+def check_batch(batch: Run, verifier: Verifier, edge: UUID, journal: UUID) -> Checked:
     """One signature is verified when all is well; when the batch fails, it is checked one by one."""
-    entries: list[NewEntry] = []
-    broken: Broken | None = None
-    digest, position = batch.previous, batch.first
-    place = PlaceCheck(edge, journal)
-    journal_id, key_id = journal.bytes, verifier.key_id
-    for payload, signature in zip(batch.payloads, batch.signatures, strict=True):
-        if not place.holds(payload, position):
-            broken = Broken(position, malformed=True, reason="not a record of this machine, journal and position")
-            break
-        digest = next_digest(digest, payload)
-        leaf = leaf_hash(key_id, journal_id, position, digest, signature, arrived_ms)
-        entries.append(NewEntry(payload, signature, digest, leaf))
-        position += 1
-    if entries and not signature_holds(verifier, entries[-1].signature, entries[-1].digest):
-        return _one_by_one(batch.first, entries, verifier)
-    return Checked(entries, broken)
+    in_place = PlaceCheck(edge, journal).holding(batch.payloads, batch.first)
+    digests = digests_after(batch.previous, batch.payloads[:in_place])
+    if digests and not signature_holds(verifier, batch.signatures[in_place - 1], digests[-1]):
+        return _one_by_one(batch, digests, verifier)
+    if in_place == len(batch):
+        return Checked(digests, None)
+    reason = "not a record of this machine, journal and position"
+    return Checked(digests, Broken(batch.first + in_place, malformed=True, reason=reason))
 
 
-def _one_by_one(first: int, entries: list[NewEntry], verifier: Verifier) -> Checked:
-    for number, entry in enumerate(entries):
-        if not signature_holds(verifier, entry.signature, entry.digest):
+def _one_by_one(batch: Run, digests: list[bytes], verifier: Verifier) -> Checked:
+    for number, (signature, digest) in enumerate(zip(batch.signatures, digests, strict=False)):
+        if not signature_holds(verifier, signature, digest):
             reason = "the signature does not hold under the journal's registered key"
-            return Checked(entries[:number], Broken(first + number, malformed=False, reason=reason))
+            return Checked(digests[:number], Broken(batch.first + number, malformed=False, reason=reason))
     raise AssertionError("the last signature failed before and holds now")

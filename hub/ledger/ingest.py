@@ -8,24 +8,27 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from uuid import UUID
 
 import structlog
 
 from hub.ledger.append_rule import Accept, Fork, Gap
-from hub.ledger.batch_check import Broken, ReceivedBatch, check_batch
+from hub.ledger.batch_check import Broken, check_batch
 from hub.ledger.metrics import IngestMetrics
-from hub.ledger.store import Appended, JournalHead, Ledger, Run, open_journal, read_journal
+from hub.ledger.runs import Arrival
+from hub.ledger.store import Appended, JournalHead, Ledger, open_journal, read_journal
 from hub.ledger.wire import Down, MalformedMessage, Opening, Reason, Up, decode, encode_refusal, encode_standing
 from hub.ledger.writer import LedgerUnavailable, LedgerWriter
+from security.chain import leaf_hashes
 from security.clock import Clock
+from security.run import Run
 from security.signer import Signer
 from security.statements import SignedTime
 from security.suites import Verifier
 
 OPEN_TIMEOUT_S = 10.0
+SIGNED_TIME_LIFE_MS = 100  # one signature serves all acknowledgements of so long
 IN_FLIGHT_MAX_BATCHES = 8
 
 Send = Callable[[Down], Awaitable[None]]
@@ -43,17 +46,26 @@ class Refused(Exception):
         self.hint = hint
 
 
-@dataclass(frozen=True)
 class _Session:
-    journal: JournalHead
-    verifier: Verifier
-    send: Send
-    superseded: asyncio.Event = field(default_factory=asyncio.Event)
-    sending: asyncio.Lock = field(default_factory=asyncio.Lock)
-    # Bounded: a slow disk stops the reading, gRPC's flow control then stops the edge.
-    waiting: asyncio.Queue[asyncio.Future[Appended] | Refused | None] = field(
-        default_factory=lambda: asyncio.Queue(IN_FLIGHT_MAX_BATCHES)
-    )
+    """One stream's state: what it may still say, and what waits for its commit."""
+
+    def __init__(self, journal: JournalHead, send: Send) -> None:
+        self.journal = journal
+        self.verifier = Verifier(journal.suite, journal.public_key)
+        self.send = send
+        self.superseded = asyncio.Event()
+        self.sending = asyncio.Lock()
+        # Bounded: a slow disk stops the reading, gRPC's flow control then stops the edge.
+        self.waiting: asyncio.Queue[asyncio.Future[Appended] | Refused | None] = asyncio.Queue(IN_FLIGHT_MAX_BATCHES)
+        self.position, self.digest, self.backed_up = journal.position, journal.digest, journal.backed_up
+        self.news = asyncio.Event()
+
+    def learn(self, position: int, digest: bytes, backed_up: int) -> None:
+        """Where the journal stands now; said cumulatively, so that one word may answer several batches."""
+        if position >= self.position:
+            self.position, self.digest = position, digest
+        self.backed_up = max(self.backed_up, backed_up)
+        self.news.set()
 
 
 class Ingest:
@@ -67,6 +79,7 @@ class Ingest:
         self._time_signer = time_signer
         self._metrics = metrics
         self._sessions: dict[UUID, _Session] = {}
+        self._time: SignedTime | None = None
 
     async def serve(self, edge: UUID, incoming: AsyncIterator[Up], send: Send) -> None:
         """Until the edge ends the stream, or the hub refuses it with its last message."""
@@ -101,14 +114,14 @@ class Ingest:
             hint = (f"the machine's journal ends at {opening.position}, the hub holds {journal.position}: "
                     "it was restored from a backup; give it a new journal")
             raise Refused(Reason.RESTORED, journal.position, hint)
-        session = _Session(journal, Verifier(journal.suite, journal.public_key), send)
+        session = _Session(journal, send)
         older = self._sessions.get(journal.journal)
         self._sessions[journal.journal] = session
         if older is not None:
             log.error("two sessions with one identity, the newest wins", edge=str(edge), journal=str(journal.journal))
             older.superseded.set()
         try:
-            await self._say(session, journal.position, journal.digest, journal.backed_up, hello=True)
+            await self._say(session, hello=True)
             await self._work(session, incoming)
         finally:
             if self._sessions.get(journal.journal) is session:
@@ -116,11 +129,13 @@ class Ingest:
 
     async def _work(self, session: _Session, incoming: AsyncIterator[Up]) -> None:
         async with asyncio.TaskGroup() as tasks:
-            watchers = (tasks.create_task(_until_superseded(session)), tasks.create_task(self._tell_marks(session)))
+            watchers = [tasks.create_task(watching) for watching in (
+                _until_superseded(session), self._follow_marks(session), self._tell_news(session))]
             acknowledging = tasks.create_task(self._acknowledge(session))
             await self._read(session, incoming)
             await session.waiting.put(None)
             await acknowledging
+            await self._say(session)
             for watcher in watchers:
                 watcher.cancel()
 
@@ -139,14 +154,15 @@ class Ingest:
                 return
 
     async def _take(self, session: _Session, message: Up) -> Broken | None:
-        run, broken = await asyncio.to_thread(_check, session, message, self._clock.unix_ms())
-        if run is not None:
-            await session.waiting.put(await self._writer.append(run))
+        arrival, broken = await asyncio.to_thread(_check, session, message, self._clock.unix_ms())
+        if arrival is not None:
+            await session.waiting.put(await self._writer.append(arrival))
         return broken
 
     async def _acknowledge(self, session: _Session) -> None:
         while (item := await session.waiting.get()) is not None:
             if isinstance(item, Refused):
+                await self._say(session)
                 raise item
             with self._metrics.commit_seconds.time():
                 try:
@@ -161,23 +177,34 @@ class Ingest:
                                   "disk or a restored backup; keep it, and give the machine a new journal")
                 case Accept(skip):
                     self._metrics.repeats.inc(skip)
-            await self._say(session, result.head.position, result.head.digest, result.backed_up)
+            session.learn(result.head.position, result.head.digest, result.backed_up)
 
-    async def _tell_marks(self, session: _Session) -> None:
-        told = session.journal.backed_up
+    async def _follow_marks(self, session: _Session) -> None:
         while True:
             changed = self._writer.marks_changed()
             journal = await asyncio.to_thread(read_journal, self._path, session.journal.journal)
-            if journal is not None and journal.backed_up != told:
-                told = journal.backed_up
-                await self._say(session, journal.position, journal.digest, journal.backed_up)
+            if journal is not None and journal.backed_up > session.backed_up:
+                session.learn(journal.position, journal.digest, journal.backed_up)
             await changed.wait()
 
-    async def _say(self, session: _Session, position: int, digest: bytes, backed_up: int, *,
-                   hello: bool = False) -> None:
-        time = SignedTime.sign(self._time_signer, self._clock.unix_ms())
+    async def _tell_news(self, session: _Session) -> None:
+        while True:
+            await session.news.wait()
+            await self._say(session)
+
+    async def _say(self, session: _Session, *, hello: bool = False) -> None:
+        """Send where the journal stands, if that is news."""
         async with session.sending:
-            await session.send(encode_standing(position, digest, backed_up, time, hello=hello))
+            if hello or session.news.is_set():
+                session.news.clear()
+                await session.send(encode_standing(session.position, session.digest, session.backed_up, self._signed_time(),
+                                                   hello=hello))
+
+    def _signed_time(self) -> SignedTime:
+        now = self._clock.unix_ms()
+        if self._time is None or not 0 <= now - self._time.unix_ms < SIGNED_TIME_LIFE_MS:
+            self._time = SignedTime.sign(self._time_signer, now)
+        return self._time
 
     async def _refuse(self, edge: UUID, journal: UUID | None, refusal: Refused, send: Send) -> None:
         self._metrics.refusals.labels(refusal.reason.name.lower()).inc()
@@ -195,15 +222,20 @@ class Ingest:
             ledger.note_refusal(journal, text)
 
 
-def _check(session: _Session, message: Up, now_ms: int) -> tuple[Run | None, Broken | None]:
+def _check(session: _Session, message: Up, now_ms: int) -> tuple[Arrival | None, Broken | None]:
     """The good beginning of a message, and what ended it. Raises MalformedMessage."""
     batch = decode(message)
-    if not isinstance(batch, ReceivedBatch):
+    if not isinstance(batch, Run):
         return None, None  # Open, said twice; we have answered it
     journal = session.journal
-    checked = check_batch(batch, session.verifier, journal.edge, journal.journal, now_ms)
-    run = Run(journal.journal, batch.first, batch.previous, checked.entries, now_ms)
-    return (run if checked.entries else None), checked.broken
+    checked = check_batch(batch, session.verifier, journal.edge, journal.journal)
+    good = len(checked.digests)
+    if not good:
+        return None, checked.broken
+    signatures = batch.signatures[:good]
+    leaves = leaf_hashes(session.verifier.key_id, journal.journal.bytes, batch.first, checked.digests, signatures, now_ms)
+    run = Run(batch.first, batch.previous, batch.payloads[:good], signatures)
+    return Arrival(journal.journal, run, checked.digests, leaves, now_ms), checked.broken
 
 
 async def _until_superseded(session: _Session) -> None:

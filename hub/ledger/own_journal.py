@@ -7,10 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from uuid import UUID, uuid4
 
-from hub.ledger.store import Ledger, NewEntry, Run
+from hub.ledger.runs import Arrival
+from hub.ledger.store import Ledger
 from security.chain import Genesis, leaf_hash
 from security.clock import Clock
 from security.record import ClearBody, Record, Times, sign_link
+from security.run import Run
 from security.signer import Signer
 
 NAME = "hub"
@@ -59,5 +61,5 @@ class OwnJournal:
         payload = Record(uuid4(), self._hub, self._hub, position, kind, times, False, content).payload()
         link = sign_link(self._signer, held.digest, payload)
         leaf = leaf_hash(self._signer.key_id, self._hub.bytes, position, link.digest, link.signature, now)
-        entry = NewEntry(link.payload, link.signature, link.digest, leaf)
-        ledger.append_within([Run(self._hub, position, held.digest, [entry], now)])
+        run = Run(position, held.digest, [payload], [link.signature])
+        ledger.append_within(Arrival(self._hub, run, [link.digest], [leaf], now))

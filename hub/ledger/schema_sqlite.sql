@@ -17,20 +17,6 @@ CREATE TABLE journals (
     refusal     TEXT NOT NULL DEFAULT ''
 ) STRICT;
 
-CREATE TABLE entries (
-    idx        INTEGER PRIMARY KEY,
-    journal    INTEGER NOT NULL REFERENCES journals (ref),
-    position   INTEGER NOT NULL,
-    payload    BLOB NOT NULL,
-    signature  BLOB NOT NULL,
-    digest     BLOB NOT NULL,
-    leaf       BLOB NOT NULL,
-    arrived_ms INTEGER NOT NULL
-) STRICT;
-
--- "Once", held by the database itself. An index on the record's UUID would cost half of the rate.
-CREATE UNIQUE INDEX entries_place ON entries (journal, position);
-
 -- The next index: dense, and taken under BEGIN IMMEDIATE.
 CREATE TABLE ledger_head (
     only INTEGER PRIMARY KEY CHECK (only = 1),
@@ -39,10 +25,35 @@ CREATE TABLE ledger_head (
 
 INSERT INTO ledger_head VALUES (1, 0);
 
-CREATE TRIGGER entries_never_change BEFORE UPDATE ON entries BEGIN
+-- Entries, as many in a row as came in one batch (docs/decisions/0007). Their columns are concatenations:
+-- `sizes` has two u32 (big-endian) an entry, of payload and signature; digests and leaves have 32 bytes an entry.
+CREATE TABLE runs (
+    idx        INTEGER PRIMARY KEY,
+    journal    INTEGER NOT NULL REFERENCES journals (ref),
+    first      INTEGER NOT NULL,
+    count      INTEGER NOT NULL CHECK (count > 0),
+    arrived_ms INTEGER NOT NULL,
+    sizes      BLOB NOT NULL CHECK (length(sizes) = 8 * count),
+    digests    BLOB NOT NULL CHECK (length(digests) = 32 * count),
+    leaves     BLOB NOT NULL CHECK (length(leaves) = 32 * count),
+    signatures BLOB NOT NULL,
+    payloads   BLOB NOT NULL,
+    UNIQUE (journal, first)
+) STRICT;
+
+-- Once, in order and dense, held by the database itself (invariant 2): the heads move with each run and nothing else.
+CREATE TRIGGER runs_follow BEFORE INSERT ON runs BEGIN
+    UPDATE journals SET position = NEW.first + NEW.count - 1, digest = substr(NEW.digests, -32), arrived_ms = NEW.arrived_ms
+        WHERE ref = NEW.journal AND position = NEW.first - 1;
+    SELECT RAISE(ABORT, 'the run does not follow its journal''s head') WHERE changes() = 0;
+    UPDATE ledger_head SET size = size + NEW.count WHERE size = NEW.idx;
+    SELECT RAISE(ABORT, 'the run does not follow the ledger''s head') WHERE changes() = 0;
+END;
+
+CREATE TRIGGER runs_never_change BEFORE UPDATE ON runs BEGIN
     SELECT RAISE(ABORT, 'ledger entries never change');
 END;
 
-CREATE TRIGGER entries_never_go BEFORE DELETE ON entries BEGIN
+CREATE TRIGGER runs_never_go BEFORE DELETE ON runs BEGIN
     SELECT RAISE(ABORT, 'ledger entries are never deleted');
 END;

@@ -7,28 +7,25 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import NamedTuple
 from uuid import UUID
 
 from hub.ledger.append_rule import Accept, Head, Verdict, judge
+from hub.ledger.runs import Arrival, Entry, StoredRun, columns
 from security.chain import Genesis
 from security.durable_sqlite import open_durable
 from security.suites import Suite, fingerprint
 
-INSERT_ROWS = 400  # rows a statement: the interpreter lock is free while it runs
-
-_COLUMNS = "idx, journal, position, payload, signature, digest, leaf, arrived_ms"
-_INSERT = f"INSERT INTO entries ({_COLUMNS}) VALUES "  # noqa: S608 - constants only
-_SELECT_ENTRY = """
-SELECT e.idx + 1, j.edge, j.journal, e.position, j.key_id, e.payload, e.signature, e.digest, e.leaf, e.arrived_ms
-FROM entries e JOIN journals j ON j.ref = e.journal
+_SELECT_RUN = """
+SELECT r.idx, j.edge, j.journal, j.key_id, r.first, r.count, r.arrived_ms, r.sizes, r.digests, r.leaves, r.signatures,
+       r.payloads
+FROM runs r JOIN journals j ON j.ref = r.journal
 """
-_FEED = _SELECT_ENTRY + "WHERE e.idx >= ? ORDER BY e.idx LIMIT ?"
-_ENTRY = _SELECT_ENTRY + "WHERE j.journal = ? AND e.position = ?"
+_FEED = _SELECT_RUN + "WHERE r.idx >= (SELECT max(idx) FROM runs WHERE idx <= ?) ORDER BY r.idx"  # noqa: S608 - constants only
+_RUN_WITH = _SELECT_RUN + "WHERE j.journal = ? AND r.first <= ? ORDER BY r.first DESC LIMIT 1"
 _JOURNAL_COLUMNS = (
     "ref, journal, edge, name, suite, public_key, predecessor, genesis, "
     "position, digest, arrived_ms, backed_up, edge_head, refusal"
@@ -39,24 +36,13 @@ _REGISTER = """
 INSERT INTO journals (journal, edge, name, suite, public_key, key_id, predecessor, genesis, position, digest, arrived_ms)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?)
 """
-_DIGEST_AT = "SELECT digest FROM entries WHERE journal = ? AND position = ?"
-_ADVANCE = "UPDATE journals SET position = ?, digest = ?, arrived_ms = ? WHERE ref = ? AND position = ?"
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One ledger entry. `cursor` is its place in the feed: index + 1."""
-
-    cursor: int
-    edge: UUID
-    journal: UUID
-    position: int
-    key_id: bytes
-    payload: bytes
-    signature: bytes
-    digest: bytes
-    leaf: bytes
-    arrived_ms: int
+_DIGEST_AT = """
+SELECT substr(digests, 32 * (? - first) + 1, 32) FROM runs WHERE journal = ? AND first <= ? ORDER BY first DESC LIMIT 1
+"""
+_INSERT = """
+INSERT INTO runs (idx, journal, first, count, arrived_ms, sizes, digests, leaves, signatures, payloads)
+VALUES ((SELECT size FROM ledger_head), ?, ?, ?, ?, ?, ?, ?, ?, ?)
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,29 +68,9 @@ class JournalHead:
     refusal: str
 
 
-class NewEntry(NamedTuple):
-    """An accepted record about to be stored; a tuple, because a hundred thousand of them are made a second."""
-
-    payload: bytes
-    signature: bytes
-    digest: bytes
-    leaf: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """Well-signed consecutive records of one journal; `previous` is the digest before the first."""
-
-    journal: UUID
-    first: int
-    previous: bytes
-    entries: Sequence[NewEntry]
-    arrived_ms: int
-
-
 @dataclass(frozen=True, slots=True)
 class Appended:
-    """What became of a run, and where the journal stands after it."""
+    """What became of an arrival, and where the journal stands after it."""
 
     verdict: Verdict
     head: Head
@@ -133,11 +99,20 @@ class Ledger:
 
     def feed(self, after: int, limit: int) -> list[Entry]:
         """Entries behind a cursor in the ledger's one total order; 0 is the beginning."""
-        return [_entry(row) for row in self._db.execute(_FEED, (after, limit))]
+        entries: list[Entry] = []
+        with closing(self._db.execute(_FEED, (after,))) as rows:
+            for run in map(_run, rows):
+                entries += run.entries(max(after - run.index, 0), limit - len(entries))
+                if len(entries) >= limit:
+                    break
+        return entries
 
     def entry(self, journal: UUID, position: int) -> Entry | None:
-        row = self._db.execute(_ENTRY, (journal.bytes, position)).fetchone()
-        return _entry(row) if row else None
+        row = self._db.execute(_RUN_WITH, (journal.bytes, position)).fetchone()
+        if row is None:
+            return None
+        run = _run(row)
+        return next(run.entries(position - run.first, 1), None)
 
     def size(self) -> int:
         """Entries in all; also the newest cursor."""
@@ -187,52 +162,26 @@ class Ledger:
         ))
         return True
 
-    def append(self, runs: Sequence[Run]) -> list[Appended]:
-        """All runs in one commit, in this order; a run that is refused leaves nothing and disturbs no other."""
+    def append(self, arrivals: Sequence[Arrival]) -> list[Appended]:
+        """All in one commit, in this order; an arrival that is refused leaves nothing and disturbs no other."""
         with self.transaction():
-            return self.append_within(runs)
+            return [self.append_within(arrival) for arrival in arrivals]
 
-    def append_within(self, runs: Sequence[Run]) -> list[Appended]:
-        """`append` as a part of the caller's transaction."""
-        size = start = self.size()
-        rows: list[object] = []
-        results = []
-        for run in runs:
-            result, journal = self._judge(run)
-            results.append(result)
-            if isinstance(result.verdict, Accept):
-                position = run.first + result.verdict.skip
-                for new in run.entries[result.verdict.skip:]:
-                    rows += (size, journal.ref, position, new.payload, new.signature, new.digest, new.leaf,
-                             run.arrived_ms)
-                    size += 1
-                    position += 1
-        self._insert(rows)
-        if size != start:
-            self._db.execute("UPDATE ledger_head SET size = ? WHERE size = ?", (size, start))
-        return results
-
-    def _judge(self, run: Run) -> tuple[Appended, JournalHead]:
-        held = self.journal(run.journal)
-        digests = [new.digest for new in run.entries]
+    def append_within(self, arrival: Arrival) -> Appended:
+        """`append` of one arrival as a part of the caller's transaction."""
+        held = self.journal(arrival.journal)
         head = Head(held.position, held.digest)
+        run, digests = arrival.run, arrival.digests
         verdict = judge(head, run.first, run.previous, digests, lambda at: self._digest_at(held, at))
         if isinstance(verdict, Accept) and verdict.skip < len(digests):
-            head = Head(run.first + len(digests) - 1, digests[-1])
-            self._db.execute(_ADVANCE, (head.position, head.digest, run.arrived_ms, held.ref, held.position))
-        return Appended(verdict, head, held.backed_up), held
+            self._db.execute(_INSERT, (held.ref, *columns(arrival, verdict.skip)))
+            head = Head(run.last, digests[-1])
+        return Appended(verdict, head, held.backed_up)
 
     def _digest_at(self, held: JournalHead, position: int) -> bytes:
         if position == 0:
             return held.genesis
-        row = self._db.execute(_DIGEST_AT, (held.ref, position)).fetchone()
-        return bytes(row[0])
-
-    def _insert(self, values: list[object]) -> None:
-        width = 8
-        for start in range(0, len(values), INSERT_ROWS * width):
-            chunk = values[start:start + INSERT_ROWS * width]
-            self._db.execute(_INSERT + ",".join(["(?,?,?,?,?,?,?,?)"] * (len(chunk) // width)), chunk)
+        return bytes(self._db.execute(_DIGEST_AT, (position, held.ref, position)).fetchone()[0])
 
     def open_session(self, journal: UUID, edge: UUID, edge_head: int) -> None:
         """A stream has begun: keep what the edge says its head is, for the lag that people see."""
@@ -251,9 +200,9 @@ class Ledger:
                                  (position, journal.bytes))
 
 
-def _entry(row: sqlite3.Row) -> Entry:
-    cursor, edge, journal, *rest = row
-    return Entry(cursor, UUID(bytes=edge), UUID(bytes=journal), *rest)
+def _run(row: sqlite3.Row) -> StoredRun:
+    index, edge, journal, *rest = row
+    return StoredRun(index, UUID(bytes=edge), UUID(bytes=journal), *rest)
 
 
 def _journal(row: sqlite3.Row) -> JournalHead:

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from uuid import UUID
 
-from hub.ledger.store import Entry, JournalHead, Ledger
+from hub.ledger.runs import Entry
+from hub.ledger.store import JournalHead, Ledger
 from security.chain import leaf_hash, next_digest
 from security.record import PlaceCheck, signature_holds
 from security.suites import Verifier

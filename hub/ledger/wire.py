@@ -9,8 +9,8 @@ from uuid import UUID
 import zstandard
 from google.protobuf.message import DecodeError
 
-from hub.ledger.batch_check import ReceivedBatch
 from proto import sync_pb2
+from security.run import Run
 from security.statements import SignedTime
 
 BATCH_MAX_BYTES = 4 * 1024 * 1024
@@ -46,7 +46,7 @@ class Opening:
     position: int
 
 
-def decode(message: Up) -> Opening | ReceivedBatch:
+def decode(message: Up) -> Opening | Run:
     """Raises MalformedMessage; never allocates more than BATCH_MAX_BYTES for what a message claims to hold."""
     match message.WhichOneof("message"):
         case "open" if len(message.open.journal) == 16:
@@ -57,7 +57,7 @@ def decode(message: Up) -> Opening | ReceivedBatch:
             raise MalformedMessage("expected an Open with a journal's UUID, or a batch; update the edge")
 
 
-def _decode_batch(frame: bytes) -> ReceivedBatch:
+def _decode_batch(frame: bytes) -> Run:
     try:
         claimed = zstandard.get_frame_parameters(frame).content_size
         if claimed > BATCH_MAX_BYTES:  # unknown sizes read as 2^64 - 1
@@ -73,7 +73,7 @@ def _decode_batch(frame: bytes) -> ReceivedBatch:
     signatures = list(batch.signatures)
     if max(map(len, signatures)) > SIGNATURE_MAX_BYTES:
         raise MalformedMessage("a signature is too long for any suite")
-    return ReceivedBatch(batch.first_position, batch.previous_digest, list(batch.payloads), signatures)
+    return Run(batch.first_position, batch.previous_digest, list(batch.payloads), signatures)
 
 
 def encode_standing(position: int, digest: bytes, backed_up: int, time: SignedTime, *, hello: bool = False) -> Down:

@@ -1,4 +1,4 @@
-"""Group commit at the hub: runs of many edges share one commit; nobody is answered before it (invariant 1)."""
+"""Group commit at the hub: what comes from many edges shares one commit; nobody is answered before it (invariant 1)."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ from uuid import UUID
 
 from hub.ledger.append_rule import Accept
 from hub.ledger.metrics import IngestMetrics
-from hub.ledger.store import Appended, Ledger, Run
+from hub.ledger.runs import Arrival
+from hub.ledger.store import Appended, Ledger
 
 COMMIT_MAX_RECORDS = 8_000
-WAITING_MAX_RUNS = 256
+WAITING_MAX_ARRIVALS = 256
 MARKS_POLL_S = 2.0
+QUIET_S = 0.05
 
 
 class LedgerUnavailable(Exception):
@@ -24,24 +26,32 @@ class LedgerUnavailable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class _Waiting:
-    run: Run
+    arrival: Arrival
     done: asyncio.Future[Appended]
 
 
 class LedgerWriter:
-    """The one task that appends to the ledger in this process: `await writer.append(run)` while `run()` runs."""
+    """The one task that appends to the ledger in this process: `await writer.append(arrival)` while `run()` runs."""
 
     def __init__(self, path: Path, metrics: IngestMetrics) -> None:
         self._path = path
         self._metrics = metrics
-        self._queue: asyncio.Queue[_Waiting] = asyncio.Queue(WAITING_MAX_RUNS)
+        self._queue: asyncio.Queue[_Waiting] = asyncio.Queue(WAITING_MAX_ARRIVALS)
         self._marks_changed = asyncio.Event()
+        self._committed_s = float("-inf")
 
-    async def append(self, run: Run) -> asyncio.Future[Appended]:
-        """Queue a run; the future ends at its commit. Waits while the queue is full: that is the back-pressure."""
+    async def append(self, arrival: Arrival) -> asyncio.Future[Appended]:
+        """Queue an arrival; the future ends at its commit. Waits while the queue is full: that is the back-pressure."""
         done: asyncio.Future[Appended] = asyncio.get_running_loop().create_future()
-        await self._queue.put(_Waiting(run, done))
+        await self._queue.put(_Waiting(arrival, done))
         return done
+
+    async def quiet(self, patience_s: float) -> None:
+        """Until nothing has been committed for a moment, but no longer than `patience_s`."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + patience_s
+        while (wait_s := min(self._committed_s + QUIET_S, until) - loop.time()) > 0:
+            await asyncio.sleep(wait_s)
 
     def marks_changed(self) -> asyncio.Event:
         """Set when another process (a backup) has changed the database. A hint: read after it."""
@@ -61,19 +71,20 @@ class LedgerWriter:
         loop = asyncio.get_running_loop()
         while True:
             group = [await self._queue.get()]
-            records = len(group[0].run.entries)
+            records = len(group[0].arrival.run)
             while records < COMMIT_MAX_RECORDS and not self._queue.empty():
                 group.append(self._queue.get_nowait())
-                records += len(group[-1].run.entries)
+                records += len(group[-1].arrival.run)
             try:
-                results = await loop.run_in_executor(thread, ledger.append, [waiting.run for waiting in group])
+                results = await loop.run_in_executor(thread, ledger.append, [waiting.arrival for waiting in group])
             except sqlite3.Error as error:
                 for waiting in group:
                     _fail(waiting.done, LedgerUnavailable(f"the ledger could not commit: {error}"))
                 continue
+            self._committed_s = loop.time()
             for waiting, result in zip(group, results, strict=True):
                 if isinstance(result.verdict, Accept):
-                    self._metrics.records.inc(len(waiting.run.entries) - result.verdict.skip)
+                    self._metrics.records.inc(len(waiting.arrival.run) - result.verdict.skip)
                 if not waiting.done.done():
                     waiting.done.set_result(result)
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
-import time
 from collections import OrderedDict
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -14,7 +14,8 @@ import sqlalchemy as sa
 import structlog
 
 from hub.enrolment.tables import edges
-from hub.ledger.store import Entry, Ledger
+from hub.ledger.runs import Entry
+from hub.ledger.store import Ledger
 from hub.transactions.body import MeaninglessBody, parse_body
 from hub.transactions.tables import cursors, findings, transactions
 from security.masking import mask_id_number, mask_name
@@ -24,29 +25,36 @@ from security.sealing import OpenedKey, SealBroken, Unsealer
 NAME = "transactions"
 PAGE_ENTRIES = 200
 POLL_S = 0.5
-YIELD = 5.0  # times as long as a page took
+PATIENCE_S = 1.0  # between two pages, while ingest is busy
 KEYS_MAX = 4_096
 CHINA = dt.timezone(dt.timedelta(hours=8))  # one zone, no summer time
 
 log = structlog.get_logger()
 
 
-class Projector:
-    """`await projector.run()`; safe to stop anywhere."""
+Quiet = Callable[[float], Awaitable[None]]
 
-    def __init__(self, engine: sa.Engine, database: Path, unsealer: Unsealer) -> None:
+
+async def _at_once(_patience_s: float) -> None:
+    """No ingest beside us."""
+
+
+class Projector:
+    """`await projector.run()`; safe to stop anywhere. `quiet` waits until ingest is idle, at most so many seconds."""
+
+    def __init__(self, engine: sa.Engine, database: Path, unsealer: Unsealer, quiet: Quiet = _at_once) -> None:
         self._engine = engine
         self._database = database
         self._unsealer = unsealer
+        self._quiet = quiet
         self._keys: OrderedDict[tuple[UUID, int], OpenedKey] = OrderedDict()
         self._sites: dict[UUID, str] = {}
 
     async def run(self) -> None:
         while True:
-            began = time.monotonic()
-            taken = await asyncio.to_thread(self.step)
-            # Records go before projections: ingest gets the greater part of processor and disk.
-            await asyncio.sleep(YIELD * (time.monotonic() - began) if taken else POLL_S)
+            await self._quiet(PATIENCE_S)  # records go before projections
+            if not await asyncio.to_thread(self.step):
+                await asyncio.sleep(POLL_S)
 
     def step(self) -> int:
         """One page of the feed, in one commit. Returns the entries taken; 0 at the end of the feed."""

@@ -24,14 +24,6 @@ DRAIN_MAX_S = 60.0
 _ESTABLISHED = "01"
 
 
-def connect_to(machine: Machine, port: int) -> None:
-    """Let the machine's agent call the hub at this port of loopback."""
-    path = machine.state / "edge.toml"
-    lines = path.read_text(encoding="utf-8").splitlines()
-    lines = [f'hub_address = "127.0.0.1:{port}"' if line.startswith("hub_address") else line for line in lines]
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
-
-
 def one_run(hub: Hub, machine: Machine, count: int) -> dict[str, float]:
     """The clock starts when the edge's connection stands, before its TLS handshake, and ends at the last commit."""
     hub.service.start()
@@ -76,8 +68,9 @@ def _size(ledger: sqlite3.Connection) -> int:
 
 
 def _stored_bytes(ledger: sqlite3.Connection) -> int:
-    """A row's blobs, and 24 bytes for its four numbers."""
-    query = "SELECT avg(length(payload) + length(signature) + length(digest) + length(leaf) + 24) FROM entries"
+    """What is stored of a record, without the database's own overhead."""
+    query = """SELECT sum(40 + length(sizes) + length(digests) + length(leaves) + length(signatures) + length(payloads))
+               / sum(count) FROM runs"""
     return int(ledger.execute(query).fetchone()[0])
 
 
@@ -95,7 +88,7 @@ def peak_mb(pid: int) -> float:
 def drain(folder: Path, runs: int, count: int) -> dict[str, Figure]:
     """Runs and floors in turn, on copies of one full journal, after one run to warm up."""
     hub, machine = prepare(folder)
-    connect_to(machine, hub.work_port)  # not through the counting line, which takes its share of the machine
+    machine.connect_to(hub.work_port)  # not through the counting line, which takes its share of the machine
     fill(machine, count)
     saved = Saved(folder, hub, machine)
     results = []

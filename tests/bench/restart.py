@@ -10,7 +10,7 @@ import psutil
 
 from deploy.demo.city import Hub, Machine
 from devices.simulated.folder import ReaderFolder
-from tests.bench.drain import connect_to, one_run, peak_mb
+from tests.bench.drain import one_run, peak_mb
 from tests.bench.figures import Figure
 from tests.bench.prefilled import fill, prepare
 
@@ -36,7 +36,7 @@ def restart(folder: Path, runs: int, records: int) -> dict[str, Figure]:
         seconds.append(time.perf_counter() - began)
         peaks.append(peak_mb(machine.service.pid))
         machine.service.stop()
-    connect_to(machine, hub.work_port)
+    machine.connect_to(hub.work_port)
     drained = one_run(hub, machine, records)
     return {
         "restart": Figure(statistics.median(seconds), "s"), "restart_rss": Figure(statistics.median(peaks), "MB"),

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from security.sealing import NEWEST_DICTIONARY, NO_DICTIONARY, DataKey
-from tests.bench.drain import connect_to, one_run
+from tests.bench.drain import one_run
 from tests.bench.figures import Figure
 from tests.bench.prefilled import Saved, fill, prepare
 
@@ -27,7 +27,7 @@ def wire(folder: Path, runs: int, count: int) -> dict[str, Figure]:
 
 def _wire(folder: Path, runs: int, count: int, dictionary: int) -> float:
     hub, machine = prepare(folder)
-    connect_to(machine, machine.line.port)
+    machine.connect_to(machine.line.port)
     with _sealing_with(dictionary):
         fill(machine, count)
     saved = Saved(folder, hub, machine)

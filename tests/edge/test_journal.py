@@ -128,7 +128,7 @@ def test_each_start_seals_under_a_new_key_that_was_committed_before(tmp_path: Pa
 
     async def records() -> list[object]:
         async with JournalStore(spine.journal_db, quota_bytes=1, readonly=True) as store:
-            return [parse_record(link.payload).content for link in await store.after(0, 100, 10**6)]
+            return [parse_record(payload).content for payload in (await store.after(0, 100, 10**6)).payloads]
 
     contents = asyncio.run(records())
     assert [type(content) for content in contents] == [WrappedKey, SealedBody, SealedBody, WrappedKey, SealedBody]

@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from edge.wire import encode_batch
 from security.chain import Genesis, leaf_hash, signing_input
 from security.record import ClearBody, Content, Link, Record, Times, WrappedKey, encode_envelope, sign_link
+from security.run import Run
 from security.sealing import NEWEST_DICTIONARY, NO_DICTIONARY, DataKey, sealing_key_id
 from security.signer import Ed25519Signer
 from tests.security.independent import hpke_seal
@@ -84,6 +85,7 @@ def vectors() -> dict[str, Any]:
     for record in _records(wrapped):
         previous = links[-1].digest if links else first.digest()
         links.append(sign_link(signer, previous, record.payload()))
+    run = Run(2, links[0].digest, [link.payload for link in links[1:]], [link.signature for link in links[1:]])
     return {
         "format": "suozhan record v1 (docs/record-format.md)",
         "edge": EDGE.hex, "journal": JOURNAL.hex, "suite": int(signer.suite),
@@ -102,8 +104,8 @@ def vectors() -> dict[str, Any]:
         "arrived_ms": ARRIVED_MS,
         "records": [_link_vector(signer.key_id, position, link) for position, link in enumerate(links, start=1)],
         "batch": {
-            "first_position": 2, "previous_digest": links[0].digest.hex(),
-            "frame": encode_batch(2, links[0].digest, signer.key_id, links[1:]).batch.hex(),
+            "first_position": run.first, "previous_digest": run.previous.hex(),
+            "frame": encode_batch(run, signer.key_id).batch.hex(),
         },
     }
 

@@ -14,11 +14,12 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
-from hub.ledger.batch_check import ReceivedBatch, check_batch
+from hub.ledger.batch_check import check_batch
 from hub.ledger.wire import Up, decode
 from proto import record_pb2
-from security.chain import Genesis, leaf_hash, next_digest
+from security.chain import Genesis, leaf_hash, leaf_hashes, next_digest
 from security.record import SealedBody, WrappedKey, encode_envelope, parse_record, sign_link
+from security.run import Run
 from security.sealing import Unsealer
 from security.signer import Ed25519Signer
 from security.suites import Suite, Verifier
@@ -197,11 +198,11 @@ def test_our_unsealer_opens_the_vectors() -> None:
 
 def test_our_hub_takes_the_batch_whole() -> None:
     batch = decode(Up(batch=bytes.fromhex(VECTORS["batch"]["frame"])))
-    assert isinstance(batch, ReceivedBatch)
-    checked = check_batch(batch, Verifier(Suite.ED25519_SHA256, PUBLIC), UUID(bytes=EDGE), UUID(bytes=JOURNAL),
-                          VECTORS["arrived_ms"])
+    assert isinstance(batch, Run)
+    checked = check_batch(batch, Verifier(Suite.ED25519_SHA256, PUBLIC), UUID(bytes=EDGE), UUID(bytes=JOURNAL))
     assert checked.broken is None
-    assert [entry.leaf for entry in checked.entries] == [record["leaf"] for record in RECORDS[1:]]
+    leaves = leaf_hashes(KEY_ID, JOURNAL, batch.first, checked.digests, batch.signatures, VECTORS["arrived_ms"])
+    assert leaves == [record["leaf"] for record in RECORDS[1:]]
 
 
 def test_the_script_still_makes_all_that_no_zstd_version_can_change() -> None:

@@ -273,7 +273,7 @@ def test_a_card_is_read_and_bound_to_its_transaction(tmp_path: Path) -> None:
         assert mixed.status_code == 422
         stored = await counter.client.post("/v1/transactions", json=transaction(reading=reading["id"]))
         assert stored.status_code == 201
-        record = parse_record((await counter.journal.after(0, 10, 10**6))[-1].payload)
+        record = parse_record((await counter.journal.after(0, 10, 10**6)).payloads[-1])
         assert record.simulated
         counter.spine.clock.up_ms += 11 * 60 * 1000
         late = await counter.client.post("/v1/transactions", json=transaction(id="t2", reading=reading["id"]))

@@ -23,7 +23,8 @@ from hub.ledger.ingest import Ingest
 from hub.ledger.store import Ledger
 from hub.ledger.verify import LedgerCheck
 from proto import sync_pb2
-from security.record import Link
+from security.chain import digests_after
+from security.run import Run
 from tests.spine import CEILING_S, CutWire, Spine, draft
 
 Refusal = sync_pb2.Refusal
@@ -45,16 +46,18 @@ async def _say(ingest: Ingest, edge: UUID, messages: Sequence[sync_pb2.Replicate
     return answers
 
 
-async def _links(spine: Spine, count: int) -> list[Link]:
+async def _write(spine: Spine, count: int) -> Run:
+    """So many transactions more; everything that the journal then holds."""
     async with spine.journal() as journal:
         for number in range(count):
             await journal.submit(draft(f"{journal.head.position}-{number}"))
         return await journal.after(0, 10_000, 10**9)
 
 
-def _batch(spine: Spine, links: list[Link], first: int, last: int) -> sync_pb2.ReplicateUp:
-    previous = spine.genesis.digest() if first == 1 else links[first - 2].digest
-    return encode_batch(first, previous, spine.signer.key_id, links[first - 1:last])
+def _batch(spine: Spine, run: Run, first: int, last: int) -> sync_pb2.ReplicateUp:
+    previous = [run.previous, *digests_after(run.previous, run.payloads)][first - 1]
+    part = Run(first, previous, run.payloads[first - 1:last], run.signatures[first - 1:last])
+    return encode_batch(part, spine.signer.key_id)
 
 
 def _talk(spine: Spine, *messages: sync_pb2.ReplicateUp, edge: UUID | None = None,
@@ -69,10 +72,11 @@ def _talk(spine: Spine, *messages: sync_pb2.ReplicateUp, edge: UUID | None = Non
 def test_batches_are_acknowledged_cumulatively_after_their_commit(tmp_path: Path) -> None:
     """Invariant 1."""
     spine = Spine(tmp_path)
-    links = asyncio.run(_links(spine, 9))
-    answers = _talk(spine, _batch(spine, links, 1, 4), _batch(spine, links, 5, 10))
-    assert [answers[0].hello.position, *[one.standing.position for one in answers[1:]]] == [0, 4, 10]
-    assert answers[-1].standing.digest == links[-1].digest
+    run = asyncio.run(_write(spine, 9))
+    answers = _talk(spine, _batch(spine, run, 1, 4), _batch(spine, run, 5, 10))
+    assert answers[0].hello.position == 0
+    assert [one.standing.position for one in answers[1:]] in ([4, 10], [10])
+    assert answers[-1].standing.digest == digests_after(run.previous, run.payloads)[-1]
     assert len(spine.entries()) == 10
     spine.check_ledger()
 
@@ -80,16 +84,18 @@ def test_batches_are_acknowledged_cumulatively_after_their_commit(tmp_path: Path
 def test_a_repeat_is_a_success_and_an_overlap_adds_only_what_is_new(tmp_path: Path) -> None:
     """Invariant 2."""
     spine = Spine(tmp_path)
-    links = asyncio.run(_links(spine, 9))
-    answers = _talk(spine, _batch(spine, links, 1, 6), _batch(spine, links, 2, 4), _batch(spine, links, 4, 10))
-    assert [one.standing.position for one in answers[1:]] == [6, 6, 10]
+    run = asyncio.run(_write(spine, 9))
+    answers = _talk(spine, _batch(spine, run, 1, 6), _batch(spine, run, 2, 4), _batch(spine, run, 4, 10))
+    assert answers[-1].standing.position == 10
+    assert [entry.payload for entry in spine.entries()] == list(run.payloads)
+    assert _talk(spine, _batch(spine, run, 3, 7))[-1].standing.position == 10
     spine.check_ledger()
 
 
 def test_a_gap_is_refused_with_the_position_wanted(tmp_path: Path) -> None:
     spine = Spine(tmp_path)
-    links = asyncio.run(_links(spine, 9))
-    refusal = _talk(spine, _batch(spine, links, 1, 3), _batch(spine, links, 6, 9))[-1].refusal
+    run = asyncio.run(_write(spine, 9))
+    refusal = _talk(spine, _batch(spine, run, 1, 3), _batch(spine, run, 6, 9))[-1].refusal
     assert (refusal.reason, refusal.position) == (Refusal.GAP, 4)
     assert len(spine.entries()) == 3
 
@@ -97,29 +103,29 @@ def test_a_gap_is_refused_with_the_position_wanted(tmp_path: Path) -> None:
 def test_a_fork_is_refused_and_noted(tmp_path: Path) -> None:
     """Invariant 5: a cloned disk writes another history under the same key."""
     spine = Spine(tmp_path)
-    asyncio.run(_links(spine, 4))
+    asyncio.run(_write(spine, 4))
     clone = tmp_path / "clone.db"
     shutil.copy(spine.journal_db, clone)
-    links = asyncio.run(_links(spine, 4))
+    run = asyncio.run(_write(spine, 4))
     spine.journal_db = clone
-    forked = asyncio.run(_links(spine, 6))
-    _talk(spine, _batch(spine, links, 1, len(links)))
+    forked = asyncio.run(_write(spine, 6))
+    _talk(spine, _batch(spine, run, 1, len(run)))
     refusal = _talk(spine, _batch(spine, forked, 8, len(forked)))[-1].refusal
-    assert (refusal.reason, refusal.position) == (Refusal.FORKED, len(links))
+    assert (refusal.reason, refusal.position) == (Refusal.FORKED, len(run))
     assert "new journal" in refusal.hint
     with Ledger(spine.hub_db) as ledger:
         assert ledger.journal(spine.journal_id).refusal.startswith("FORKED")
-    assert len(spine.entries()) == len(links)
+    assert len(spine.entries()) == len(run)
 
 
 def test_a_restored_edge_is_told_so_and_stops_writing(tmp_path: Path) -> None:
     """Invariant 5: its head is below what the hub holds."""
     spine = Spine(tmp_path)
-    asyncio.run(_links(spine, 2))
+    asyncio.run(_write(spine, 2))
     backup = tmp_path / "backup.db"
     shutil.copy(spine.journal_db, backup)
-    links = asyncio.run(_links(spine, 5))
-    _talk(spine, _batch(spine, links, 1, len(links)))
+    run = asyncio.run(_write(spine, 5))
+    _talk(spine, _batch(spine, run, 1, len(run)))
 
     async def come_back() -> None:
         async with spine.journal(path=backup) as journal, spine.ingest() as ingest:
@@ -136,12 +142,11 @@ def test_a_restored_edge_is_told_so_and_stops_writing(tmp_path: Path) -> None:
 def test_the_good_beginning_of_a_broken_batch_is_kept(tmp_path: Path, broken: int) -> None:
     """A payload changed on its way: what came before it is committed, nothing after."""
     spine = Spine(tmp_path)
-    links = asyncio.run(_links(spine, 9))
-    payload = bytearray(links[broken - 1].payload)
-    payload[-1] ^= 1
-    changed = list(links)
-    changed[broken - 1] = Link(bytes(payload), links[broken - 1].signature, b"")
-    answers = _talk(spine, encode_batch(1, spine.genesis.digest(), spine.signer.key_id, changed))
+    run = asyncio.run(_write(spine, 9))
+    payloads = list(run.payloads)
+    payloads[broken - 1] = payloads[broken - 1][:-1] + bytes([payloads[broken - 1][-1] ^ 1])
+    changed = Run(1, run.previous, payloads, run.signatures)
+    answers = _talk(spine, encode_batch(changed, spine.signer.key_id))
     assert answers[-1].refusal.reason == Refusal.BROKEN_SIGNATURE
     assert answers[-1].refusal.position == broken
     assert len(spine.entries()) == broken - 1
@@ -151,8 +156,8 @@ def test_the_good_beginning_of_a_broken_batch_is_kept(tmp_path: Path, broken: in
 def test_another_machines_key_cannot_write_into_a_journal(tmp_path: Path) -> None:
     """Invariant 5: the genesis binds edge, journal and key."""
     spine = Spine(tmp_path)
-    links = asyncio.run(_links(spine, 3))
-    answers = _talk(spine, _batch(spine, links, 1, 4), edge=uuid4())
+    run = asyncio.run(_write(spine, 3))
+    answers = _talk(spine, _batch(spine, run, 1, 4), edge=uuid4())
     assert answers[-1].refusal.reason == Refusal.UNKNOWN_JOURNAL
     with Ledger(spine.hub_db) as ledger:
         assert ledger.journal(spine.journal_id).edge_head == 0
@@ -161,15 +166,15 @@ def test_another_machines_key_cannot_write_into_a_journal(tmp_path: Path) -> Non
 
 def test_a_record_of_another_place_is_malformed(tmp_path: Path) -> None:
     spine = Spine(tmp_path)
-    links = asyncio.run(_links(spine, 5))
-    message = encode_batch(1, spine.genesis.digest(), spine.signer.key_id, links[1:3])
+    run = asyncio.run(_write(spine, 5))
+    message = encode_batch(Run(1, run.previous, run.payloads[1:3], run.signatures[1:3]), spine.signer.key_id)
     assert _talk(spine, message)[-1].refusal.reason == Refusal.MALFORMED
     assert spine.entries() == []
 
 
 def test_the_newest_of_two_sessions_wins(tmp_path: Path) -> None:
     spine = Spine(tmp_path)
-    links = asyncio.run(_links(spine, 3))
+    run = asyncio.run(_write(spine, 3))
 
     async def two() -> tuple[list[sync_pb2.ReplicateDown], list[sync_pb2.ReplicateDown]]:
         async with asyncio.timeout(CEILING_S), spine.ingest() as ingest:
@@ -186,7 +191,7 @@ def test_the_newest_of_two_sessions_wins(tmp_path: Path) -> None:
 
             older = asyncio.create_task(ingest.serve(spine.edge_id, silent(), send))
             await greeted.wait()
-            newer = await _say(ingest, spine.edge_id, [encode_open(spine.journal_id, 10), _batch(spine, links, 1, 4)])
+            newer = await _say(ingest, spine.edge_id, [encode_open(spine.journal_id, 10), _batch(spine, run, 1, 4)])
             await older
             return first, newer
 
@@ -264,21 +269,19 @@ def test_a_batch_that_would_unpack_to_gigabytes_is_refused(tmp_path: Path) -> No
 def test_a_flipped_bit_in_the_ledger_is_noticed_and_named(tmp_path: Path) -> None:
     """Invariant 4."""
     spine = Spine(tmp_path)
-    links = asyncio.run(_links(spine, 9))
-    _talk(spine, _batch(spine, links, 1, 10))
+    run = asyncio.run(_write(spine, 9))
+    _talk(spine, _batch(spine, run, 1, 10))
     with sqlite3.connect(spine.hub_db) as db:
         with pytest.raises(sqlite3.IntegrityError, match="never change"):
-            db.execute("UPDATE entries SET payload = x'00' WHERE position = 5")
-        db.execute("DROP TRIGGER entries_never_change")
-        payload = bytearray(db.execute("SELECT payload FROM entries WHERE journal = 2 AND position = 5").fetchone()[0])
-        payload[-1] ^= 1
-        db.execute("UPDATE entries SET payload = ? WHERE journal = 2 AND position = 5", (bytes(payload),))
+            db.execute("UPDATE runs SET payloads = x'00'")
+        db.execute("DROP TRIGGER runs_never_change")
+        payloads = bytearray(db.execute("SELECT payloads FROM runs WHERE journal = 2").fetchone()[0])
+        payloads[sum(map(len, run.payloads[:5])) - 1] ^= 1
+        db.execute("UPDATE runs SET payloads = ? WHERE journal = 2", (bytes(payloads),))
     db.close()
     with Ledger(spine.hub_db) as ledger:
         findings = list(LedgerCheck(ledger).findings())
     assert [finding.position for finding in findings] == [5]
-
-
 
 
 @given(held=st.integers(0, 10), first=st.integers(1, 11), count=st.integers(1, 5))

@@ -1,0 +1,81 @@
+"""A run of entries as one row: what came in one batch is stored in one piece, in the columns of `runs`."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from security.run import Run
+
+HASH_BYTES = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One ledger entry. `cursor` is its place in the feed: index + 1."""
+
+    cursor: int
+    edge: UUID
+    journal: UUID
+    position: int
+    key_id: bytes
+    payload: bytes
+    signature: bytes
+    digest: bytes
+    leaf: bytes
+    arrived_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A well-signed run of one journal, with the digest and leaf of each record; the ledger has not judged it yet."""
+
+    journal: UUID
+    run: Run
+    digests: Sequence[bytes]
+    leaves: Sequence[bytes]
+    arrived_ms: int
+
+
+def columns(arrival: Arrival, skip: int) -> tuple[int, int, int, bytes, bytes, bytes, bytes, bytes]:
+    """first, count, arrived_ms, sizes, digests, leaves, signatures, payloads of what follows the first `skip` records."""
+    payloads, signatures = arrival.run.payloads[skip:], arrival.run.signatures[skip:]
+    count = len(payloads)
+    sizes = struct.pack(f">{2 * count}I", *map(len, payloads), *map(len, signatures))
+    return (arrival.run.first + skip, count, arrival.arrived_ms, sizes, b"".join(arrival.digests[skip:]),
+            b"".join(arrival.leaves[skip:]), b"".join(signatures), b"".join(payloads))
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRun:
+    """A row of `runs`, with whose it is."""
+
+    index: int
+    edge: UUID
+    journal: UUID
+    key_id: bytes
+    first: int
+    count: int
+    arrived_ms: int
+    sizes: bytes
+    digests: bytes
+    leaves: bytes
+    signatures: bytes
+    payloads: bytes
+
+    def entries(self, start: int, limit: int) -> Iterator[Entry]:
+        """At most `limit` of them from offset `start`. A damaged row gives damaged entries, which the chain shows."""
+        sizes = struct.unpack(f">{2 * self.count}I", self.sizes)
+        payload_sizes, signature_sizes = sizes[:self.count], sizes[self.count:]
+        payload_at, signature_at = sum(payload_sizes[:start]), sum(signature_sizes[:start])
+        for offset in range(start, min(start + limit, self.count)):
+            payload_end, signature_end = payload_at + payload_sizes[offset], signature_at + signature_sizes[offset]
+            hashes = slice(offset * HASH_BYTES, (offset + 1) * HASH_BYTES)
+            yield Entry(
+                self.index + offset + 1, self.edge, self.journal, self.first + offset, self.key_id,
+                self.payloads[payload_at:payload_end], self.signatures[signature_at:signature_end],
+                self.digests[hashes], self.leaves[hashes], self.arrived_ms,
+            )
+            payload_at, signature_at = payload_end, signature_end
