@@ -5,8 +5,11 @@ from __future__ import annotations
 import time
 
 from deploy.demo.city import Hub, Machine
+from tests.bench.prefilled import fill
 
 NOTICE_MAX_S = 5.0
+SLOW_BYTES_A_SECOND = 16_000
+BACKLOG = 600
 
 
 def test_a_silent_cut_is_noticed_within_five_seconds_and_heals_by_itself(hub: Hub, machine: Machine) -> None:
@@ -34,3 +37,14 @@ def test_a_hub_that_restarts_is_found_again(hub: Hub, machine: Machine) -> None:
     machine.wait_for("notice", connected=False)
     hub.service.start()
     machine.wait_for("return", connected=True)
+
+
+def test_a_slow_line_is_not_taken_for_a_cut_one(hub: Hub, machine: Machine) -> None:
+    """A morning's work over 128 kbit/s: it takes its time, and is sent once."""
+    fill(machine, BACKLOG)
+    machine.line.slow_down(SLOW_BYTES_A_SECOND)
+    machine.service.start()
+    machine.pair()
+    machine.wait_for("delivery", connected=True, queued=0)
+    assert machine.log.read_text(encoding="utf-8").count("state=connected") == 2  # one for each of the two streams
+    assert machine.line.bytes_relayed < 2 * BACKLOG * 300

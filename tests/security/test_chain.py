@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given
 from hypothesis import strategies as st
 
-from security.chain import Genesis, leaf_hash, next_digest
+from security.chain import Genesis, digests_after, leaf_hash, leaf_hashes, next_digest
 from security.record import (
     KIND_MAX_CHARS,
     PAYLOAD_MAX_BYTES,
@@ -187,3 +187,31 @@ def test_the_place_is_read_from_the_first_bytes_of_a_payload(position: int) -> N
     assert PlaceCheck(EDGE, JOURNAL).holds(payload, position)
     assert not PlaceCheck(EDGE, JOURNAL).holds(payload[1:], position)
     assert not PlaceCheck(EDGE, JOURNAL).holds(payload + bytes(PAYLOAD_MAX_BYTES), position)
+
+
+# ---- many at once are as many one by one ----
+
+@given(first=st.sampled_from([1, 120, 126, 128, 16_380, 2**21 - 3, 2**35 - 2]), count=st.integers(1, 300), data=st.data())
+def test_the_places_of_a_run_are_checked_as_one_by_one(first: int, count: int, data: st.DataObject) -> None:
+    payloads = [dataclasses.replace(RECORD, position=first + number).payload() for number in range(count)]
+    check = PlaceCheck(EDGE, JOURNAL)
+    assert check.holding(payloads, first) == count
+    at = data.draw(st.integers(0, count - 1))
+    wrong = data.draw(st.sampled_from([
+        dataclasses.replace(RECORD, position=first + at + 1).payload(), payloads[at][:-30], b"",
+        payloads[at] + bytes(PAYLOAD_MAX_BYTES), dataclasses.replace(RECORD, edge=OTHER, position=first + at).payload(),
+    ]))
+    payloads[at] = wrong
+    one_by_one = [check.holds(payload, first + number) for number, payload in enumerate(payloads)]
+    assert check.holding(payloads, first) == [*one_by_one, False].index(False)
+
+
+@given(payload_lists)
+def test_digests_and_leaves_of_a_run_are_those_of_its_records(payloads: list[bytes]) -> None:
+    links = _links(payloads)
+    digests = digests_after(GENESIS.digest(), payloads)
+    assert digests == [link.digest for link in links]
+    signatures = [link.signature for link in links]
+    assert leaf_hashes(SIGNER.key_id, JOURNAL.bytes, 5, digests, signatures, 7) == [
+        leaf_hash(SIGNER.key_id, JOURNAL.bytes, number, link.digest, link.signature, 7)
+        for number, link in enumerate(links, start=5)]

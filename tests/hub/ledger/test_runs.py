@@ -1,0 +1,132 @@
+"""Runs as rows: what comes in one piece lies in one piece, and every record of it can still be had by itself."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hub.ledger.append_rule import Accept
+from hub.ledger.runs import Arrival, Entry, StoredRun, columns
+from hub.ledger.store import Ledger
+from security.chain import digests_after, leaf_hash, leaf_hashes
+from security.run import Run
+from tests.spine import Spine
+
+NOW_MS = 1_790_000_000_000
+RUN_LENGTHS = [1, 4, 2, 1, 7, 3]
+PAYLOADS = [os.urandom(number % 5) for number in range(sum(RUN_LENGTHS))]
+SIGNATURES = [os.urandom(60 + number % 9) for number in range(len(PAYLOADS))]
+
+
+def _arrival(spine: Spine, first: int, last: int) -> Arrival:
+    before = [spine.genesis.digest(), *digests_after(spine.genesis.digest(), PAYLOADS)]
+    payloads, signatures, digests = PAYLOADS[first - 1:last], SIGNATURES[first - 1:last], before[first:last + 1]
+    leaves = leaf_hashes(spine.signer.key_id, spine.journal_id.bytes, first, digests, signatures, NOW_MS)
+    return Arrival(spine.journal_id, Run(first, before[first - 1], payloads, signatures), digests, leaves, NOW_MS)
+
+
+@pytest.fixture(scope="module")
+def spine(tmp_path_factory: pytest.TempPathFactory) -> Spine:
+    """A ledger of several runs, the hub's own two records before them."""
+    spine = Spine(tmp_path_factory.mktemp("runs"))
+    with Ledger(spine.hub_db) as ledger:
+        first = 1
+        for length in RUN_LENGTHS:
+            ledger.append([_arrival(spine, first, first + length - 1)])
+            first += length
+    return spine
+
+
+@pytest.fixture
+def ledger(spine: Spine) -> Iterator[Ledger]:
+    with Ledger(spine.hub_db) as ledger:
+        yield ledger
+
+
+def _expected(spine: Spine) -> list[Entry]:
+    digests = digests_after(spine.genesis.digest(), PAYLOADS)
+    return [
+        Entry(position + 1, spine.edge_id, spine.journal_id, position, spine.signer.key_id, payload, signature, digest,
+              leaf_hash(spine.signer.key_id, spine.journal_id.bytes, position, digest, signature, NOW_MS), NOW_MS)
+        for position, (payload, signature, digest) in enumerate(zip(PAYLOADS, SIGNATURES, digests, strict=True), start=1)
+    ]
+
+
+@given(after=st.integers(0, 25), limit=st.integers(1, 25))
+def test_the_feed_gives_the_same_entries_wherever_a_reader_begins_and_stops(spine: Spine, after: int, limit: int) -> None:
+    with Ledger(spine.hub_db) as ledger:
+        everything = ledger.feed(0, 100)
+        assert everything[1:] == _expected(spine)  # before them: the hub's own record of the machine
+        assert [entry.cursor for entry in everything] == list(range(1, ledger.size() + 1))
+        assert ledger.feed(after, limit) == everything[after:after + limit]
+
+
+def test_each_record_is_found_by_its_position_and_nothing_beyond(spine: Spine, ledger: Ledger) -> None:
+    assert [ledger.entry(spine.journal_id, position) for position in range(1, len(PAYLOADS) + 1)] == _expected(spine)
+    assert ledger.entry(spine.journal_id, 0) is None
+    assert ledger.entry(spine.journal_id, len(PAYLOADS) + 1) is None
+
+
+@given(st.integers(1, 18), st.integers(1, 18))
+def test_what_overlaps_is_stored_from_where_it_is_new(
+    tmp_path_factory: pytest.TempPathFactory, held: int, first: int
+) -> None:
+    """Invariant 2."""
+    spine = Spine(tmp_path_factory.mktemp("overlap"))
+    first = min(first, held + 1)
+    with Ledger(spine.hub_db) as ledger:
+        ledger.append([_arrival(spine, 1, held)])
+        appended = ledger.append([_arrival(spine, first, len(PAYLOADS))])[0]
+        assert appended.verdict == Accept(held - first + 1)
+        assert appended.head.position == len(PAYLOADS)
+        assert ledger.feed(1, 100) == _expected(spine)
+
+
+@pytest.mark.parametrize(("change", "reason"), [
+    ({"first": 18}, "does not follow its journal's head"),  # the record before it once more
+    ({"first": 20}, "does not follow its journal's head"),  # a gap
+    ({"idx": 3}, "does not follow the ledger's head"),
+    ({"idx": 90}, "does not follow the ledger's head"),
+    ({"count": 0}, "CHECK"),
+    ({"digests": bytes(31)}, "CHECK"),
+    ({"leaves": bytes(64)}, "CHECK"),
+    ({"sizes": bytes(4)}, "CHECK"),
+])
+def test_the_database_itself_takes_each_position_once_and_in_order(
+    spine: Spine, tmp_path: Path, change: dict[str, object], reason: str
+) -> None:
+    """Invariant 2, below all code of ours."""
+    with closing(sqlite3.connect(spine.hub_db)) as source, closing(sqlite3.connect(tmp_path / "copy.db")) as db:
+        source.backup(db)
+        ref, position = db.execute("SELECT ref, position FROM journals ORDER BY ref DESC LIMIT 1").fetchone()
+        size = db.execute("SELECT size FROM ledger_head").fetchone()[0]
+        row = {"idx": size, "journal": ref, "first": position + 1, "count": 1, "arrived_ms": 0, "sizes": bytes(8),
+               "digests": bytes(32), "leaves": bytes(32), "signatures": b"", "payloads": b""}
+        insert = f"INSERT INTO runs ({', '.join(row)}) VALUES ({', '.join('?' * len(row))})"
+        with pytest.raises(sqlite3.IntegrityError, match=reason):
+            db.execute(insert, list((row | change).values()))
+        assert db.execute("SELECT size FROM ledger_head").fetchone()[0] == size
+        db.execute(insert, list(row.values()))  # the unchanged one is taken
+        assert db.execute("SELECT position, digest FROM journals WHERE ref = ?", (ref,)).fetchone() == (position + 1, bytes(32))
+
+
+def test_rows_neither_change_nor_go(spine: Spine) -> None:
+    """Invariant 4."""
+    with closing(sqlite3.connect(spine.hub_db)) as db:
+        with pytest.raises(sqlite3.IntegrityError, match="never change"):
+            db.execute("UPDATE runs SET arrived_ms = 0")
+        with pytest.raises(sqlite3.IntegrityError, match="never deleted"):
+            db.execute("DELETE FROM runs")
+
+
+def test_a_row_with_damaged_sizes_gives_damaged_entries_and_no_crash(spine: Spine) -> None:
+    first, count, arrived_ms, _, *rest = columns(_arrival(spine, 1, 3), 0)
+    run = StoredRun(1, spine.edge_id, spine.journal_id, spine.signer.key_id, first, count, arrived_ms, b"\xff" * 24, *rest)
+    assert len(list(run.entries(0, 3))) == 3
