@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
+PACKAGES := devices edge hub proto security
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint proto bench lock setup machine clean
@@ -19,6 +20,7 @@ $(READY): requirements/build.txt requirements/all.txt pyproject.toml deploy/setu
 
 setup: machine ## install what is missing: Debian packages, .venv
 	@$(MAKE) --no-print-directory $(READY)
+	@$(BIN)/python -m compileall -q $(PACKAGES) # as an installed package is, so that an agent starts in half the time
 
 demo: setup ## the whole path in two minutes; ARGS=--stay leaves it running
 	@$(BIN)/python -m deploy.demo $(ARGS)
