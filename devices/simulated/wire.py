@@ -20,7 +20,7 @@ from devices.contract import CardAbsent, CardRefused, DeviceFault, DeviceState, 
 from devices.simulated.card import CardText, VirtualCard
 from devices.simulated.folder import ReaderFolder
 
-LOOK_S = 0.05
+LOOK_S = 0.2
 GONE = "卡片已取出或被移动。请重新插入卡片，读完再取。"
 UNPLUGGED = "读卡器已断开。请检查读卡器的连接线，重新插好。"
 MUTE = "卡片没有应答。请取出卡片，擦净芯片后重新插入。"
