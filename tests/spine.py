@@ -21,7 +21,8 @@ from edge.uplink import Uplink
 from hub.ledger.ingest import Ingest
 from hub.ledger.metrics import IngestMetrics
 from hub.ledger.own_journal import OwnJournal
-from hub.ledger.store import Entry, Ledger
+from hub.ledger.runs import Entry
+from hub.ledger.store import Ledger
 from hub.ledger.verify import LedgerCheck
 from hub.ledger.writer import LedgerWriter
 from hub.migrate import create
