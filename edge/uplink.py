@@ -170,7 +170,7 @@ class _Session:
             position = run.last
             self._in_flight.append(_Flying(position, run.size_bytes, self._loop.time()))
             self._owed_since = self._owed_since or self._loop.time()
-            yield encode_batch(run, self._journal.key_id)
+            yield encode_batch(run, self._journal.key_id, self._journal.head.position)
             while sum(one.size_bytes for one in self._in_flight) >= self._pace.window_bytes:
                 self._acknowledged.clear()
                 await self._acknowledged.wait()

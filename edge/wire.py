@@ -60,10 +60,11 @@ def encode_open(journal: UUID, position: int) -> Up:
     return Up(open=sync_pb2.Open(journal=journal.bytes, position=position))
 
 
-def encode_batch(run: Run, key_id: bytes) -> Up:
+def encode_batch(run: Run, key_id: bytes, head: int) -> Up:
+    """`head` is the journal's newest position."""
     batch = sync_pb2.Batch(first_position=run.first, previous_digest=run.previous, key_id=key_id,
                            payloads=run.payloads, signatures=run.signatures)
-    return Up(batch=zstandard.ZstdCompressor(level=COMPRESSION_LEVEL).compress(batch.SerializeToString()))
+    return Up(batch=zstandard.ZstdCompressor(level=COMPRESSION_LEVEL).compress(batch.SerializeToString()), head=head)
 
 
 def decode(message: Down) -> HubStanding | HubRefusal:

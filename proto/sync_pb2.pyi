@@ -16,12 +16,14 @@ class SignedTime(_message.Message):
     def __init__(self, unix_ms: _Optional[int] = ..., signature: _Optional[bytes] = ...) -> None: ...
 
 class ReplicateUp(_message.Message):
-    __slots__ = ("open", "batch")
+    __slots__ = ("open", "batch", "head")
     OPEN_FIELD_NUMBER: _ClassVar[int]
     BATCH_FIELD_NUMBER: _ClassVar[int]
+    HEAD_FIELD_NUMBER: _ClassVar[int]
     open: Open
     batch: bytes
-    def __init__(self, open: _Optional[_Union[Open, _Mapping]] = ..., batch: _Optional[bytes] = ...) -> None: ...
+    head: int
+    def __init__(self, open: _Optional[_Union[Open, _Mapping]] = ..., batch: _Optional[bytes] = ..., head: _Optional[int] = ...) -> None: ...
 
 class Open(_message.Message):
     __slots__ = ("journal", "position")

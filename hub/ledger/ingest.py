@@ -18,7 +18,17 @@ from hub.ledger.batch_check import Broken, check_batch
 from hub.ledger.metrics import IngestMetrics
 from hub.ledger.runs import Arrival
 from hub.ledger.store import Appended, JournalHead, Ledger, open_journal, read_journal
-from hub.ledger.wire import Down, MalformedMessage, Opening, Reason, Up, decode, encode_refusal, encode_standing
+from hub.ledger.wire import (
+    Delivery,
+    Down,
+    MalformedMessage,
+    Opening,
+    Reason,
+    Up,
+    decode,
+    encode_refusal,
+    encode_standing,
+)
 from hub.ledger.writer import LedgerUnavailable, LedgerWriter
 from security.chain import leaf_hashes
 from security.clock import Clock
@@ -224,10 +234,10 @@ class Ingest:
 
 def _check(session: _Session, message: Up, now_ms: int) -> tuple[Arrival | None, Broken | None]:
     """The good beginning of a message, and what ended it. Raises MalformedMessage."""
-    batch = decode(message)
-    if not isinstance(batch, Run):
+    delivery = decode(message)
+    if not isinstance(delivery, Delivery):
         return None, None  # Open, said twice; we have answered it
-    journal = session.journal
+    batch, journal = delivery.run, session.journal
     checked = check_batch(batch, session.verifier, journal.edge, journal.journal)
     good = len(checked.digests)
     if not good:
@@ -235,7 +245,7 @@ def _check(session: _Session, message: Up, now_ms: int) -> tuple[Arrival | None,
     signatures = batch.signatures[:good]
     leaves = leaf_hashes(session.verifier.key_id, journal.journal.bytes, batch.first, checked.digests, signatures, now_ms)
     run = Run(batch.first, batch.previous, batch.payloads[:good], signatures)
-    return Arrival(journal.journal, run, checked.digests, leaves, now_ms), checked.broken
+    return Arrival(journal.journal, run, checked.digests, leaves, now_ms, delivery.edge_head), checked.broken
 
 
 async def _until_superseded(session: _Session) -> None:

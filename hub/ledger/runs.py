@@ -30,13 +30,17 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """A well-signed run of one journal, with the digest and leaf of each record; the ledger has not judged it yet."""
+    """A well-signed run of one journal, with the digest and leaf of each record; the ledger has not judged it yet.
+
+    `edge_head` is where the edge says that its journal ends, 0 when it says nothing.
+    """
 
     journal: UUID
     run: Run
     digests: Sequence[bytes]
     leaves: Sequence[bytes]
     arrived_ms: int
+    edge_head: int = 0
 
 
 def columns(arrival: Arrival, skip: int) -> tuple[int, int, int, bytes, bytes, bytes, bytes, bytes]:

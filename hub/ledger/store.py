@@ -19,6 +19,8 @@ from security.chain import Genesis
 from security.durable_sqlite import open_durable
 from security.suites import Suite, fingerprint
 
+POSITION_MAX = 2**63 - 1  # SQLite's largest integer
+
 _SELECT_RUN = """
 SELECT r.idx, j.edge, j.journal, j.key_id, r.first, r.count, r.arrived_ms, r.sizes, r.digests, r.leaves, r.signatures,
        r.payloads
@@ -39,6 +41,7 @@ VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?)
 _DIGEST_AT = """
 SELECT substr(digests, 32 * (? - first) + 1, 32) FROM runs WHERE journal = ? AND first <= ? ORDER BY first DESC LIMIT 1
 """
+_CLAIM_HEAD = "UPDATE journals SET edge_head = max(?, position) WHERE ref = ?"
 _INSERT = """
 INSERT INTO runs (idx, journal, first, count, arrived_ms, sizes, digests, leaves, signatures, payloads)
 VALUES ((SELECT size FROM ledger_head), ?, ?, ?, ?, ?, ?, ?, ?, ?)
@@ -175,6 +178,7 @@ class Ledger:
         verdict = judge(head, run.first, run.previous, digests, lambda at: self._digest_at(held, at))
         if isinstance(verdict, Accept) and verdict.skip < len(digests):
             self._db.execute(_INSERT, (held.ref, *columns(arrival, verdict.skip)))
+            self._db.execute(_CLAIM_HEAD, (min(arrival.edge_head, POSITION_MAX), held.ref))
             head = Head(run.last, digests[-1])
         return Appended(verdict, head, held.backed_up)
 
@@ -186,7 +190,7 @@ class Ledger:
     def open_session(self, journal: UUID, edge: UUID, edge_head: int) -> None:
         """A stream has begun: keep what the edge says its head is, for the lag that people see."""
         self._db.execute("UPDATE journals SET edge_head = ?, refusal = '' WHERE journal = ? AND edge = ?",
-                         (min(edge_head, 2**63 - 1), journal.bytes, edge.bytes))
+                         (min(edge_head, POSITION_MAX), journal.bytes, edge.bytes))
 
     def note_refusal(self, journal: UUID, refusal: str) -> None:
         """Keep why the hub ended a journal's stream, for the people who must act."""

@@ -46,13 +46,21 @@ class Opening:
     position: int
 
 
-def decode(message: Up) -> Opening | Run:
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """Records, and where the edge's own head was when it sent them."""
+
+    run: Run
+    edge_head: int
+
+
+def decode(message: Up) -> Opening | Delivery:
     """Raises MalformedMessage; never allocates more than BATCH_MAX_BYTES for what a message claims to hold."""
     match message.WhichOneof("message"):
         case "open" if len(message.open.journal) == 16:
             return Opening(UUID(bytes=message.open.journal), message.open.position)
         case "batch":
-            return _decode_batch(message.batch)
+            return Delivery(_decode_batch(message.batch), message.head)
         case _:
             raise MalformedMessage("expected an Open with a journal's UUID, or a batch; update the edge")
 

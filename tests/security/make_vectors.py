@@ -105,7 +105,7 @@ def vectors() -> dict[str, Any]:
         "records": [_link_vector(signer.key_id, position, link) for position, link in enumerate(links, start=1)],
         "batch": {
             "first_position": run.first, "previous_digest": run.previous.hex(),
-            "frame": encode_batch(run, signer.key_id).batch.hex(),
+            "frame": encode_batch(run, signer.key_id, run.last).batch.hex(),
         },
     }
 

@@ -15,11 +15,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from hub.ledger.batch_check import check_batch
-from hub.ledger.wire import Up, decode
+from hub.ledger.wire import Delivery, Up, decode
 from proto import record_pb2
 from security.chain import Genesis, leaf_hash, leaf_hashes, next_digest
 from security.record import SealedBody, WrappedKey, encode_envelope, parse_record, sign_link
-from security.run import Run
 from security.sealing import Unsealer
 from security.signer import Ed25519Signer
 from security.suites import Suite, Verifier
@@ -197,8 +196,9 @@ def test_our_unsealer_opens_the_vectors() -> None:
 
 
 def test_our_hub_takes_the_batch_whole() -> None:
-    batch = decode(Up(batch=bytes.fromhex(VECTORS["batch"]["frame"])))
-    assert isinstance(batch, Run)
+    delivery = decode(Up(batch=bytes.fromhex(VECTORS["batch"]["frame"])))
+    assert isinstance(delivery, Delivery)
+    batch = delivery.run
     checked = check_batch(batch, Verifier(Suite.ED25519_SHA256, PUBLIC), UUID(bytes=EDGE), UUID(bytes=JOURNAL))
     assert checked.broken is None
     leaves = leaf_hashes(KEY_ID, JOURNAL, batch.first, checked.digests, batch.signatures, VECTORS["arrived_ms"])

@@ -173,7 +173,7 @@ def test_a_well_signed_record_that_cannot_be_read_blocks_neither_projection_nor_
         start = ledger.feed(1, 1)[0].payload[:54]
     payload = start + b"\x20\x03" + b"\xff" * 20
     link = sign_link(spine.signer, head.digest, payload)
-    batch = encode_batch(Run(3, head.digest, [payload], [link.signature]), spine.signer.key_id)
+    batch = encode_batch(Run(3, head.digest, [payload], [link.signature]), spine.signer.key_id, 3)
 
     async def send() -> list[object]:
         async def incoming() -> AsyncIterator[sync_pb2.ReplicateUp]:

@@ -54,10 +54,10 @@ async def _write(spine: Spine, count: int) -> Run:
         return await journal.after(0, 10_000, 10**9)
 
 
-def _batch(spine: Spine, run: Run, first: int, last: int) -> sync_pb2.ReplicateUp:
+def _batch(spine: Spine, run: Run, first: int, last: int, head: int = 0) -> sync_pb2.ReplicateUp:
     previous = [run.previous, *digests_after(run.previous, run.payloads)][first - 1]
     part = Run(first, previous, run.payloads[first - 1:last], run.signatures[first - 1:last])
-    return encode_batch(part, spine.signer.key_id)
+    return encode_batch(part, spine.signer.key_id, head)
 
 
 def _talk(spine: Spine, *messages: sync_pb2.ReplicateUp, edge: UUID | None = None,
@@ -90,6 +90,16 @@ def test_a_repeat_is_a_success_and_an_overlap_adds_only_what_is_new(tmp_path: Pa
     assert [entry.payload for entry in spine.entries()] == list(run.payloads)
     assert _talk(spine, _batch(spine, run, 3, 7))[-1].standing.position == 10
     spine.check_ledger()
+
+
+def test_the_hub_knows_how_much_is_still_to_come(tmp_path: Path) -> None:
+    """Each batch says where the edge's head is by now, not only the stream's beginning."""
+    spine = Spine(tmp_path)
+    run = asyncio.run(_write(spine, 9))
+    _talk(spine, _batch(spine, run, 1, 4, head=9), _batch(spine, run, 5, 6, head=300), head=9)
+    with Ledger(spine.hub_db) as ledger:
+        held = ledger.journal(spine.journal_id)
+    assert (held.position, held.edge_head) == (6, 300)
 
 
 def test_a_gap_is_refused_with_the_position_wanted(tmp_path: Path) -> None:
@@ -146,7 +156,7 @@ def test_the_good_beginning_of_a_broken_batch_is_kept(tmp_path: Path, broken: in
     payloads = list(run.payloads)
     payloads[broken - 1] = payloads[broken - 1][:-1] + bytes([payloads[broken - 1][-1] ^ 1])
     changed = Run(1, run.previous, payloads, run.signatures)
-    answers = _talk(spine, encode_batch(changed, spine.signer.key_id))
+    answers = _talk(spine, encode_batch(changed, spine.signer.key_id, 0))
     assert answers[-1].refusal.reason == Refusal.BROKEN_SIGNATURE
     assert answers[-1].refusal.position == broken
     assert len(spine.entries()) == broken - 1
@@ -167,7 +177,7 @@ def test_another_machines_key_cannot_write_into_a_journal(tmp_path: Path) -> Non
 def test_a_record_of_another_place_is_malformed(tmp_path: Path) -> None:
     spine = Spine(tmp_path)
     run = asyncio.run(_write(spine, 5))
-    message = encode_batch(Run(1, run.previous, run.payloads[1:3], run.signatures[1:3]), spine.signer.key_id)
+    message = encode_batch(Run(1, run.previous, run.payloads[1:3], run.signatures[1:3]), spine.signer.key_id, 0)
     assert _talk(spine, message)[-1].refusal.reason == Refusal.MALFORMED
     assert spine.entries() == []
 
