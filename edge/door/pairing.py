@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import secrets
 import sqlite3
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from security.clock import Clock
@@ -34,23 +35,31 @@ class TooManyCodes(Exception):
 
 
 class Pairing:
-    """Codes and tokens in door.db; only their hashes. Synchronous: call it in a thread."""
+    """Codes and tokens in door.db; only their hashes. Synchronous: call it in a thread, and close it at the end."""
 
     def __init__(self, path: Path, clock: Clock) -> None:
         self._path = path
         self._clock = clock
         self._wrong = 0
         self._paused_until_ms = 0
+        self._lock = threading.Lock()
+        self._connection: sqlite3.Connection | None = None
+
+    def close(self) -> None:
+        with self._lock:
+            if self._connection is not None:
+                self._connection.close()
+            self._connection = None
 
     @contextmanager
     def _database(self) -> Iterator[sqlite3.Connection]:
-        if not self._path.exists():
-            create_database(self._path, _SCHEMA)
-        connection = open_durable(self._path)
-        try:
-            yield connection
-        finally:
-            connection.close()
+        # Kept open: every request asks, and the last to close a database has to fold its WAL.
+        with self._lock:
+            if self._connection is None:
+                if not self._path.exists():
+                    create_database(self._path, _SCHEMA)
+                self._connection = open_durable(self._path)
+            yield self._connection
 
     def make_code(self, name: str, origin: str) -> str:
         code = "".join(secrets.choice("0123456789") for _ in range(CODE_DIGITS))
@@ -101,4 +110,5 @@ def _hash(secret: str) -> bytes:
 
 async def make_code(path: Path, name: str, origin: str, clock: Clock) -> str:
     """For `suozhan-edge pair`: a one-time code; `origin` is "" for a program that is no web page."""
-    return await asyncio.to_thread(Pairing(path, clock).make_code, name, origin.rstrip("/"))
+    with closing(Pairing(path, clock)) as pairing:
+        return await asyncio.to_thread(pairing.make_code, name, origin.rstrip("/"))

@@ -42,7 +42,7 @@ class Door:
                  catalogue: Callable[[], Catalogue | None], line: Line, clock: Clock) -> None:
         self.port = port
         self._listening = asyncio.Event()
-        pairing = Pairing(pairing_db, clock)
+        self._pairing = pairing = Pairing(pairing_db, clock)
         routes = DoorRoutes(journal, readers, catalogue, line, pairing, RecentReadings(clock),
                             DoorMetrics(journal, line))
         app = FastAPI(title="所站网关柜面接口 Suozhan counter API", version="1", docs_url=None, redoc_url=None)
@@ -69,6 +69,7 @@ class Door:
             finally:
                 server.should_exit = True
                 await asyncio.wait([serving])
+                self._pairing.close()
 
 
 @contextmanager
