@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from typing import Any
 
 import grpc.aio
+from google.protobuf.message import DecodeError
 
 from hub.ports import PortTaken
 
@@ -40,13 +42,34 @@ async def serving(server: grpc.aio.Server, address: str, credentials: grpc.Serve
         await server.stop(STOP_GRACE_S)
 
 
+class _BrokenAsEmpty(grpc.aio.ServerInterceptor):  # type: ignore[type-arg] # generic in the stubs only
+    """Bytes that are no message read as an empty one, which every service refuses in its own words."""
+
+    async def intercept_service(
+        self, continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Any]], handler_call_details: grpc.HandlerCallDetails
+    ) -> Any:
+        handler = await continuation(handler_call_details)
+        if handler is None:
+            return None  # no such method; gRPC says so
+        parse = handler.request_deserializer
+
+        def parse_or_empty(data: bytes) -> Any:
+            try:
+                return parse(data)
+            except DecodeError:
+                return parse(b"")
+
+        return handler._replace(request_deserializer=parse_or_empty)
+
+
 def new_work_server() -> grpc.aio.Server:
-    return grpc.aio.server(options=(*_COMMON, ("grpc.max_receive_message_length", MESSAGE_MAX_BYTES)))
+    options = (*_COMMON, ("grpc.max_receive_message_length", MESSAGE_MAX_BYTES))
+    return grpc.aio.server(interceptors=[_BrokenAsEmpty()], options=options)
 
 
 def new_enrolment_server() -> grpc.aio.Server:
     options = (*_COMMON, ("grpc.max_receive_message_length", ENROLMENT_MESSAGE_MAX_BYTES))
-    return grpc.aio.server(options=options, maximum_concurrent_rpcs=ENROLMENTS_AT_ONCE_MAX)
+    return grpc.aio.server(interceptors=[_BrokenAsEmpty()], options=options, maximum_concurrent_rpcs=ENROLMENTS_AT_ONCE_MAX)
 
 
 def work_credentials(certificate: bytes, key: bytes, root: bytes) -> grpc.ServerCredentials:

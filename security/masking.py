@@ -16,8 +16,8 @@ def mask_id_number(number: str) -> str:
 
 
 def mask_name(name: str) -> str:
-    """张三丰 → 张**."""
-    return name[:1] + "*" * (len(name) - 1)
+    """张三丰 → 张**; a name of one character is hidden whole."""
+    return name[:1] + "*" * (len(name) - 1) if len(name) > 1 else "*" * len(name)
 
 
 def mask_text(text: str) -> str:

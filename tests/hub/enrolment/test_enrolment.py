@@ -191,6 +191,43 @@ def test_garbage_on_every_listener_harms_nobody(machine: Machine, hub: Hub) -> N
     machine.wait_for("connection", connected=True, catalogue=True)
 
 
+def _raw(channel: grpc.Channel, method: str, message: bytes) -> grpc.StatusCode:
+    """How the server ends a call whose only message is these bytes, whatever they are."""
+    try:
+        if method == ENROL:
+            answers = [channel.unary_unary(method, bytes, bytes)(message, timeout=CALL_S)]
+        else:
+            answers = list(channel.stream_stream(method, bytes, bytes)(iter([message]), timeout=CALL_S))
+    except grpc.RpcError as error:
+        return error.code() if error.details() else grpc.StatusCode.UNKNOWN
+    return grpc.StatusCode.OK if answers else grpc.StatusCode.UNKNOWN  # OK: a refusal in the stream's own words
+
+
+ENROL, REPLICATE, WATCH = "/suozhan.v1.Enrolment/Enrol", "/suozhan.v1.Sync/Replicate", "/suozhan.v1.Sync/Watch"
+BROKEN = bytes([0x0A, 0x7F, 1])  # a field that is said to be longer than the message
+REFUSED = {ENROL: grpc.StatusCode.PERMISSION_DENIED, REPLICATE: grpc.StatusCode.OK,
+           WATCH: grpc.StatusCode.INVALID_ARGUMENT}
+TOO_LARGE = {ENROL: 65 * 1024, REPLICATE: 8 * 1024 * 1024 + 1, WATCH: 8 * 1024 * 1024 + 1}
+
+
+def test_oversized_truncated_and_tampered_messages_are_refused_by_each_listener(machine: Machine, hub: Hub) -> None:
+    """Within TLS, by a machine with a good certificate."""
+    identity = load_identity(StateFolder(machine.state).identity)
+    root, key = identity.root.encode(), StateFolder(machine.state).tls_key.read_bytes()
+    good = grpc.ssl_channel_credentials(root, key, identity.chain.encode())
+    anybody = grpc.secure_channel(f"127.0.0.1:{hub.enrol_port}", grpc.ssl_channel_credentials(root))
+    with _work_channel(hub, good) as work, anybody as enrolment:
+        for method, size in TOO_LARGE.items():
+            channel = enrolment if method == ENROL else work
+            assert _raw(channel, method, bytes(size)) is grpc.StatusCode.RESOURCE_EXHAUSTED, method
+            for broken in (BROKEN, os.urandom(100), b""):
+                assert _raw(channel, method, broken) is REFUSED[method]
+    machine.service.start()
+    machine.pair()
+    machine.wait_for("connection", connected=True, catalogue=True)
+    assert "Traceback" not in hub.log.read_text(encoding="utf-8")
+
+
 def test_a_mistyped_folder_is_an_error_and_stays_absent(tmp_path: Path) -> None:
     for module, arguments in (("edge", ["status"]), ("edge", ["run"]), ("hub", ["run"]), ("hub", ["invite", "A01"]),
                               ("hub", ["verify"])):
