@@ -6,7 +6,8 @@ import asyncio
 import os
 import shutil
 import sqlite3
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing
 from pathlib import Path
 from uuid import UUID, uuid4
 
@@ -15,11 +16,12 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
+import edge.uplink
 from edge.journal_store import Standing
-from edge.line import HubRefused
+from edge.line import HubRefused, LineLost
 from edge.wire import encode_batch, encode_open
 from hub.ledger.append_rule import Accept, Fork, Gap, Head, judge
-from hub.ledger.ingest import Ingest
+from hub.ledger.ingest import SIGNED_TIME_LIFE_MS, Ingest
 from hub.ledger.store import Ledger
 from hub.ledger.verify import LedgerCheck
 from proto import sync_pb2
@@ -250,6 +252,63 @@ def test_an_acknowledgement_of_what_was_never_sent_stops_the_journal(tmp_path: P
     asyncio.run(nonsense())
 
 
+def test_a_forged_time_is_not_believed(tmp_path: Path) -> None:
+    """Invariant 10: whoever may stand in the line, the hub's time is signed."""
+    spine = Spine(tmp_path)
+
+    class Forger(CutWire):
+        async def replicate(self, requests: AsyncIterator[sync_pb2.ReplicateUp]) -> AsyncGenerator[sync_pb2.ReplicateDown, None]:
+            async with aclosing(super().replicate(requests)) as answers:
+                async for message in answers:
+                    message.hello.time.unix_ms += 1
+                    yield message
+
+    async def talk() -> None:
+        async with asyncio.timeout(CEILING_S), spine.journal() as journal, spine.ingest() as ingest:
+            with pytest.raises(HubRefused, match="time"):
+                await spine.uplink(journal, Forger(ingest, spine.edge_id)).session()
+            assert journal.standing == Standing(0, 0, 0)
+
+    asyncio.run(talk())
+
+
+def test_a_signed_time_serves_for_a_moment_only(tmp_path: Path) -> None:
+    spine = Spine(tmp_path)
+
+    async def three() -> list[int]:
+        async with spine.ingest() as ingest:
+            times = []
+            for later_ms in (0, SIGNED_TIME_LIFE_MS - 1, 1):
+                spine.clock.now_ms += later_ms
+                answers = await _say(ingest, spine.edge_id, [encode_open(spine.journal_id, 10)])
+                times.append(answers[0].hello.time.unix_ms)
+            return times
+
+    first, second, third = asyncio.run(three())
+    assert (second - first, third - first) == (0, SIGNED_TIME_LIFE_MS)
+
+
+def test_a_hub_that_owes_an_answer_is_let_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The line is alive, the keepalive answers, but nobody acknowledges."""
+    monkeypatch.setattr(edge.uplink, "SILENCE_MAX_S", 0.05)
+    spine = Spine(tmp_path)
+
+    class Mute(CutWire):
+        async def replicate(self, requests: AsyncIterator[sync_pb2.ReplicateUp]) -> AsyncGenerator[sync_pb2.ReplicateDown, None]:
+            async with aclosing(super().replicate(requests)) as answers:
+                yield await anext(answers)
+                await asyncio.sleep(CEILING_S)
+
+    async def talk() -> None:
+        async with asyncio.timeout(CEILING_S / 2), spine.journal() as journal, spine.ingest() as ingest:
+            await journal.submit(draft("a"))
+            with pytest.raises(LineLost, match="does not answer"):
+                await spine.uplink(journal, Mute(ingest, spine.edge_id)).session()
+            assert journal.queued == 2
+
+    asyncio.run(talk())
+
+
 @given(data=st.binary(max_size=200))
 def test_fuzzed_messages_end_the_stream_with_a_clear_refusal(tmp_path_factory: pytest.TempPathFactory, data: bytes) -> None:
     spine = _fuzz_spine(tmp_path_factory)
@@ -272,8 +331,10 @@ def _fuzz_spine(tmp_path_factory: pytest.TempPathFactory) -> Spine:
 
 def test_a_batch_that_would_unpack_to_gigabytes_is_refused(tmp_path: Path) -> None:
     spine = Spine(tmp_path)
-    bomb = sync_pb2.ReplicateUp(batch=zstandard.compress(bytes(64 * 1024 * 1024)))
-    assert _talk(spine, bomb)[-1].refusal.reason == Refusal.MALFORMED
+    batch = sync_pb2.Batch(first_position=1, previous_digest=bytes(32), payloads=[bytes(64 * 1024 * 1024)], signatures=[b"s"])
+    refusal = _talk(spine, sync_pb2.ReplicateUp(batch=zstandard.compress(batch.SerializeToString())))[-1].refusal
+    assert refusal.reason == Refusal.MALFORMED
+    assert "unpack" in refusal.hint
 
 
 def test_a_flipped_bit_in_the_ledger_is_noticed_and_named(tmp_path: Path) -> None:
