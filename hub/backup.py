@@ -4,45 +4,62 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 from hub.ledger.store import Ledger
+from hub.ledger.verify import sound_to
 from security.durable_sqlite import open_readonly
 from security.private_files import sync_folder
 
-STEP_PAGES = 2_000
-
 
 class BackupFailed(RuntimeError):
-    """The copy is not one; no mark was moved."""
+    """The copy is not one, or not a whole one; no mark stands behind what it holds."""
 
 
 def back_up(database: Path, target: Path) -> int:
     """Copy while the hub works, check the copy, then move the marks. Returns the ledger's size in the copy."""
     if target.exists():
         raise BackupFailed(f"{target} exists already; name a new file, old backups are never overwritten")
+    if not target.parent.is_dir():
+        raise BackupFailed(f"there is no folder {target.parent}; make it, or mount its disk, and try again")
     temporary = target.with_name(f".{target.name}.new")
-    temporary.unlink(missing_ok=True)
-    source = open_readonly(database)
-    copy = sqlite3.connect(temporary)
     try:
-        source.backup(copy, pages=STEP_PAGES)
-        copy.execute("PRAGMA journal_mode = DELETE")
-        if copy.execute("PRAGMA quick_check").fetchone()[0] != "ok":
-            raise BackupFailed(f"{temporary} does not read back; check that disk")
-    finally:
-        copy.close()
-        source.close()
-    _make_durable(temporary)
-    temporary.chmod(0o600)
+        _copy(database, temporary)
+        with Ledger(temporary) as held:
+            heads, size = held.journals(), held.size()
+            # What is new in the copy is verified as an auditor would: on this word edges drop their own.
+            marks = {head.journal: sound_to(held, head) for head in heads}
+        _finish(temporary)
+    except (sqlite3.Error, OSError) as error:
+        temporary.unlink(missing_ok=True)
+        raise BackupFailed(f"the copy could not be made ({error}); no edge prunes anything; check both disks") from error
     temporary.replace(target)
     sync_folder(target.parent)
-    with Ledger(target) as held:
-        marks = {head.journal: head.position for head in held.journals()}
-        size = held.size()
     with Ledger(database) as ledger:
         ledger.mark_backed_up(marks)
+    damaged = [f"journal {head.journal} behind position {marks[head.journal]}" for head in heads
+               if marks[head.journal] < head.position]
+    if damaged:
+        raise BackupFailed(f"{target} holds damaged entries: {', '.join(damaged)}; edges keep theirs from there on. "
+                           "Run: suozhan-hub verify")
     return size
+
+
+def _copy(database: Path, temporary: Path) -> None:
+    temporary.unlink(missing_ok=True)
+    temporary.touch(mode=0o600)
+    with closing(open_readonly(database)) as source, closing(sqlite3.connect(temporary)) as copy:
+        source.backup(copy)  # in one step: a copy in several begins again whenever the hub commits between them
+
+
+def _finish(temporary: Path) -> None:
+    """One durable file without a WAL that reads back."""
+    with closing(sqlite3.connect(temporary)) as copy:
+        copy.execute("PRAGMA journal_mode = DELETE")
+        if copy.execute("PRAGMA quick_check").fetchone()[0] != "ok":
+            raise sqlite3.DatabaseError("it does not read back")
+    _make_durable(temporary)
 
 
 def _make_durable(path: Path) -> None:

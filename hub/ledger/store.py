@@ -28,6 +28,9 @@ FROM runs r JOIN journals j ON j.ref = r.journal
 """
 _FEED = _SELECT_RUN + "WHERE r.idx >= (SELECT max(idx) FROM runs WHERE idx <= ?) ORDER BY r.idx"  # noqa: S608 - constants only
 _RUN_WITH = _SELECT_RUN + "WHERE j.journal = ? AND r.first <= ? ORDER BY r.first DESC LIMIT 1"
+_RUNS_FROM = _SELECT_RUN + """
+WHERE r.journal = ? AND r.first >= (SELECT max(first) FROM runs WHERE journal = ? AND first <= ?) ORDER BY r.first
+"""  # noqa: S608 - constants only
 _JOURNAL_COLUMNS = (
     "ref, journal, edge, name, suite, public_key, predecessor, genesis, "
     "position, digest, arrived_ms, backed_up, edge_head, refusal"
@@ -117,6 +120,18 @@ class Ledger:
         run = _run(row)
         return next(run.entries(position - run.first, 1), None)
 
+    def entries(self, head: JournalHead, after: int) -> Iterator[Entry]:
+        """A journal's entries behind a position, in order."""
+        with closing(self._db.execute(_RUNS_FROM, (head.ref, head.ref, after + 1))) as rows:
+            for run in map(_run, rows):
+                yield from run.entries(max(after + 1 - run.first, 0), run.count)
+
+    def digest_at(self, head: JournalHead, position: int) -> bytes:
+        """The digest of a journal's entry there, its genesis digest at 0."""
+        if position == 0:
+            return head.genesis
+        return bytes(self._db.execute(_DIGEST_AT, (position, head.ref, position)).fetchone()[0])
+
     def size(self) -> int:
         """Entries in all; also the newest cursor."""
         return int(self._db.execute("SELECT size FROM ledger_head").fetchone()[0])
@@ -175,17 +190,12 @@ class Ledger:
         held = self.journal(arrival.journal)
         head = Head(held.position, held.digest)
         run, digests = arrival.run, arrival.digests
-        verdict = judge(head, run.first, run.previous, digests, lambda at: self._digest_at(held, at))
+        verdict = judge(head, run.first, run.previous, digests, lambda at: self.digest_at(held, at))
         if isinstance(verdict, Accept) and verdict.skip < len(digests):
             self._db.execute(_INSERT, (held.ref, *columns(arrival, verdict.skip)))
             self._db.execute(_CLAIM_HEAD, (min(arrival.edge_head, POSITION_MAX), held.ref))
             head = Head(run.last, digests[-1])
         return Appended(verdict, head, held.backed_up)
-
-    def _digest_at(self, held: JournalHead, position: int) -> bytes:
-        if position == 0:
-            return held.genesis
-        return bytes(self._db.execute(_DIGEST_AT, (position, held.ref, position)).fetchone()[0])
 
     def open_session(self, journal: UUID, edge: UUID, edge_head: int) -> None:
         """A stream has begun: keep what the edge says its head is, for the lag that people see."""

@@ -1,4 +1,4 @@
-"""Check every stored entry again: chain, leaf and signature. A flipped bit is named, not passed on."""
+"""Check stored entries again: place, chain, leaf and signature. A flipped bit is named, not passed on."""
 
 from __future__ import annotations
 
@@ -25,16 +25,45 @@ class Finding:
     reason: str
 
 
+class JournalCheck:
+    """Entries of one journal, given in their order behind `position`, where the digest is `digest`."""
+
+    def __init__(self, head: JournalHead, position: int, digest: bytes) -> None:
+        self._head = head
+        self._position, self._digest = position, digest
+        self._verifier = Verifier(head.suite, head.public_key)
+        self._place = PlaceCheck(head.edge, head.journal)
+
+    def wrong(self, entry: Entry) -> str:
+        """Why the next entry is not one, "" if all is well. Goes on from what it says, to find the next damage, too."""
+        reason = self._wrong(entry)
+        self._position, self._digest = entry.position, entry.digest
+        return reason
+
+    def at_head(self) -> bool:
+        """Whether the journal's head is the last entry that was given."""
+        return (self._position, self._digest) == (self._head.position, self._head.digest)
+
+    def _wrong(self, entry: Entry) -> str:
+        if entry.position != self._position + 1:
+            return f"position {self._position + 1} is missing before it"
+        if not self._place.holds(entry.payload, entry.position):
+            return "not a record of this machine, journal and position"
+        if next_digest(self._digest, entry.payload) != entry.digest:
+            return "the payload is not what the chain's digest covers"
+        if not signature_holds(self._verifier, entry.signature, entry.digest):
+            return "the signature does not hold"
+        leaf = leaf_hash(entry.key_id, entry.journal.bytes, entry.position, entry.digest, entry.signature, entry.arrived_ms)
+        return "" if leaf == entry.leaf else "the leaf hash does not match"
+
+
 class LedgerCheck:
     """One pass over the ledger, in its order."""
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
         self._size, journals = ledger.snapshot()
-        self._journals = {head.journal: head for head in journals}
-        self._verifiers = {journal: _verifier(head) for journal, head in self._journals.items()}
-        self._digests = {journal: head.genesis for journal, head in self._journals.items()}
-        self._positions = dict.fromkeys(self._journals, 0)
+        self._journals = {head.journal: (head, JournalCheck(head, 0, head.genesis)) for head in journals}
         self.checked = 0
 
     def findings(self) -> Iterator[Finding]:
@@ -43,28 +72,22 @@ class LedgerCheck:
         cursor = 0
         while page := self._ledger.feed(cursor, min(PAGE_ENTRIES, self._size - cursor)):
             for entry in page:
-                reason = self._wrong(entry) or ("" if entry.cursor == cursor + 1 else f"index {cursor} is missing")
+                reason = self._journals[entry.journal][1].wrong(entry)
+                if not reason and entry.cursor != cursor + 1:
+                    reason = f"index {cursor} is missing"
                 if reason:
                     yield Finding(entry.cursor, entry.journal, entry.position, reason)
                 cursor = entry.cursor
-                self._digests[entry.journal], self._positions[entry.journal] = entry.digest, entry.position
                 self.checked += 1
-        for journal, head in self._journals.items():
-            if (self._positions[journal], self._digests[journal]) != (head.position, head.digest):
+        for journal, (head, check) in self._journals.items():
+            if not check.at_head():
                 yield Finding(cursor, journal, head.position, "the journal's head is not its last entry")
 
-    def _wrong(self, entry: Entry) -> str:
-        if entry.position != self._positions[entry.journal] + 1:
-            return f"position {self._positions[entry.journal] + 1} is missing before it"
-        if not PlaceCheck(entry.edge, entry.journal).holds(entry.payload, entry.position):
-            return "not a record of this machine, journal and position"
-        if next_digest(self._digests[entry.journal], entry.payload) != entry.digest:
-            return "the payload is not what the chain's digest covers"
-        if not signature_holds(self._verifiers[entry.journal], entry.signature, entry.digest):
-            return "the signature does not hold"
-        leaf = leaf_hash(entry.key_id, entry.journal.bytes, entry.position, entry.digest, entry.signature, entry.arrived_ms)
-        return "" if leaf == entry.leaf else "the leaf hash does not match"
 
-
-def _verifier(head: JournalHead) -> Verifier:
-    return Verifier(head.suite, head.public_key)
+def sound_to(ledger: Ledger, head: JournalHead) -> int:
+    """The position up to which the entries behind the journal's backed-up mark are what was signed."""
+    check = JournalCheck(head, head.backed_up, ledger.digest_at(head, head.backed_up))
+    for entry in ledger.entries(head, head.backed_up):
+        if check.wrong(entry):
+            return entry.position - 1
+    return head.position if check.at_head() else head.backed_up

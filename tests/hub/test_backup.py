@@ -1,0 +1,101 @@
+"""On the word of a backup edges drop their own copies (invariant 3): it has to hold what it says."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sqlite3
+import threading
+import time
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from hub.backup import BackupFailed, back_up
+from hub.ledger.store import Ledger
+from hub.ledger.verify import LedgerCheck
+from tests.spine import CutWire, Spine, draft
+
+RECORDS = 40
+
+
+async def _deliver(spine: Spine, count: int, size: int = 20) -> None:
+    async with spine.journal() as journal, spine.ingest() as ingest:
+        for number in range(count):
+            await journal.submit(draft(f"{journal.head.position}-{number}", os.urandom(size)))
+        await spine.drain(journal, CutWire(ingest, spine.edge_id))
+
+
+@pytest.fixture
+def spine(tmp_path: Path) -> Spine:
+    spine = Spine(tmp_path)
+    asyncio.run(_deliver(spine, RECORDS))
+    return spine
+
+
+def _mark(spine: Spine) -> int:
+    with Ledger(spine.hub_db) as ledger:
+        return ledger.journal(spine.journal_id).backed_up
+
+
+def test_a_backup_verifies_and_moves_the_mark_to_what_it_holds(spine: Spine, tmp_path: Path) -> None:
+    size = back_up(spine.hub_db, tmp_path / "one.db")
+    assert _mark(spine) == RECORDS + 1
+    assert (tmp_path / "one.db").stat().st_mode & 0o777 == 0o600
+    asyncio.run(_deliver(spine, 5))
+    assert _mark(spine) == RECORDS + 1
+    assert back_up(spine.hub_db, tmp_path / "two.db") == size + 6
+    with Ledger(tmp_path / "two.db") as held:
+        assert list(LedgerCheck(held).findings()) == []
+    assert sorted(path.name for path in tmp_path.glob("*.db*")) == ["business.db", "hub.db", "one.db", "two.db"]
+    with pytest.raises(BackupFailed, match="never overwritten"):
+        back_up(spine.hub_db, tmp_path / "one.db")
+
+
+def test_a_backup_ends_while_the_hub_goes_on_writing(spine: Spine, tmp_path: Path) -> None:
+    asyncio.run(_deliver(spine, 400, 40_000))
+    stop = threading.Event()
+
+    def write() -> None:
+        with Ledger(spine.hub_db) as ledger:
+            while not stop.is_set():
+                ledger.note_refusal(spine.journal_id, str(time.monotonic()))
+                time.sleep(0.001)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        backing_up = threading.Thread(target=back_up, args=(spine.hub_db, tmp_path / "one.db"), daemon=True)
+        backing_up.start()
+        backing_up.join(20)
+        assert not backing_up.is_alive()
+    finally:
+        stop.set()
+        writer.join()
+    assert _mark(spine) > 400
+
+
+@pytest.mark.parametrize("column", ["payloads", "signatures", "leaves", "digests"])
+def test_no_edge_drops_what_is_damaged_in_the_backup(spine: Spine, tmp_path: Path, column: str) -> None:
+    with closing(sqlite3.connect(spine.hub_db, isolation_level=None)) as db:
+        db.execute("DROP TRIGGER runs_never_change")
+        query = f"SELECT idx, first, count, {column} FROM runs WHERE first <= 30 AND journal = 2 ORDER BY first DESC"
+        index, first, count, data = db.execute(query).fetchone()
+        at = (30 - first) * len(data) // count
+        db.execute(f"UPDATE runs SET {column} = ? WHERE idx = ?",
+                   (data[:at] + bytes([data[at] ^ 1]) + data[at + 1:], index))
+    with pytest.raises(BackupFailed, match="behind position"):
+        back_up(spine.hub_db, tmp_path / "one.db")
+    assert 27 <= _mark(spine) <= 30  # records differ in length by a byte or two
+
+
+def test_a_copy_that_fails_moves_no_mark_and_leaves_nothing(spine: Spine, tmp_path: Path) -> None:
+    with pytest.raises(BackupFailed, match="no folder"):
+        back_up(spine.hub_db, tmp_path / "nowhere" / "one.db")
+    with spine.hub_db.open("r+b") as file:  # a page of an index that nobody else reads here
+        file.seek(-4096, os.SEEK_END)
+        file.write(os.urandom(4096))
+    with pytest.raises(BackupFailed, match="check both disks"):
+        back_up(spine.hub_db, tmp_path / "one.db")
+    assert not list(tmp_path.glob("*one*"))
