@@ -19,7 +19,7 @@ from devices.cards import CardReaders
 from devices.simulated.wire import SimulatedReaders
 from edge.catalogue import CATALOGUE
 from edge.channel import open_channel, replicate_over, watch_over
-from edge.config import EdgeConfig, load_config
+from edge.config import BadConfig, EdgeConfig, load_config
 from edge.door.server import Door
 from edge.downlink import Downlink
 from edge.identity import load_identity
@@ -76,9 +76,15 @@ async def run_edge(state: StateFolder, clock: Clock, ready: Callable[[], None]) 
 
 def _readers(config: EdgeConfig) -> CardReaders:
     if config.readers.wire == "simulated":
-        return SimulatedReaders(Path(config.readers.simulated_folder))
-    from devices.pcsc import PcscReaders  # noqa: PLC0415 - pyscard is absent where only simulated wires are used
-
+        folder = Path(config.readers.simulated_folder)
+        if not folder.is_dir():
+            raise BadConfig(f"readers.simulated_folder: there is no folder {folder}; make it, or correct edge.toml")
+        return SimulatedReaders(folder)
+    try:
+        from devices.pcsc import PcscReaders  # noqa: PLC0415 - pyscard is absent where only simulated wires are used
+    except ImportError as error:
+        raise BadConfig(f"card readers need pyscard ({error}); install it with the edge extra, or set readers.wire = "
+                        '"simulated" in edge.toml') from error
     return PcscReaders()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from typing import TypeVar
 
@@ -65,6 +66,10 @@ def _stream(method: grpc.aio.StreamStreamMultiCallable[Up, Down]) -> Stream[Up, 
         except grpc.aio.AioRpcError as error:
             text = f"{error.code().name}: {error.details()}"
             raise (HubRefused if error.code() in _FINAL else LineLost)(text) from error
+        except asyncio.CancelledError as error:
+            if (task := asyncio.current_task()) is not None and task.cancelling():
+                raise
+            raise LineLost("the call ended by itself") from error  # else the uplink would end in silence
         finally:
             call.cancel()
 

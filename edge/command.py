@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
+import sqlite3
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -12,14 +15,15 @@ import typer
 from edge.config import BadConfig
 from edge.drafts import CorruptJournal
 from edge.enrol import EnrolmentRefused, EnrolmentUnavailable
-from edge.identity import NotEnrolled
+from edge.identity import NotEnrolled, load_identity
 from edge.start import AlreadyRunning, PortTaken
 from edge.state import StateFolder
 from security.clock import SystemClock
-from security.durable_sqlite import DatabaseMissing
 from security.invitations import BadToken
-from security.private_files import ExposedSecret
+from security.logs import configure_logs
 from security.until_signal import until_signal
+
+_ORIGIN = re.compile(r"https?://[A-Za-z0-9.-]+(:\d{1,5})?")
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
                   help="The agent of one counter machine of Suozhan.")
@@ -54,7 +58,13 @@ def run(context: typer.Context) -> None:
     """Work until SIGTERM or Ctrl-C."""
     from edge.assembly import run_edge  # noqa: PLC0415 - the agent's libraries load only where they work
 
-    until_signal(run_edge(context.obj, SystemClock(), lambda: typer.echo("edge ready")))
+    configure_logs()
+    until_signal(run_edge(context.obj, SystemClock(), _ready))
+
+
+def _ready() -> None:
+    with suppress(OSError):  # where the log lies on a full disk
+        typer.echo("edge ready")
 
 
 @app.command()
@@ -74,18 +84,24 @@ def pair(
     """Print a one-time code with which a counter program gets its token; it ends after 10 minutes."""
     from edge.door.pairing import make_code  # noqa: PLC0415 - one command
 
+    load_identity(context.obj.identity)
+    if origin and not _ORIGIN.fullmatch(origin.rstrip("/")):
+        raise BadConfig(f"{origin!r} is no origin of a page; write it as a browser does: https://counter.example[:port], "
+                        "a Chinese name in its xn-- form")
     typer.echo(asyncio.run(make_code(context.obj.door, name, origin, SystemClock())))
 
 
 def main() -> None:
     """Errors that a person can mend are one line, not a traceback."""
     mendable = (AlreadyRunning, PortTaken,
-                BadConfig, BadToken, CorruptJournal, DatabaseMissing, EnrolmentRefused, EnrolmentUnavailable,
-                ExposedSecret, NotEnrolled, PermissionError)
+                BadConfig, BadToken, CorruptJournal, EnrolmentRefused, EnrolmentUnavailable, NotEnrolled, OSError)
     try:
         app()
     except mendable as error:
         typer.echo(f"suozhan-edge: {error}", err=True)
+        raise SystemExit(1) from error
+    except sqlite3.Error as error:
+        typer.echo(f"suozhan-edge: {error}; look after the disk of this machine's state folder", err=True)
         raise SystemExit(1) from error
 
 

@@ -10,31 +10,45 @@ from security.suites import sha256
 
 CALLER_ID_CONTEXT = b"suozhan/caller/v1\0"
 _CALLER_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
-_ID_NUMBER = re.compile(r"\d{17}[\dXx]")
+ID_NUMBER = re.compile(r"\d{17}[\dXx]")
 
 
 class JournalRefused(Exception):
     """This submission was not taken, and nothing of it is kept. `hint` is for the counter, in Chinese."""
+
+    hint: str
+
+
+class BadDraft(JournalRefused):
+    """Not a submission that any journal takes."""
 
     def __init__(self, message: str, hint: str) -> None:
         super().__init__(message)
         self.hint = hint
 
 
-class BadDraft(JournalRefused):
-    """Not a submission that any journal takes."""
-
-
 class CallerIdConflict(JournalRefused):
     """The caller's id was used before, for other content."""
+
+    hint = "该业务流水号已用于另一笔内容不同的业务，本笔未受理。请核对后由柜面程序换用新的流水号提交。"
 
 
 class JournalFull(JournalRefused):
     """Quota or disk is full. What is queued is safe; new work waits until the line is back or space is made."""
 
+    hint = "本机待上传业务已存满，本笔未受理，已受理的业务均已安全保存。请检查网络线路，待自动上传后再试，或联系市信息中心。"
+
+
+class JournalBusy(JournalRefused):
+    """The disk did not take it at this moment: another program holds the journal, or a write failed. Say it again."""
+
+    hint = "本机磁盘暂时无法写入，本笔未受理，已受理的业务均已安全保存。请稍后用同一流水号重新提交；多次失败请联系市信息中心。"
+
 
 class JournalStopped(JournalRefused):
     """The journal takes no more records: it is closed, damaged, or the hub has refused its history."""
+
+    hint = "本机业务日志已停止写入，本笔未受理。请不要重装系统，保留现场并联系市信息中心。"
 
 
 class CorruptJournal(Exception):
@@ -43,17 +57,21 @@ class CorruptJournal(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A record to be: the caller's id makes it safe to say it twice; the body is sealed before it is written."""
+    """A record to be: the caller's id makes it safe to say it twice; the body is sealed before it is written.
+
+    `said` is what the caller said; it decides whether a repeat is one. The body itself, when it is None.
+    """
 
     caller_id: str
     kind: str
     body: bytes
     simulated: bool = False
+    said: bytes | None = None
 
     def __post_init__(self) -> None:
         if not _CALLER_ID.fullmatch(self.caller_id):
             raise BadDraft("bad caller id", "业务流水号应为 1 至 64 位字母、数字或 . _ : -，请由柜面程序重新生成后提交。")
-        if _ID_NUMBER.search(self.caller_id):
+        if ID_NUMBER.search(self.caller_id):
             raise BadDraft("caller id holds an ID number", "业务流水号不得包含身份证号码，请由柜面程序重新生成后提交。")
 
 

@@ -43,6 +43,12 @@ class Identity:
     def time_verifier(self) -> Verifier:
         return Verifier(Suite.ED25519_SHA256, bytes.fromhex(self.hub_time_key))
 
+    def check(self) -> None:
+        """Raises ValueError for text that cannot be what it stands for."""
+        UUID(self.edge), UUID(self.hub), UUID(self.journal)
+        self.resource_verifier(), self.time_verifier()
+        bytes.fromhex(self.hub_sealing_key), bytes.fromhex(self.hub_record_key)
+
     def save(self, path: Path) -> None:
         write_private(path, json.dumps(asdict(self), ensure_ascii=False, indent=1).encode())
 
@@ -50,8 +56,11 @@ class Identity:
 def load_identity(path: Path) -> Identity:
     """Raises NotEnrolled."""
     try:
-        return Identity(**json.loads(read_private(path)))
+        identity = Identity(**json.loads(read_private(path)))
+        identity.check()
     except FileNotFoundError as error:
-        raise NotEnrolled(f"no machine is enrolled in {path.parent}; run: suozhan-edge enrol TOKEN") from error
+        raise NotEnrolled(f"no machine is enrolled in {path.parent}; run: suozhan-edge --state {path.parent} enrol TOKEN"
+                          ) from error
     except (ValueError, TypeError) as error:
         raise NotEnrolled(f"{path} is damaged ({error}); restore it, or enrol the machine again") from error
+    return identity

@@ -10,7 +10,7 @@ import hmac
 import os
 import shutil
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,8 +19,18 @@ from uuid import UUID, uuid4
 
 import structlog
 
-from edge.drafts import CallerIdConflict, Draft, JournalFull, JournalStopped, Stored, record_id
-from edge.journal_store import Head, JournalStore, NewRow, Standing
+from edge.drafts import (
+    CallerIdConflict,
+    CorruptJournal,
+    Draft,
+    JournalBusy,
+    JournalFull,
+    JournalRefused,
+    JournalStopped,
+    Stored,
+    record_id,
+)
+from edge.journal_store import Head, JournalStore, NewRow, Standing, read_stop, write_stop
 from security.clock import Clock
 from security.record import Content, Record, Times, sign_link
 from security.run import Run
@@ -33,8 +43,9 @@ DATA_KEY_LIFE_MS = 24 * 3600 * 1000
 PRUNE_STEP = 500
 TAG_BYTES = 16
 
-_FULL_HINT = "本机待上传业务已存满，本笔未受理，已受理的业务均已安全保存。请检查网络线路，待自动上传后再试，或联系市信息中心。"
-_STOPPED_HINT = "本机业务日志已停止写入，本笔未受理。请不要重装系统，保留现场并联系市信息中心。"
+
+# The connection is as good as before: the one statement failed whole.
+_PASSING = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
 log = structlog.get_logger()
 
@@ -68,7 +79,9 @@ class Journal:
         self._tag_key = os.urandom(32)  # memory only: a tag on disk tells nothing about its content
         self._data_key: tuple[DataKey, int, int] | None = None  # key, its position, born (ms since boot)
         self._appended = asyncio.Event()
-        self._stopped: str | None = None
+        self._store_in_use = asyncio.Lock()  # the writer may have to open the file again under the uplink's feet
+        self._trouble = ""  # why the last write failed; logged when it changes
+        self._standing_on_disk: Standing | None = None
         self.group_sizes: list[int] = []
 
     async def __aenter__(self) -> Journal:
@@ -77,10 +90,13 @@ class Journal:
             stack.push_async_callback(self._close_store)
             self.identity = self._store.identity
             if self._signer.public_key != self.identity.genesis.public_key:
-                raise ValueError(f"{self._path} belongs to another record key; restore keys and journal together")
+                raise CorruptJournal(f"{self._path} belongs to another record key; restore keys and journal together")
             self.head = await self._store.head()
-            self.standing = await self._store.standing()
+            self.standing = self._standing_on_disk = await self._store.standing()
             self._started_at = self.head.position
+            self.stopped = read_stop(self._path) or await self._store.head_damage(self.head)
+            if self.stopped:
+                self.stop(self.stopped)
             writer = asyncio.create_task(self._write(), name="journal-writer")
             stack.push_async_callback(self._close_writer, writer)
             self._stack = stack.pop_all()
@@ -98,11 +114,11 @@ class Journal:
         await self._store.__aexit__(None, None, None)
 
     async def _close_writer(self, writer: asyncio.Task[None]) -> None:
-        self._stopped = "the agent is stopping"
+        self.stopped = self.stopped or "the agent is stopping"
         writer.cancel()
         await asyncio.wait([writer])
         while not self._waiting.empty():
-            self._fail(self._waiting.get_nowait(), JournalStopped(self._stopped, _STOPPED_HINT))
+            self._fail(self._waiting.get_nowait(), JournalStopped(self.stopped))
 
     @property
     def key_id(self) -> bytes:
@@ -117,30 +133,54 @@ class Journal:
     async def submit(self, draft: Draft) -> Stored:
         """Returns once the record is on disk. Cancelling the caller does not undo it: saying it again finds it.
 
-        Raises CallerIdConflict, JournalFull, JournalStopped; then nothing was stored.
+        Raises CallerIdConflict, JournalFull, JournalBusy, JournalStopped; then nothing was stored.
         """
-        if self._stopped:
-            raise JournalStopped(self._stopped, _STOPPED_HINT)
+        if self.stopped:
+            raise JournalStopped(self.stopped)
         done: asyncio.Future[Stored] = asyncio.get_running_loop().create_future()
         await self._waiting.put(_Pending(draft, record_id(self.identity.genesis.edge, draft.caller_id), done))
         return await asyncio.shield(done)
 
     async def find(self, caller_id: str) -> Stored | None:
         """The stored result of a caller's id, however long ago."""
+        return await self._find(caller_id, None)
+
+    async def repeat(self, caller_id: str, kind: str, said: bytes) -> Stored | None:
+        """`find`, when the same is said again. Raises CallerIdConflict when something else is said under the id."""
+        return await self._find(caller_id, self._tag(kind, said))
+
+    async def _find(self, caller_id: str, tag: bytes | None) -> Stored | None:
         key = record_id(self.identity.genesis.edge, caller_id)
-        found = (await self._store.find([key])).get(key)
-        return Stored(key, found[0], repeat=True) if found else None
+        try:
+            async with self._store_in_use:
+                found = (await self._store.find([key])).get(key)
+        except sqlite3.Error as error:
+            raise JournalBusy(str(error)) from error
+        except CorruptJournal as error:
+            raise JournalStopped(str(error)) from error
+        if found is None:
+            return None
+        if tag is not None and not self._is_repeat(*found, tag):
+            raise CallerIdConflict("caller id used for other content")
+        return Stored(key, found[0], repeat=True)
 
     async def after(self, position: int, limit: int, limit_bytes: int) -> Run:
-        """Committed records behind `position`, in order; none if there is nothing new. Raises CorruptJournal."""
-        return await self._store.after(position, limit, limit_bytes)
+        """Committed records behind `position`, in order; none if there is nothing new.
+
+        Raises CorruptJournal when the next one is damaged, or sqlite3.Error.
+        """
+        async with self._store_in_use:
+            return await self._store.after(position, limit, limit_bytes)
 
     async def digest_at(self, position: int) -> bytes | None:
-        return await self._store.digest_at(position)
+        """Ours at that position, None beyond the head. Raises CorruptJournal, sqlite3.Error."""
+        async with self._store_in_use:
+            return await self._store.digest_at(position)
 
     async def pruned_to(self) -> int:
-        """The last position whose envelope is no longer here."""
-        first = await self._store.first_held()
+        """The last position whose envelope is no longer here. Raises CorruptJournal, sqlite3.Error."""
+        async with self._store_in_use:
+            first = await self._store.first_held()
         return self.head.position if first is None else first - 1
 
     def appended(self) -> asyncio.Event:
@@ -148,21 +188,39 @@ class Journal:
         return self._appended
 
     async def take_standing(self, standing: Standing) -> None:
-        """Keep what the hub said, durably, then prune what it has in a backup."""
-        if standing == self.standing:
-            return
-        await self._store.set_standing(standing)
+        """Keep what the hub said, then prune what it has in a backup. Raises CorruptJournal.
+
+        A disk that does not take it stops nothing: the hub says it again, and until then nothing is pruned.
+        """
         self.standing = standing
-        first = await self._store.first_held()
-        while first is not None and first <= standing.backed_up:
-            # In steps, so that a counter never waits behind a long clean-up.
-            await self._store.prune(min(first + PRUNE_STEP - 1, standing.backed_up))
-            first += PRUNE_STEP
+        if standing == self._standing_on_disk:
+            return
+        try:
+            async with self._store_in_use:
+                await self._store.set_standing(standing)
+                first = await self._store.first_held()
+            self._standing_on_disk = standing
+            while first is not None and first <= standing.backed_up:
+                # In steps, so that a counter never waits behind a long clean-up.
+                async with self._store_in_use:
+                    await self._store.prune(min(first + PRUNE_STEP - 1, standing.backed_up))
+                first += PRUNE_STEP
+        except sqlite3.Error as error:
+            self._note_trouble(str(error))
 
     def stop(self, reason: str) -> None:
-        """Take no more records: its history is in doubt. What is stored stays."""
+        """Take no more records, after a restart neither: its history is in doubt. What is stored stays, and is delivered."""
         log.error("journal stopped", journal=str(self.identity.genesis.journal), reason=reason)
-        self._stopped = reason
+        self.stopped = reason
+        try:
+            write_stop(self._path, reason)
+        except OSError as error:
+            log.warning("the stop is not on disk", error=str(error), next="make room, and keep the agent running")
+
+    def _note_trouble(self, text: str) -> None:
+        if text != self._trouble:
+            log.warning("journal cannot be written", error=text, next="make room, or end the program that holds it")
+        self._trouble = text
 
     # ---- the writer ----
 
@@ -173,14 +231,20 @@ class Journal:
                 group.append(self._waiting.get_nowait())
             self.group_sizes = [*self.group_sizes[-99:], len(group)]
             try:
-                await self._commit(group)
+                async with self._store_in_use:
+                    await self._commit(group)
             except sqlite3.Error as error:
-                await self._recover(group, error)
+                async with self._store_in_use:
+                    await self._recover(group, error)
+            except CorruptJournal as error:
+                self.stop(str(error))
+                self._fail_all(group, JournalStopped(str(error)))
             except BaseException:
-                self._stopped = self._stopped or "the writer failed; see the log"
-                for pending in group:
-                    self._fail(pending, JournalStopped("the writer stopped", _STOPPED_HINT))
+                self.stopped = self.stopped or "the writer failed; see the log"
+                self._fail_all(group, JournalStopped(self.stopped))
                 raise
+            else:
+                self._trouble = ""
 
     async def _commit(self, group: list[_Pending]) -> None:
         known = await self._store.find([pending.id for pending in group])
@@ -195,10 +259,9 @@ class Journal:
                 fresh[pending.id] = pending
         if not fresh:
             return
-        if self._stopped or not self._has_room():
-            refusal = JournalStopped(self._stopped, _STOPPED_HINT) if self._stopped else _full("disk reserve reached")
-            for pending in (*fresh.values(), *repeats):
-                self._fail(pending, refusal)
+        if self.stopped or not self._has_room():
+            refusal = JournalStopped(self.stopped) if self.stopped else JournalFull("disk reserve reached")
+            self._fail_all((*fresh.values(), *repeats), refusal)
             return
         key, key_position = await self._current_data_key()
         rows = self._chain([self._draft_content(pending, key, key_position, self.head.position + number)
@@ -214,7 +277,7 @@ class Journal:
                        position: int) -> tuple[UUID, str, bool, Content, bytes | None]:
         draft = pending.draft
         sealed = key.seal(draft.body, key_position=key_position, position=position, kind=draft.kind)
-        return pending.id, draft.kind, draft.simulated, sealed, self._tag(draft)
+        return pending.id, draft.kind, draft.simulated, sealed, self._tag_of(draft)
 
     def _chain(self, contents: Sequence[tuple[UUID, str, bool, Content, bytes | None]]) -> list[NewRow]:
         genesis = self.identity.genesis
@@ -248,50 +311,57 @@ class Journal:
 
     async def _recover(self, group: list[_Pending], error: sqlite3.Error) -> None:
         """A failed commit may or may not have reached the disk: reopen, and believe only what is read there."""
-        log.warning("journal commit failed", error=str(error), records=len(group))
-        full = getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
+        self._note_trouble(str(error))
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        refusal: JournalRefused = JournalFull(str(error)) if code == sqlite3.SQLITE_FULL else JournalBusy(str(error))
         try:
-            await self._close_store()
-            self._store = await self._new_store().__aenter__()
+            if code not in _PASSING:
+                before, self._store = self._store, await self._new_store().__aenter__()
+                await before.__aexit__(None, None, None)
             self.head = await self._store.head()
             known = await self._store.find([pending.id for pending in group])
         except (sqlite3.Error, OSError) as second:
-            self.stop(f"the journal cannot be opened again: {second}")
+            self._note_trouble(str(second))  # the next submission tries again; a stale head cannot be written on
             known = {}
+        except CorruptJournal as damage:
+            self.stop(str(damage))
+            refusal, known = JournalStopped(str(damage)), {}
         for pending in group:
-            if pending.done.done():
-                continue
             if pending.id in known:
                 self._answer_repeat(pending, *known[pending.id])
             else:
-                self._fail(pending, _full(str(error)) if full else JournalStopped(str(error), _STOPPED_HINT))
+                self._fail(pending, refusal)
 
     def _has_room(self) -> bool:
         return shutil.disk_usage(self._path.parent).free > self._limits.reserve_bytes
 
-    def _tag(self, draft: Draft) -> bytes:
-        return hmac.digest(self._tag_key, draft.kind.encode() + b"\0" + draft.body, "sha256")[:TAG_BYTES]
+    def _tag_of(self, draft: Draft) -> bytes:
+        return self._tag(draft.kind, draft.body if draft.said is None else draft.said)
 
-    def _answer_repeat(self, pending: _Pending, position: int, tag: bytes | None) -> None:
+    def _tag(self, kind: str, said: bytes) -> bytes:
+        return hmac.digest(self._tag_key, kind.encode() + b"\0" + said, "sha256")[:TAG_BYTES]
+
+    def _is_repeat(self, position: int, stored: bytes | None, tag: bytes) -> bool:
         # Tags of an earlier start were keyed with a key that is gone: then the id alone decides.
-        comparable = position > self._started_at
-        if comparable and (tag is None or not hmac.compare_digest(tag, self._tag(pending.draft))):
-            hint = "该业务流水号已用于另一笔内容不同的业务，本笔未受理。请核对后由柜面程序换用新的流水号提交。"
-            self._fail(pending, CallerIdConflict("caller id used for other content", hint))
-        else:
+        return position <= self._started_at or (stored is not None and hmac.compare_digest(stored, tag))
+
+    def _answer_repeat(self, pending: _Pending, position: int, stored: bytes | None) -> None:
+        if self._is_repeat(position, stored, self._tag_of(pending.draft)):
             self._settle(pending, Stored(pending.id, position, repeat=True))
+        else:
+            self._fail(pending, CallerIdConflict("caller id used for other content"))
 
     @staticmethod
     def _settle(pending: _Pending, stored: Stored) -> None:
         if not pending.done.done():
             pending.done.set_result(stored)
 
+    def _fail_all(self, group: Iterable[_Pending], refusal: JournalRefused) -> None:
+        for pending in group:
+            self._fail(pending, refusal)
+
     @staticmethod
     def _fail(pending: _Pending, error: Exception) -> None:
         if not pending.done.done():
             pending.done.set_exception(error)
             pending.done.exception()  # the caller may have hung up; a refusal nobody hears is no warning
-
-
-def _full(reason: str) -> JournalFull:
-    return JournalFull(reason, _FULL_HINT)

@@ -9,7 +9,6 @@ from importlib.resources import files
 from itertools import accumulate
 from pathlib import Path
 from types import TracebackType
-from typing import Never
 from uuid import UUID
 
 import aiosqlite
@@ -17,12 +16,17 @@ import aiosqlite
 from edge.drafts import CorruptJournal
 from security.chain import Genesis, digests_after, next_digest
 from security.durable_sqlite import DURABLE_PRAGMAS, READ_PRAGMAS, create_database, database_uri, open_durable
+from security.private_files import write_private
 from security.record import Link
 from security.run import Run
 from security.suites import Suite
 
 SCHEMA_VERSION = 1
 PAGE_BYTES = 4096
+RECORD_MIN_BYTES = 128  # payload and signature; so that no more rows are read than fit a batch
+KEEP_AND_CALL = "keep this file and call the city's IT desk"
+
+_DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 _SELECT_JOURNAL = "SELECT version, name, edge, journal, suite, public_key, predecessor FROM journal"
 _SELECT_HEAD = "SELECT position, digest FROM head"
@@ -88,6 +92,17 @@ def create_journal(path: Path, name: str, genesis: Genesis) -> None:
     open_durable(path).close()  # WAL from the beginning, so that read-only openers never have to switch it on
 
 
+def read_stop(journal: Path) -> str:
+    """Why this journal must not be written on any more; "" if it may be."""
+    path = journal.with_suffix(".stopped")
+    return path.read_text(encoding="utf-8") if path.exists() else ""
+
+
+def write_stop(journal: Path, reason: str) -> None:
+    """Beside the journal, not in it: it may be damaged or full. Raises OSError."""
+    write_private(journal.with_suffix(".stopped"), reason.encode())
+
+
 def _blob(data: bytes) -> str:
     return f"x'{data.hex()}'"
 
@@ -111,9 +126,9 @@ class JournalStore:
         self._db = await aiosqlite.connect(uri, uri=True, isolation_level=None)
         try:
             for pragma in READ_PRAGMAS if self._readonly else DURABLE_PRAGMAS:
-                await self._db.execute(pragma)
+                await self._rows(pragma)
             # SQLite itself keeps the quota: a statement that would outgrow it fails whole with SQLITE_FULL.
-            await self._db.execute(f"PRAGMA max_page_count = {max(self._quota_bytes // PAGE_BYTES, 1)}")
+            await self._rows(f"PRAGMA max_page_count = {max(self._quota_bytes // PAGE_BYTES, 1)}")
             self.identity = await self._read_identity()
         except BaseException:
             await self._db.close()
@@ -125,8 +140,17 @@ class JournalStore:
     ) -> None:
         await self._db.close()
 
+    async def _rows(self, sql: str, values: Sequence[object] = ()) -> list[sqlite3.Row]:
+        """Every statement goes through here. Raises CorruptJournal, or sqlite3.Error for what may pass."""
+        try:
+            return list(await self._db.execute_fetchall(sql, values))
+        except sqlite3.DatabaseError as error:
+            if getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGED:
+                raise CorruptJournal(f"{self._path} is damaged ({error}); {KEEP_AND_CALL}") from error
+            raise
+
     async def _row(self, sql: str, *values: object) -> sqlite3.Row | None:
-        rows = list(await self._db.execute_fetchall(sql, values))
+        rows = await self._rows(sql, values)
         return rows[0] if rows else None
 
     async def _read_identity(self) -> JournalIdentity:
@@ -164,40 +188,60 @@ class JournalStore:
         for row in rows:
             values += (row.position, row.id.bytes, row.previous, row.link.digest, row.tag, row.link.payload,
                        row.link.signature)
-        await self._db.execute_insert(_INSERT + ",".join(["(?,?,?,?,?,?,?)"] * len(rows)), values)
+        await self._rows(_INSERT + ",".join(["(?,?,?,?,?,?,?)"] * len(rows)), values)
 
     async def find(self, ids: Sequence[UUID]) -> dict[UUID, tuple[int, bytes | None]]:
         """Position and tag of those ids that are stored, pruned or not."""
         sql = _SELECT_IDS.replace("MARKS", ",".join("?" * len(ids)))
-        found = await self._db.execute_fetchall(sql, [one.bytes for one in ids])
+        found = await self._rows(sql, [one.bytes for one in ids])
         return {UUID(bytes=key): (position, tag) for key, position, tag in found}
 
     async def after(self, position: int, limit: int, limit_bytes: int) -> Run:
-        """Committed records behind `position`, in order; at least one if there is any. Raises CorruptJournal."""
-        rows = list(await self._db.execute_fetchall(_SELECT_AFTER, (position, limit)))
+        """Committed records behind `position`, in order; at least one if there is any, and none that is damaged.
+
+        Raises CorruptJournal when the next one is.
+        """
+        limit = min(limit, limit_bytes // RECORD_MIN_BYTES + 1)
+        try:
+            rows = await self._rows(_SELECT_AFTER, (position, limit))
+        except CorruptJournal:
+            if limit == 1:
+                raise
+            return await self.after(position, 1, limit_bytes)  # up to the damaged page, one by one
         sizes = accumulate(len(payload) + len(signature) for _, payload, signature in rows)
         rows = rows[:max(sum(size <= limit_bytes for size in sizes), 1)]
         previous = await self.digest_at(position)
         run = Run(position + 1, previous or b"", [row[1] for row in rows], [row[2] for row in rows])
         # Each digest covers all before it, so the last one that we stored answers for the whole run.
-        if rows and (previous is None or [row[0] for row in rows] != list(range(run.first, run.last + 1))
-                     or digests_after(previous, run.payloads)[-1] != await self.digest_at(run.last)):
-            await self._name_damage(position, [row[0] for row in rows], run)
-        return run
+        if not rows or (previous is not None and [row[0] for row in rows] == list(range(run.first, run.last + 1))
+                        and digests_after(previous, run.payloads)[-1] == await self.digest_at(run.last)):
+            return run
+        return await self._good_beginning([row[0] for row in rows], run)
 
-    async def _name_damage(self, position: int, positions: Sequence[int], run: Run) -> Never:
-        previous = await self.digest_at(position)
+    async def _good_beginning(self, positions: Sequence[int], run: Run) -> Run:
+        digest, good = run.previous, 0
         for at, payload in zip(positions, run.payloads, strict=True):
-            position += 1
-            digest = await self.digest_at(position)
-            if at != position or previous is None or next_digest(previous, payload) != digest:
+            digest = next_digest(digest, payload)
+            if at != run.first + good or not run.previous or digest != await self.digest_at(at):
                 break
-            previous = digest
-        raise CorruptJournal(f"{self._path}: the record at position {position} is not what was signed; "
-                             "keep this file and call the city's IT desk")
+            good += 1
+        if not good:
+            raise CorruptJournal(f"{self._path}: the record at position {run.first} is not what was signed; {KEEP_AND_CALL}")
+        return Run(run.first, run.previous, run.payloads[:good], run.signatures[:good])
+
+    async def head_damage(self, head: Head) -> str:
+        """Why nothing may be written behind this head: it is not the last record that is stored. "" if all is well."""
+        if await self.digest_at(head.position) != head.digest:
+            return f"{self._path}: the head is not the record at position {head.position}; {KEEP_AND_CALL}"
+        if head.position:
+            try:
+                await self.after(head.position - 1, 1, 1)
+            except CorruptJournal as error:
+                return str(error)
+        return ""
 
     async def set_standing(self, standing: Standing) -> None:
-        await self._db.execute(_UPDATE_STANDING, (standing.position, standing.backed_up, standing.hub_ms))
+        await self._rows(_UPDATE_STANDING, (standing.position, standing.backed_up, standing.hub_ms))
 
     async def first_held(self) -> int | None:
         """The lowest position whose envelope is still here."""
@@ -206,4 +250,4 @@ class JournalStore:
 
     async def prune(self, position: int) -> None:
         """Drop envelopes up to `position`; the database itself refuses beyond the backed-up mark."""
-        await self._db.execute(_PRUNE, (position,))
+        await self._rows(_PRUNE, (position,))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from edge.identity import load_identity
-from edge.journal_store import JournalStore
+from edge.journal_store import JournalStore, read_stop
 from edge.state import StateFolder
 
 
@@ -15,6 +15,7 @@ async def describe(state: StateFolder) -> str:
     async with JournalStore(state.journal, quota_bytes=1, readonly=True) as store:
         head, standing, first = await store.head(), await store.standing(), await store.first_held()
     heard = datetime.fromtimestamp(standing.hub_ms / 1000, UTC).isoformat(timespec="seconds") if standing.hub_ms else "never"
+    stopped = read_stop(state.journal)
     rows = {
         "machine": identity.edge,
         "site": f"{identity.site} {identity.site_name} ({identity.site_kind})",
@@ -26,6 +27,7 @@ async def describe(state: StateFolder) -> str:
         "backed up": str(standing.backed_up),
         "kept here from": str(first) if first is not None else "-",
         "heard of the hub": heard,
+        **({"stopped": f"{stopped} (once that is settled, remove {state.journal.with_suffix('.stopped')})"} if stopped else {}),
         "journal file": f"{state.journal.stat().st_size} bytes",
     }
     return "\n".join(f"{name + ':':<18}{value}" for name, value in rows.items())

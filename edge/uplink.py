@@ -6,6 +6,7 @@ The far side's position is the truth; on any error both sides forget and start a
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
@@ -39,13 +40,15 @@ class Uplink:
         self._replicate = replicate
         self._line = line
         self._time_verifier = time_verifier
+        self._pace = Pace()
 
     async def run(self) -> None:
         await self._line.keep(self.session)
 
     async def session(self) -> None:
         """One stream, until the hub ends it. Raises LineLost, HubRefused."""
-        session = _Session(self._journal)
+        self._pace.begin()
+        session = _Session(self._journal, self._pace)
         async with aclosing(self._replicate(session.requests())) as replies:
             try:
                 while (message := await _next(replies, session)) is not None:
@@ -56,6 +59,8 @@ class Uplink:
             except CorruptJournal as error:
                 self._journal.stop(str(error))
                 raise HubRefused(str(error)) from error
+            except sqlite3.Error as error:
+                raise LineLost(f"the journal cannot be read now ({error}); look after this machine's disk") from error
             finally:
                 session.end()
 
@@ -116,20 +121,21 @@ class _Flying:
     last: int
     size_bytes: int
     sent_s: float
+    full: bool
 
 
 class _Session:
     """The sending half of one stream: what is in flight, and where the next batch begins."""
 
-    def __init__(self, journal: Journal) -> None:
+    def __init__(self, journal: Journal, pace: Pace) -> None:
         self._journal = journal
+        self._pace = pace
         self._loop = asyncio.get_running_loop()
         self._hello: asyncio.Future[int] = self._loop.create_future()
-        self._pace = Pace()
         self._in_flight: deque[_Flying] = deque()
         self._owed_since: float | None = self._loop.time()
         self._acknowledged = asyncio.Event()
-        self._failed: CorruptJournal | None = None
+        self._failed: Exception | None = None
 
     def owed_for_s(self) -> float:
         """Since when the hub owes a hello or an acknowledgement; 0 when it owes nothing."""
@@ -139,7 +145,8 @@ class _Session:
         if not self._hello.done():
             self._hello.set_result(position)
         while self._in_flight and self._in_flight[0].last <= position:
-            self._pace.answered(self._in_flight.popleft().sent_s, self._loop.time())
+            flown = self._in_flight.popleft()
+            self._pace.answered(flown.sent_s, self._loop.time(), full=flown.full)
         self._owed_since = self._loop.time() if self._in_flight else None
         self._acknowledged.set()
 
@@ -152,25 +159,33 @@ class _Session:
         self._hello.cancel()
 
     async def requests(self) -> AsyncIterator[Up]:
-        """Open, then batches as long as the stream lives; a damaged journal ends it, and `check` says so."""
+        """What the stream sends. gRPC drops an error of its request iterator, so it ends the stream and `check` raises it."""
+        try:
+            async with aclosing(self._messages()) as messages:
+                async for message in messages:
+                    yield message
+        except Exception as error:  # noqa: BLE001 - raised by check
+            self._failed = error
+
+    async def _messages(self) -> AsyncGenerator[Up, None]:
         yield encode_open(self._journal.identity.genesis.journal, self._journal.head.position)
         position = await self._hello
         if await self._journal.digest_at(position) is None:
             return  # the hub holds more than we have; _check_history says so
         while True:
             appended = self._journal.appended()
-            try:
-                run = await self._journal.after(position, BATCH_MAX_RECORDS, min(self._pace.batch_bytes, BATCH_MAX_BYTES))
-            except CorruptJournal as error:
-                self._failed = error
-                return
+            run = await self._journal.after(position, BATCH_MAX_RECORDS, min(self._pace.batch_bytes, BATCH_MAX_BYTES))
             if not run:
                 await appended.wait()
                 continue
             position = run.last
-            self._in_flight.append(_Flying(position, run.size_bytes, self._loop.time()))
+            full = self._flying_bytes() + run.size_bytes >= self._pace.window_bytes
+            self._in_flight.append(_Flying(position, run.size_bytes, self._loop.time(), full))
             self._owed_since = self._owed_since or self._loop.time()
             yield encode_batch(run, self._journal.key_id, self._journal.head.position)
-            while sum(one.size_bytes for one in self._in_flight) >= self._pace.window_bytes:
+            while self._flying_bytes() >= self._pace.window_bytes:
                 self._acknowledged.clear()
                 await self._acknowledged.wait()
+
+    def _flying_bytes(self) -> int:
+        return sum(one.size_bytes for one in self._in_flight)

@@ -68,5 +68,7 @@ def create_database(path: Path, schema: str) -> None:
     finally:
         connection.close()
     temporary.chmod(0o600)
+    for suffix in ("-wal", "-shm"):  # of a file that somebody took away: SQLite would fold it into this one
+        Path(f"{path}{suffix}").unlink(missing_ok=True)
     temporary.replace(path)
     sync_folder(path.parent)

@@ -11,9 +11,10 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
 from devices.contract import DeviceError, DeviceUnavailable
-from edge.drafts import CallerIdConflict, JournalFull, JournalRefused, JournalStopped
+from edge.drafts import CallerIdConflict, JournalBusy, JournalFull, JournalRefused, JournalStopped
 
 RETRY_AFTER_S = 30
+DAMAGED = "本机配对记录暂时无法读取，请稍后再试；仍不行时请由技术人员重新配对。"
 
 
 class ErrorDetail(BaseModel):
@@ -64,6 +65,8 @@ async def _journal(_request: Request, error: Exception) -> JSONResponse:
             return answer(409, "caller-id-conflict", error.hint)
         case JournalFull():
             return answer(503, "journal-full", error.hint)
+        case JournalBusy():
+            return answer(503, "journal-busy", error.hint)
         case JournalStopped():
             return answer(503, "journal-stopped", error.hint)
         case _:
@@ -86,6 +89,8 @@ async def _invalid(_request: Request, error: Exception) -> JSONResponse:
 
 async def _http(_request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
+    if error.status_code == 400:
+        return answer(400, "not-json", "请求内容不是 UTF-8 编码的 JSON，本笔未受理。请由柜面程序更正后重新提交。")
     if error.status_code == 405:
         return answer(405, "method-not-allowed", "该地址不支持此方法，请按接口文档调用。")
     return answer(error.status_code, "not-found", "没有这个地址，请按接口文档核对后再试。")

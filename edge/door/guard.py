@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import Callable, MutableMapping
 from contextlib import suppress
 from http import HTTPStatus
@@ -12,8 +13,8 @@ from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from edge.door.errors import answer
-from edge.door.pairing import NATIVE, Pairing
+from edge.door.errors import DAMAGED, answer
+from edge.door.pairing import NATIVE, Pairing, PairingDamaged
 
 BODY_MAX_BYTES = 64 * 1024
 WITHOUT_TOKEN = frozenset({("POST", "/v1/pair"), ("GET", "/openapi.json"), ("GET", "/metrics")})
@@ -35,13 +36,19 @@ class Guard:
         if headers.getlist("host") not in ([f"127.0.0.1:{self._port()}"], [f"localhost:{self._port()}"]):
             await answer(403, "foreign-host", "请用 127.0.0.1 访问本机接口，请检查柜面程序的地址设置。")(scope, receive, send)
             return
-        if origin is not None and origin not in await asyncio.to_thread(self._pairing.origins):
+        try:
+            known = origin is None or origin in await asyncio.to_thread(self._pairing.origins)
+            paired = (scope["method"], scope["path"]) in WITHOUT_TOKEN or await self._paired(headers, origin)
+        except (PairingDamaged, sqlite3.Error):
+            await answer(503, "pairing-damaged", DAMAGED)(scope, receive, send)
+            return
+        if not known:
             await answer(403, "foreign-origin", "该网页未与本机配对，请由技术人员执行配对后再试。")(scope, receive, send)
             return
         if scope["method"] == "OPTIONS":
             await _preflight(send, origin)
             return
-        if (scope["method"], scope["path"]) not in WITHOUT_TOKEN and not await self._paired(headers, origin):
+        if not paired:
             refusal = answer(401, "no-token", "柜面程序尚未与本机配对或令牌不符，请由技术人员重新配对。")
             refusal.headers["WWW-Authenticate"] = "Bearer"
             await refusal(scope, receive, _with_cors(send, origin))

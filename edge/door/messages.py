@@ -9,6 +9,8 @@ from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from edge.drafts import ID_NUMBER
+
 DETAILS_MAX_BYTES = 8 * 1024
 _WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
 _CHECK = "10X98765432"
@@ -32,7 +34,13 @@ def _bounded(details: dict[str, Any]) -> dict[str, Any]:
     return details
 
 
-Text = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f]+$")]
+def _no_id_number(text: str) -> str:
+    if ID_NUMBER.search(text):
+        raise ValueError("holds an ID number")
+    return text
+
+
+Text = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f]*[^\x00-\x20\u3000][^\x00-\x1f]*$")]
 
 
 class _Strict(BaseModel):
@@ -41,7 +49,7 @@ class _Strict(BaseModel):
 
 class Resident(_Strict):
     name: Text = Field(examples=["王秀英"])
-    id_number: Annotated[str, Field(min_length=18, max_length=18, examples=["14083019560312002X"]),
+    id_number: Annotated[str, Field(min_length=18, max_length=18, examples=["11010519491231002X"]),
                          AfterValidator(check_id_number)]
     card_number: Annotated[str, Field(pattern=r"^[A-Z0-9]{9}$", examples=["A12345678"])] | None = None
 
@@ -52,7 +60,8 @@ class Submission(_Strict):
     id: Annotated[str, Field(pattern=r"^[A-Za-z0-9._:-]{1,64}$", examples=["7d1c2f0e-20261121-0007"])]
     item: Annotated[str, Field(max_length=16, examples=["003-21"])]
     channel: Literal["counter", "kiosk"]
-    operator: Text = Field(description="Name of the operator; unverified until accounts come.", examples=["李芳"])
+    operator: Annotated[Text, AfterValidator(_no_id_number)] = Field(
+        description="Name of the operator; unverified until accounts come.", examples=["李芳"])
     resident: Resident
     documents: Annotated[list[Annotated[str, Field(max_length=64)]], Field(max_length=16)] = Field(
         examples=[["resident-id-card", "eligibility-commitment"]])

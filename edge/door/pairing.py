@@ -7,8 +7,10 @@ import secrets
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
+
+import structlog
 
 from security.clock import Clock
 from security.durable_sqlite import create_database, open_durable
@@ -20,6 +22,8 @@ WRONG_CODES_MAX = 5
 PAUSE_MS = 60 * 1000
 NATIVE = ""  # a program that is no web page sends no Origin
 
+log = structlog.get_logger()
+
 _SCHEMA = """
 CREATE TABLE codes (hash BLOB PRIMARY KEY, name TEXT NOT NULL, origin TEXT NOT NULL, expires_ms INTEGER NOT NULL) STRICT;
 CREATE TABLE tokens (hash BLOB PRIMARY KEY, name TEXT NOT NULL, origin TEXT NOT NULL, created_ms INTEGER NOT NULL) STRICT;
@@ -28,6 +32,10 @@ CREATE TABLE tokens (hash BLOB PRIMARY KEY, name TEXT NOT NULL, origin TEXT NOT 
 
 class CodeRefused(Exception):
     """The code is wrong, used or too old."""
+
+
+class PairingDamaged(Exception):
+    """door.db could not be read and was set aside: every counter program has to be paired again."""
 
 
 class TooManyCodes(Exception):
@@ -44,6 +52,7 @@ class Pairing:
         self._paused_until_ms = 0
         self._lock = threading.Lock()
         self._connection: sqlite3.Connection | None = None
+        self._opened: tuple[int, int] | None = None
 
     def close(self) -> None:
         with self._lock:
@@ -53,13 +62,36 @@ class Pairing:
 
     @contextmanager
     def _database(self) -> Iterator[sqlite3.Connection]:
-        # Kept open: every request asks, and the last to close a database has to fold its WAL.
+        """Raises PairingDamaged, sqlite3.Error."""
         with self._lock:
-            if self._connection is None:
-                if not self._path.exists():
-                    create_database(self._path, _SCHEMA)
-                self._connection = open_durable(self._path)
-            yield self._connection
+            try:
+                yield self._open()
+            except sqlite3.DatabaseError as error:
+                if not _damaged(error):
+                    raise
+                self._set_aside(str(error))
+                raise PairingDamaged from error
+
+    def _open(self) -> sqlite3.Connection:
+        # Kept open: every request asks, and the last to close a database has to fold its WAL.
+        if self._connection is not None and _file(self._path) != self._opened:
+            self._connection.close()  # somebody has put another file in its place
+            self._connection = None
+        if self._connection is None:
+            if not self._path.exists():
+                create_database(self._path, _SCHEMA)
+            self._connection = open_durable(self._path)
+            self._opened = _file(self._path)
+        return self._connection
+
+    def _set_aside(self, reason: str) -> None:
+        log.error("pairing database damaged", error=reason, kept=f"{self._path}.damaged", next="pair the counter program again")
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+        for suffix in ("", "-wal", "-shm"):  # SQLite would fold an old WAL into a new file of the same name
+            with suppress(FileNotFoundError):
+                Path(f"{self._path}{suffix}").replace(f"{self._path}.damaged{suffix}")
 
     def make_code(self, name: str, origin: str) -> str:
         code = "".join(secrets.choice("0123456789") for _ in range(CODE_DIGITS))
@@ -75,7 +107,7 @@ class Pairing:
         if now < self._paused_until_ms:
             raise TooManyCodes
         token = secrets.token_urlsafe(32)
-        with self._database() as database:
+        with self._database() as database, _transaction(database):
             # One statement takes the code: two callers cannot both use it.
             row = database.execute("DELETE FROM codes WHERE hash = ? AND origin = ? AND expires_ms > ? RETURNING name",
                                    (_hash(code), origin, self._clock.unix_ms())).fetchone()
@@ -101,6 +133,30 @@ class Pairing:
         with self._database() as database:
             row = database.execute("SELECT origin FROM tokens WHERE hash = ?", (_hash(token),)).fetchone()
             return row[0] if row else None
+
+
+@contextmanager
+def _transaction(database: sqlite3.Connection) -> Iterator[None]:
+    database.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        database.execute("COMMIT")
+    finally:
+        if database.in_transaction:
+            database.execute("ROLLBACK")
+
+
+def _file(path: Path) -> tuple[int, int] | None:
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+def _damaged(error: sqlite3.DatabaseError) -> bool:
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    return code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB) or "no such table" in str(error)
 
 
 def _hash(secret: str) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sqlite3
 from collections.abc import Callable
 from typing import Any
 
@@ -13,7 +14,7 @@ from devices.cards import CardReaders
 from devices.contract import Reading
 from devices.social_card import SocialCard, SocialCardDriver
 from edge.catalogue import Catalogue, Item, check
-from edge.door.errors import DoorError, ErrorBody
+from edge.door.errors import DAMAGED, DoorError, ErrorBody
 from edge.door.messages import (
     Card,
     CardReading,
@@ -23,12 +24,13 @@ from edge.door.messages import (
     PairRequest,
     Reader,
     Readers,
+    Resident,
     ServiceItem,
     Submission,
     TransactionState,
 )
 from edge.door.metrics import DoorMetrics
-from edge.door.pairing import NATIVE, CodeRefused, Pairing, TooManyCodes
+from edge.door.pairing import NATIVE, CodeRefused, Pairing, PairingDamaged, TooManyCodes
 from edge.door.readings import RecentReadings
 from edge.drafts import Draft, JournalRefused, Stored
 from edge.journal import Journal
@@ -78,6 +80,8 @@ class DoorRoutes:
             return PairAnswer(token=await asyncio.to_thread(self._pairing.redeem, body.code, origin))
         except CodeRefused as error:
             raise DoorError(403, "code-refused", "配对码不正确、已使用或已过期，请由技术人员重新生成。") from error
+        except (PairingDamaged, sqlite3.Error) as error:
+            raise DoorError(503, "pairing-damaged", DAMAGED) from error
         except TooManyCodes as error:
             raise DoorError(429, "too-many-codes", "配对码连续错误，请一分钟后再试。") from error
 
@@ -100,24 +104,26 @@ class DoorRoutes:
         return _item(self._known(code, 404))
 
     async def submit(self, submission: Submission, response: Response) -> TransactionState:
-        item = self._known(submission.item, 422)
-        reading = self._readings.find(submission.reading) if submission.reading else None
-        if submission.reading and reading is None and (said := await self._journal.find(submission.id)):
-            # A repeat after the reading was forgotten: its content was checked the first time.
-            response.status_code = 200
-            return self._state(submission.id, said)
-        _check(item, submission, reading)
-        body = _body(submission, reading)
         try:
             with self._metrics.submit_seconds.time():
-                stored = await self._journal.submit(
-                    Draft(submission.id, TRANSACTION, body, simulated=reading is not None and reading.simulated))
+                stored = await self._stored(submission)
         except JournalRefused as error:
             self._metrics.submissions.labels(type(error).__name__).inc()
             raise
         self._metrics.submissions.labels("repeat" if stored.repeat else "stored").inc()
         response.status_code = 200 if stored.repeat else 201
         return self._state(submission.id, stored)
+
+    async def _stored(self, submission: Submission) -> Stored:
+        """Raises DoorError, JournalRefused."""
+        said = _json(_said(submission))
+        # A repeat was checked the first time; catalogue and readings may have changed since.
+        if repeat := await self._journal.repeat(submission.id, TRANSACTION, said):
+            return repeat
+        reading = self._readings.find(submission.reading) if submission.reading else None
+        _check(self._known(submission.item, 422), submission, reading)
+        return await self._journal.submit(Draft(submission.id, TRANSACTION, _json(_body(submission, reading)),
+                                                simulated=reading is not None and reading.simulated, said=said))
 
     async def transaction(self, id: str) -> TransactionState:  # noqa: A002 - the path's own word
         stored = await self._journal.find(id)
@@ -159,15 +165,31 @@ def _check(item: Item, submission: Submission, reading: Reading[SocialCard] | No
     problems = check(item, submission.channel, submission.documents)
     if submission.reading and reading is None:
         problems.append("读卡记录不存在或已超过 10 分钟，请重新读卡。")
-    if reading is not None and reading.data.id_number.upper() != submission.resident.id_number:
-        problems.append("读出的卡与填写的身份证号码不是同一人，请核对后重新读卡。")
+    if reading is not None:
+        problems += _other_than_the_card(submission.resident, reading.data)
     if problems:
         raise DoorError(422, "not-acceptable", f"本笔未受理。{item.one_time_notice}", problems)
 
 
-def _body(submission: Submission, reading: Reading[SocialCard] | None) -> bytes:
+def _other_than_the_card(resident: Resident, card: SocialCard) -> list[str]:
+    """A record that names a reading says what the card says."""
+    problems = []
+    if card.id_number.upper() != resident.id_number:
+        problems.append("读出的卡与填写的身份证号码不是同一人，请核对后重新读卡。")
+    if card.name != resident.name:
+        problems.append("读出的卡与填写的姓名不一致，请核对后重新读卡。")
+    if resident.card_number not in (None, card.card_number):
+        problems.append("读出的卡与填写的卡号不一致，请核对后重新读卡。")
+    return problems
+
+
+def _json(body: dict[str, Any]) -> bytes:
     """The same submission gives the same bytes: only so can a repeat be told from a conflict."""
-    body: dict[str, Any] = {
+    return json.dumps(body, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
+
+
+def _said(submission: Submission) -> dict[str, Any]:
+    said: dict[str, Any] = {
         "caller_id": submission.id,
         "item": submission.item,
         "channel": submission.channel,
@@ -175,11 +197,19 @@ def _body(submission: Submission, reading: Reading[SocialCard] | None) -> bytes:
         "resident": submission.resident.model_dump(exclude_none=True),
         "documents": sorted(set(submission.documents)),
     }
-    if reading is not None:
-        body["reading"] = {"id": str(reading.id), "device": reading.device, "kind": reading.kind}
+    if submission.reading is not None:
+        said["reading"] = {"id": str(submission.reading)}
     if submission.details:
-        body["details"] = submission.details
-    return json.dumps(body, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
+        said["details"] = submission.details
+    return said
+
+
+def _body(submission: Submission, reading: Reading[SocialCard] | None) -> dict[str, Any]:
+    """What was said, and where the reading came from."""
+    body = _said(submission)
+    if reading is not None:
+        body["reading"] |= {"device": reading.device, "kind": reading.kind}
+    return body
 
 
 def _reading(reading: Reading[SocialCard]) -> CardReading:

@@ -10,9 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from deploy.demo.city import Hub, Machine
 from edge.drafts import JournalFull
 from edge.journal import Journal, JournalLimits
 from edge.line import LineLost
+from hub.ledger.store import Ledger
+from hub.ledger.verify import LedgerCheck
 from security.record import parse_record
 from tests.spine import CEILING_S, CutWire, Spine, draft
 
@@ -73,6 +76,52 @@ def test_a_full_disk_at_the_edge_refuses_new_work_and_loses_nothing(small_disk: 
     transactions = [one for one in spine.entries() if parse_record(one.payload).kind == "transaction"]
     assert len(transactions) == stored + 1
     spine.check_ledger()
+
+
+@pytest.fixture
+def machine_on_small_disk(small_disk: Path, hub: Hub) -> Iterator[Machine]:
+    """Keys, queue, pairing and log lie on it."""
+    hub.service.start()
+    machine = Machine(small_disk, hub, "A01", "窗口1")
+    (small_disk / "readers").mkdir()
+    machine.enrol("simulated", small_disk / "readers", {})
+    machine.service.start()
+    machine.pair()
+    yield machine
+    machine.service.stop()
+
+
+def test_an_agent_on_a_full_disk_delivers_what_it_has_and_starts_again(machine_on_small_disk: Machine, hub: Hub,
+                                                                       small_disk: Path) -> None:
+    """Somebody else has filled it to the last byte."""
+    machine = machine_on_small_disk
+    machine.wait_for("connection", connected=True, catalogue=True, queued=0)
+    machine.line.cut()
+    machine.wait_for("the cut", connected=False)
+    assert [_submit(machine, f"a{number}") for number in range(30)] == [201] * 30
+    ballast = _ballast(small_disk)
+    asked = [_submit(machine, f"b{number}") for number in range(400)]
+    assert set(asked[-9:]) == {503}
+    stored = 30 + asked.count(201)
+    machine.line.restore()
+    machine.wait_for("delivery beside a full disk", connected=True, queued=0)
+    machine.service.kill()
+    machine.service.start()
+    machine.wait_for("start on a full disk", connected=True, catalogue=True, queued=0)
+    ballast.unlink()
+    assert _submit(machine, "a0") == 200
+    assert _submit(machine, "after") == 201
+    machine.wait_for("delivery", queued=0)
+    with Ledger(hub.state / "hub.db") as ledger:
+        assert list(LedgerCheck(ledger).findings()) == []
+        kinds = [parse_record(entry.payload).kind for entry in ledger.feed(0, 10_000)]
+    assert kinds.count("transaction") == stored + 1
+
+
+def _submit(machine: Machine, caller: str) -> int:
+    return machine.counter.call("POST", "/v1/transactions", {
+        "id": caller, "item": "003-01", "channel": "counter", "operator": "李芳", "documents": ["resident-id-card"],
+        "resident": {"name": "王秀英", "id_number": "11010519491231002X"}, "details": {"x": "y" * 2_000}})[0]
 
 
 def test_a_full_disk_at_the_hub_makes_edges_wait_and_loses_nothing(small_disk: Path, tmp_path: Path) -> None:

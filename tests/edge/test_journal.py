@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from edge.drafts import BadDraft, CallerIdConflict, CorruptJournal, Draft, JournalFull, JournalStopped
+from edge.drafts import BadDraft, CallerIdConflict, CorruptJournal, Draft, JournalBusy, JournalFull, JournalStopped
 from edge.journal import Journal, JournalLimits
 from edge.journal_store import JournalStore, Standing
 from security.record import SealedBody, WrappedKey, parse_record
@@ -202,10 +202,11 @@ def test_a_flipped_bit_in_a_stored_record_is_noticed_and_named(tmp_path: Path) -
 
     async def read() -> None:
         async with spine.journal() as journal:
-            await journal.after(0, 100, 10**6)
+            assert len(await journal.after(0, 100, 10**6)) == 2  # what is good before it can still be delivered
+            with pytest.raises(CorruptJournal, match="position 3"):
+                await journal.after(2, 100, 10**6)
 
-    with pytest.raises(CorruptJournal, match="position 3"):
-        asyncio.run(read())
+    asyncio.run(read())
 
 
 def test_a_second_writer_cannot_take_a_position_twice(tmp_path: Path) -> None:
@@ -215,7 +216,7 @@ def test_a_second_writer_cannot_take_a_position_twice(tmp_path: Path) -> None:
     async def race() -> None:
         async with asyncio.timeout(CEILING_S), spine.journal() as one, spine.journal() as two:
             await one.submit(draft("a"))
-            with pytest.raises(JournalStopped):
+            with pytest.raises(JournalBusy):
                 await two.submit(draft("b"))
             await two.submit(draft("b"))
             assert two.head.position == 4
@@ -238,13 +239,16 @@ def test_status_readers_change_nothing(tmp_path: Path) -> None:
     assert spine.journal_db.read_bytes() == before
 
 
-def test_a_stopped_journal_says_so(tmp_path: Path) -> None:
+def test_a_stopped_journal_says_so_after_a_restart_too(tmp_path: Path) -> None:
+    """Invariant 5: work on a history in doubt could never be delivered."""
     spine = Spine(tmp_path)
 
-    async def stopped() -> None:
+    async def stop() -> None:
         async with spine.journal() as journal:
-            journal.stop("the test")
             await journal.submit(draft("a"))
+            journal.stop("the test")
 
-    with pytest.raises(JournalStopped):
-        asyncio.run(stopped())
+    asyncio.run(stop())
+    with pytest.raises(JournalStopped, match="the test"):
+        asyncio.run(_submit(spine, "b"))
+    assert "the test" in spine.journal_db.with_suffix(".stopped").read_text()

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from random import Random
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import pytest
@@ -116,6 +117,83 @@ def test_a_repeat_after_a_restart_gets_the_stored_result(tmp_path: Path) -> None
         at_the_door(tmp_path, visit, spine=spine)
 
 
+def test_a_repeat_needs_neither_catalogue_nor_reading(tmp_path: Path) -> None:
+    """It was checked the first time; what is stored stays true."""
+    spine = Spine(tmp_path)
+
+    async def first(counter: Counter) -> None:
+        assert (await counter.client.post("/v1/transactions", json=transaction())).status_code == 201
+
+    async def again(counter: Counter) -> None:
+        answer = await counter.client.post("/v1/transactions", json=transaction())
+        assert (answer.status_code, answer.json()["position"]) == (200, 2)
+        assert (await counter.client.post("/v1/transactions", json=transaction(id="new"))).status_code == 503
+
+    at_the_door(tmp_path, first, spine=spine)
+    at_the_door(tmp_path, again, spine=spine, catalogue=False)
+
+
+def test_other_content_under_a_used_id_is_a_conflict_whatever_reading_it_names(tmp_path: Path) -> None:
+    async def visit(counter: Counter) -> None:
+        counter.readers.insert("R1", CardText(name="王秀英", id_number=ID_NUMBER))
+        reading = (await counter.client.post("/v1/readers/R1/read")).json()["id"]
+        said = transaction(reading=reading)
+        assert (await counter.client.post("/v1/transactions", json=said)).status_code == 201
+        others: list[dict[str, Any]] = [
+            transaction(), transaction(reading=str(uuid4())), transaction(reading=reading, operator="王芳"),
+            transaction(reading=str(uuid4()), resident={"name": "李四", "id_number": ID_NUMBER})]
+        for other in others:
+            assert (await counter.client.post("/v1/transactions", json=other)).status_code == 409, other
+        counter.spine.clock.up_ms += 11 * 60 * 1000
+        assert (await counter.client.post("/v1/transactions", json=said)).status_code == 200
+        assert counter.journal.head.position == 2
+
+    at_the_door(tmp_path, visit)
+
+
+@pytest.mark.parametrize("resident", [
+    {"name": "张三", "id_number": ID_NUMBER}, {"name": "王秀英", "id_number": ID_NUMBER, "card_number": "Z99999999"}])
+def test_a_record_that_names_a_reading_says_what_the_card_says(tmp_path: Path, resident: dict[str, str]) -> None:
+    async def visit(counter: Counter) -> None:
+        counter.readers.insert("R1", CardText(name="王秀英", id_number=ID_NUMBER))
+        reading = (await counter.client.post("/v1/readers/R1/read")).json()
+        answer = await counter.client.post("/v1/transactions", json=transaction(reading=reading["id"], resident=resident))
+        assert (answer.status_code, answer.json()["error"]["code"]) == (422, "not-acceptable")
+        assert len(answer.json()["error"]["details"]) == 1
+        said = {"name": "王秀英", "id_number": ID_NUMBER, "card_number": reading["card"]["card_number"]}
+        answer = await counter.client.post("/v1/transactions", json=transaction(reading=reading["id"], resident=said))
+        assert answer.status_code == 201
+
+    at_the_door(tmp_path, visit)
+
+
+@pytest.mark.parametrize("damage", [b"", b"garbage" * 1000])
+def test_a_damaged_pairing_database_is_set_aside_and_pairing_works_again(tmp_path: Path, damage: bytes) -> None:
+    async def visit(counter: Counter) -> None:
+        (tmp_path / "door.db").unlink()
+        (tmp_path / "door.db-wal").unlink()
+        (tmp_path / "door.db").write_bytes(damage)
+        answers = [await counter.client.get("/v1/state") for _ in range(2)]
+        assert [one.status_code for one in answers] == [503, 401]
+        assert [code_of(one) for one in answers] == ["pairing-damaged", "no-token"]
+        counter.client.headers["Authorization"] = f"Bearer {await counter.pair()}"
+        assert (await counter.client.get("/v1/state")).status_code == 200
+        assert (tmp_path / "door.db.damaged").exists()
+
+    at_the_door(tmp_path, visit)
+
+
+def test_a_pairing_database_put_in_the_place_of_the_old_one_counts(tmp_path: Path) -> None:
+    async def visit(counter: Counter) -> None:
+        (tmp_path / "door.db").rename(tmp_path / "away.db")
+        token = await counter.pair()  # `suozhan-edge pair` makes a new file
+        assert (await counter.client.get("/v1/state")).status_code == 401
+        headers = {"Authorization": f"Bearer {token}"}
+        assert (await counter.client.get("/v1/state", headers=headers)).status_code == 200
+
+    at_the_door(tmp_path, visit)
+
+
 def test_two_windows_submit_at_once(tmp_path: Path) -> None:
     async def visit(counter: Counter) -> None:
         answers = await asyncio.gather(*[
@@ -160,7 +238,8 @@ def test_everything_that_is_wrong_is_said_the_first_time(tmp_path: Path) -> None
 
 @pytest.mark.parametrize("changes", [
     {"resident": {"name": "王秀英", "id_number": "110105194912310021"}}, {"id": "a b"}, {"channel": "phone"},
-    {"operator": ""}, {"documents": "resident-id-card"}, {"extra": 1}, {"details": {"x": "y" * 9000}},
+    {"operator": ""}, {"operator": "  "}, {"operator": ID_NUMBER},
+    {"documents": "resident-id-card"}, {"extra": 1}, {"details": {"x": "y" * 9000}},
     {"item": "999-99"}, {"id": ID_NUMBER}, {"reading": "no"}, {"resident": {"name": "王秀英", "id_number": "1" * 400}},
 ])
 def test_a_bad_submission_is_refused_without_repeating_what_was_sent(tmp_path: Path, changes: dict[str, Any]) -> None:
@@ -238,6 +317,11 @@ def test_oversized_and_malformed_requests_are_refused(tmp_path: Path) -> None:
         odd = json.dumps(transaction(details={"x": 0})).replace('"x": 0', '"x": %s')
         odd_values = [(odd % value).encode() for value in ("NaN", "-Infinity", '"\\ud800"', "1e999")]
         surrogate = json.dumps(transaction(operator="?")).replace('"?"', '"\\udfff"').encode()
+        gbk = json.dumps(transaction(), ensure_ascii=False).encode("gbk")
+        for content in (gbk, b'{"id": ' + b"9" * 5000 + b"}", b"[" * 5000):
+            answer = await counter.client.post("/v1/transactions", content=content,
+                                               headers={"Content-Type": "application/json"})
+            assert (answer.status_code, code_of(answer)) == (400, "not-json")
         for content in (b"", b"{", b"[]", b"\xff\xfe", b"null", surrogate, *odd_values):
             answer = await counter.client.post("/v1/transactions", content=content,
                                                headers={"Content-Type": "application/json"})

@@ -1,0 +1,28 @@
+"""Logs of a running process: one line an event on standard output, of ours and of libraries alike."""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+import structlog
+
+OURS = ("devices", "edge", "hub", "security")
+
+
+def configure_logs() -> None:
+    """Ours from INFO on, libraries from WARNING on. A log that cannot be written, on a full disk say, stops nothing."""
+    shared: list[structlog.typing.Processor] = [
+        structlog.processors.TimeStamper(fmt="%Y-%m-%d %H:%M:%S", utc=False), structlog.stdlib.add_log_level]
+    structlog.configure(
+        processors=[structlog.stdlib.filter_by_level, *shared, structlog.processors.StackInfoRenderer(),
+                    structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(), cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=shared, processor=structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty())))
+    logging.basicConfig(handlers=[handler], level=logging.WARNING)
+    logging.raiseExceptions = False
+    for name in OURS:
+        logging.getLogger(name).setLevel(logging.INFO)
