@@ -9,7 +9,7 @@ from __future__ import annotations
 START_BYTES = 4 * 1024
 MIN_BYTES = 1024
 MAX_BYTES = 8 * 1024 * 1024
-GROWTH = 2
+GROWTH, GROWTH_MAX = 2, 16
 ANSWER_MAX_S = 1.0  # on a line that is far, its own delay and QUEUE_MAX_S more
 QUEUE_MAX_S = 0.25
 BATCHES = 4  # that share the window, so that line and hub are never idle between two
@@ -45,7 +45,8 @@ class Pace:
         if took_s > limit_s:
             self._become(self.window_bytes // 2, now_s)
         elif full and self._quickest_s + GROWTH * queued_s < limit_s:
-            self._become(self.window_bytes * GROWTH, now_s)
+            # Even if all of the time was spent in queues, so many times more would fit.
+            self._become(self.window_bytes * max(min(int(limit_s / max(took_s, 0.001)), GROWTH_MAX), GROWTH), now_s)
 
     def _become(self, window_bytes: int, now_s: float) -> None:
         bounded = min(max(window_bytes, MIN_BYTES), MAX_BYTES)

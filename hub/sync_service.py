@@ -41,6 +41,7 @@ class SyncService(sync_pb2_grpc.SyncServicer):
 
     async def Watch(self, request_iterator: AsyncIterator[sync_pb2.WatchUp], context: _Watching) -> None:  # noqa: N802
         edge = await self._caller(context)
+        context.set_compression(grpc.Compression.Gzip)  # a catalogue over a village's line
         try:
             async with aclosing(serve_watch(self._watch, edge, request_iterator)) as messages:
                 async for message in messages:
