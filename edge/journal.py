@@ -12,7 +12,7 @@ import shutil
 import sqlite3
 from collections.abc import Iterable, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from uuid import UUID, uuid4
@@ -192,6 +192,7 @@ class Journal:
 
         A disk that does not take it stops nothing: the hub says it again, and until then nothing is pruned.
         """
+        standing = replace(standing, hub_ms=max(standing.hub_ms, self.standing.hub_ms))  # its clock may go back
         self.standing = standing
         if standing == self._standing_on_disk:
             return
