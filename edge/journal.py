@@ -10,12 +10,12 @@ import hmac
 import os
 import shutil
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import structlog
 
@@ -31,15 +31,13 @@ from edge.drafts import (
     record_id,
 )
 from edge.journal_store import Head, JournalStore, NewRow, Standing, read_stop, write_stop
+from edge.record_maker import RecordMaker
 from security.clock import Clock
-from security.record import Content, Record, Times, sign_link
 from security.run import Run
-from security.sealing import DataKey
 from security.signer import Signer
 
 GROUP_MAX = 256
 WAITING_MAX = 4096
-DATA_KEY_LIFE_MS = 24 * 3600 * 1000
 PRUNE_STEP = 500
 TAG_BYTES = 16
 
@@ -77,7 +75,6 @@ class Journal:
         self._limits = limits or JournalLimits()
         self._waiting: asyncio.Queue[_Pending] = asyncio.Queue(WAITING_MAX)
         self._tag_key = os.urandom(32)  # memory only: a tag on disk tells nothing about its content
-        self._data_key: tuple[DataKey, int, int] | None = None  # key, its position, born (ms since boot)
         self._appended = asyncio.Event()
         self._store_in_use = asyncio.Lock()  # the writer may have to open the file again under the uplink's feet
         self._trouble = ""  # why the last write failed; logged when it changes
@@ -91,6 +88,7 @@ class Journal:
             self.identity = self._store.identity
             if self._signer.public_key != self.identity.genesis.public_key:
                 raise CorruptJournal(f"{self._path} belongs to another record key; restore keys and journal together")
+            self._maker = RecordMaker(self.identity.genesis, self._signer, self._hub_sealing_key, self._clock)
             self.head = await self._store.head()
             self.standing = self._standing_on_disk = await self._store.standing()
             self._started_at = self.head.position
@@ -264,9 +262,13 @@ class Journal:
             refusal = JournalStopped(self.stopped) if self.stopped else JournalFull("disk reserve reached")
             self._fail_all((*fresh.values(), *repeats), refusal)
             return
-        key, key_position = await self._current_data_key()
-        rows = self._chain([self._draft_content(pending, key, key_position, self.head.position + number)
-                            for number, pending in enumerate(fresh.values(), start=1)])
+        hub_ms = self.standing.hub_ms
+        if self._maker.needs_key():  # it is committed before its first use
+            data_key, row = self._maker.new_key(self.head, hub_ms)
+            await self._append([row])
+            self._maker.use_key(data_key, row.position)
+        rows = self._maker.rows(self.head, hub_ms, [(key, pending.draft, self._tag_of(pending.draft))
+                                                    for key, pending in fresh.items()])
         await self._append(rows)
         stored = {row.id: (row.position, row.tag) for row in rows}
         for row in rows:
@@ -274,41 +276,12 @@ class Journal:
         for pending in repeats:
             self._answer_repeat(pending, *stored[pending.id])
 
-    def _draft_content(self, pending: _Pending, key: DataKey, key_position: int,
-                       position: int) -> tuple[UUID, str, bool, Content, bytes | None]:
-        draft = pending.draft
-        sealed = key.seal(draft.body, key_position=key_position, position=position, kind=draft.kind)
-        return pending.id, draft.kind, draft.simulated, sealed, self._tag_of(draft)
-
-    def _chain(self, contents: Sequence[tuple[UUID, str, bool, Content, bytes | None]]) -> list[NewRow]:
-        genesis = self.identity.genesis
-        times = Times(self._clock.unix_ms(), self.standing.hub_ms, self._clock.boot_id, self._clock.boottime_ms())
-        position, digest = self.head.position, self.head.digest
-        rows = []
-        for key, kind, simulated, content, tag in contents:
-            position += 1
-            record = Record(key, genesis.edge, genesis.journal, position, kind, times, simulated, content)
-            link = sign_link(self._signer, digest, record.payload())
-            rows.append(NewRow(position, key, digest, link, tag))
-            digest = link.digest
-        return rows
-
     async def _append(self, rows: list[NewRow]) -> None:
         await self._store.append(rows)
         self.head = Head(rows[-1].position, rows[-1].link.digest)
         # A new event each time: clear-then-wait on one event loses wake-ups with two followers.
         appended, self._appended = self._appended, asyncio.Event()
         appended.set()
-
-    async def _current_data_key(self) -> tuple[DataKey, int]:
-        """The key record is committed before the key's first use; a restart or 24 hours make a new one."""
-        now = self._clock.boottime_ms()
-        if self._data_key is None or now - self._data_key[2] > DATA_KEY_LIFE_MS:
-            key = DataKey(self.identity.genesis.edge, self.identity.genesis.journal)
-            rows = self._chain([(uuid4(), "data-key", False, key.wrap(self._hub_sealing_key), None)])
-            await self._append(rows)
-            self._data_key = (key, rows[0].position, now)
-        return self._data_key[0], self._data_key[1]
 
     async def _recover(self, group: list[_Pending], error: sqlite3.Error) -> None:
         """A failed commit may or may not have reached the disk: reopen, and believe only what is read there."""

@@ -25,7 +25,8 @@ AT_THE_WIRE = {
     "hub/ledger/wire.py", "hub/resources/wire.py", "hub/resources/payload.py", "hub/services/wire.py",
     "hub/enrolment/service.py", "hub/sync_service.py", "hub/assembly.py",
 }
-CARRIES_ERRORS = {"devices/sdk_thread.py"}  # from its thread to the caller, who sees them raised
+# From a thread, or from the sending half of a stream, to the caller, who sees them raised.
+CARRIES_ERRORS = {"devices/sdk_thread.py", "edge/uplink.py"}
 NO_NOUNS = {"utils", "util", "helpers", "common", "base", "manager", "managers", "misc"}
 
 
