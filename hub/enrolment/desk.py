@@ -15,7 +15,7 @@ import sqlalchemy as sa
 import structlog
 
 from hub.enrolment.authority import HubAuthority
-from hub.enrolment.tables import certificates, edges, invitations, sites
+from hub.enrolment.tables import certificates, declarations, edges, invitations, sites
 from hub.ledger.own_journal import OwnJournal
 from security.certificates import BadCertificate, der, edge_certificate
 from security.chain import Genesis
@@ -24,6 +24,11 @@ from security.invitations import enrolment_proof
 from security.suites import Suite, UnsoundKey, Verifier, sha256
 
 JOURNALS_MAX = 4
+# Not "remove": an old journal may hold records that no hub has.
+ANEW = "move the keys and journals folders of this machine away and enrol again"
+
+# The ledger's own table (hub/ledger/schema_sqlite.sql), read within this transaction.
+_registered = sa.table("journals", sa.column("journal"))
 
 log = structlog.get_logger()
 
@@ -75,6 +80,7 @@ class EnrolmentDesk:
             connection.execute(sa.update(invitations).where(invitations.c.id == application.invitation)
                                .values(id=invitations.c.id))
             invitation = self._invitation(connection, application)
+            _check_journals(application.journals)
             verifier = _check_proofs(application)
             admission = self._earlier(connection, application, invitation, verifier)
             if admission is None:
@@ -103,7 +109,9 @@ class EnrolmentDesk:
         if row is None or row.invitation != application.invitation:
             return None
         if row.record_key_id != verifier.key_id:
-            raise EnrolmentRefused("this request came before with another record key; restore the machine's keys folder")
+            raise EnrolmentRefused(f"this request came before with another record key; {ANEW} with a new invitation")
+        if _declared(connection, row.edge) != set(application.journals):
+            raise EnrolmentRefused(f"this machine enrolled with other journals before; {ANEW} with a new invitation")
         return Admission(UUID(row.edge), invitation.site, invitation.name, invitation.kind, row.certificate)
 
     def _new(self, connection: sa.Connection, application: Application, invitation: sa.Row[tuple[object, ...]],
@@ -130,14 +138,37 @@ class EnrolmentDesk:
                 not_after_ms=int(certificate.not_valid_after_utc.timestamp() * 1000),
             ))
         except sa.exc.IntegrityError as error:
-            raise EnrolmentRefused("this key or request belongs to another machine already; was the disk copied? "
-                                   "remove the keys folder of this machine and enrol again") from error
+            raise EnrolmentRefused(f"this key belongs to another machine already; was the disk copied? {ANEW}") from error
+        _declare(connection, edge, application.journals)
         return Admission(edge, invitation.site, invitation.name, invitation.kind, der(certificate))
 
 
-def _check_proofs(application: Application) -> Verifier:
-    if not 1 <= len(application.journals) <= JOURNALS_MAX:
+def _declare(connection: sa.Connection, edge: UUID, journals: Sequence[tuple[UUID, str]]) -> None:
+    """Claim the journals of a new machine; whoever comes later with one of them is not that machine."""
+    taken = sa.select(_registered).where(_registered.c.journal.in_([journal.bytes for journal, _ in journals]))
+    refused = EnrolmentRefused(f"a journal of this machine belongs to another one already; was the disk copied? {ANEW}")
+    if connection.execute(taken).first() is not None:
+        raise refused
+    rows = [{"journal": str(journal), "edge": str(edge), "name": name} for journal, name in journals]
+    try:
+        connection.execute(declarations.insert(), rows)
+    except sa.exc.IntegrityError as error:
+        raise refused from error
+
+
+def _declared(connection: sa.Connection, edge: str) -> set[tuple[UUID, str]]:
+    rows = connection.execute(sa.select(declarations).where(declarations.c.edge == edge))
+    return {(UUID(row.journal), row.name) for row in rows}
+
+
+def _check_journals(journals: Sequence[tuple[UUID, str]]) -> None:
+    if not 1 <= len(journals) <= JOURNALS_MAX:
         raise EnrolmentRefused(f"a machine declares 1 to {JOURNALS_MAX} journals; update its program")
+    if len({journal for journal, _ in journals}) < len(journals) or len({name for _, name in journals}) < len(journals):
+        raise EnrolmentRefused("a machine's journals have distinct ids and names; update its program")
+
+
+def _check_proofs(application: Application) -> Verifier:
     try:
         verifier = Verifier(Suite(application.suite), application.record_public_key)
     except (UnsoundKey, ValueError) as error:

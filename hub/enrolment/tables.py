@@ -46,3 +46,13 @@ certificates = sa.Table(
     sa.Column("record_key_id", sa.LargeBinary, nullable=False, unique=True),
     sa.Column("not_after_ms", sa.BigInteger, nullable=False),
 )
+
+# The journals that a machine brought when it enrolled. They enter the ledger in a second commit; this one claims them.
+declarations = sa.Table(
+    "declarations",
+    metadata,
+    sa.Column("journal", sa.Text, primary_key=True),
+    sa.Column("edge", sa.Text, sa.ForeignKey("edges.edge"), nullable=False),
+    sa.Column("name", sa.Text, nullable=False),
+    sqlite_strict=True,
+)

@@ -86,6 +86,15 @@ def _enrolment() -> None:
         sa.ForeignKeyConstraint(["edge"], ["edges.edge"]),
         sa.UniqueConstraint("record_key_id", name="uq_certificates_record_key_id"),
     )
+    op.create_table(
+        "declarations",
+        sa.Column("journal", sa.Text, nullable=False),
+        sa.Column("edge", sa.Text, nullable=False),
+        sa.Column("name", sa.Text, nullable=False),
+        sa.PrimaryKeyConstraint("journal", name="pk_declarations"),
+        sa.ForeignKeyConstraint(["edge"], ["edges.edge"]),
+        sqlite_strict=True,
+    )
 
 
 def _resources() -> None:

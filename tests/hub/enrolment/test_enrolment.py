@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import ssl
 import stat
@@ -49,6 +50,21 @@ def test_an_invitation_works_once_and_the_same_request_gets_the_same_certificate
     assert load_identity(StateFolder(first).identity).chain == chain
     assert "used by another machine" in _refusal(tmp_path / "two", token)
     assert not StateFolder(tmp_path / "two").identity.exists()
+
+
+def test_a_copied_machine_enrols_by_the_advice_that_it_gets(hub: Hub, machine: Machine, tmp_path: Path) -> None:
+    copy = StateFolder(tmp_path / "copy")
+    shutil.copytree(machine.state, copy.root)
+    copy.identity.unlink()
+    shutil.rmtree(copy.root / "keys")
+    token = hub.command("invite", "A01")
+    assert "move the keys and journals folders of this machine away and enrol again" in _refusal(copy.root, token)
+    for folder in ("keys", "journals"):
+        (copy.root / folder).rename(copy.root / f"old-{folder}")
+    command("edge", copy.root, "enrol", token)
+    assert load_identity(copy.identity).edge != load_identity(StateFolder(machine.state).identity).edge
+    status, known = hub.reader().call("GET", "/v1/edges")
+    assert (status, [len(edge["journals"]) for edge in known]) == (200, [1, 1])
 
 
 def test_keys_are_readable_by_their_owner_only_and_the_secret_is_hashed(machine: Machine, hub: Hub) -> None:
