@@ -1,6 +1,6 @@
 """The enrolment desk: an invitation, two proofs of possession, one certificate.
 
-The same request again gets the same certificate: an answer that was lost costs nothing.
+The same request again gets the same certificate, by its invitation or a new one: an answer that was lost costs nothing.
 """
 
 from __future__ import annotations
@@ -104,23 +104,37 @@ class EnrolmentDesk:
 
     def _earlier(self, connection: sa.Connection, application: Application, invitation: sa.Row[tuple[object, ...]],
                  verifier: Verifier) -> Admission | None:
-        query = sa.select(certificates).where(certificates.c.csr_hash == sha256(application.csr_der))
+        """What this very request got before. An answer may be lost for good, so a new invitation serves as well."""
+        query = sa.select(certificates, edges.c.site, edges.c.revoked_ms).join(edges).where(
+            certificates.c.csr_hash == sha256(application.csr_der)
+        )
         row = connection.execute(query).one_or_none()
-        if row is None or row.invitation != application.invitation:
+        if row is None:
             return None
         if row.record_key_id != verifier.key_id:
             raise EnrolmentRefused(f"this request came before with another record key; {ANEW} with a new invitation")
         if _declared(connection, row.edge) != set(application.journals):
             raise EnrolmentRefused(f"this machine enrolled with other journals before; {ANEW} with a new invitation")
+        if row.revoked_ms is not None or row.not_after_ms <= self._clock.unix_ms():
+            raise EnrolmentRefused(f"this machine was revoked or its certificate has expired; {ANEW} with a new invitation")
+        if invitation.edge != row.edge:
+            self._require_unused(invitation)
+            if invitation.site != row.site:
+                raise EnrolmentRefused(f"this machine enrolled at site {row.site} before; ask for an invitation there, or "
+                                       f"{ANEW}")
+            _use(connection, application.invitation, row.edge)
         return Admission(UUID(row.edge), invitation.site, invitation.name, invitation.kind, row.certificate)
+
+    def _require_unused(self, invitation: sa.Row[tuple[object, ...]]) -> None:
+        if invitation.edge is not None:
+            raise EnrolmentRefused("this invitation was used by another machine; ask for a new one, and find out who did")
+        if invitation.expires_ms <= self._clock.unix_ms():
+            raise EnrolmentRefused("this invitation has expired after 24 hours; ask for a new one: suozhan-hub invite SITE")
 
     def _new(self, connection: sa.Connection, application: Application, invitation: sa.Row[tuple[object, ...]],
              verifier: Verifier) -> Admission:
+        self._require_unused(invitation)
         now_ms = self._clock.unix_ms()
-        if invitation.edge is not None:
-            raise EnrolmentRefused("this invitation was used by another machine; ask for a new one, and find out who did")
-        if invitation.expires_ms <= now_ms:
-            raise EnrolmentRefused("this invitation has expired after 24 hours; ask for a new one: suozhan-hub invite SITE")
         edge = uuid4()
         now = dt.datetime.fromtimestamp(now_ms / 1000, dt.UTC)
         try:
@@ -130,7 +144,7 @@ class EnrolmentDesk:
         connection.execute(edges.insert().values(
             edge=str(edge), site=invitation.site, machine=application.machine[:128], enrolled_ms=now_ms
         ))
-        connection.execute(invitations.update().where(invitations.c.id == application.invitation).values(edge=str(edge)))
+        _use(connection, application.invitation, str(edge))
         try:
             connection.execute(certificates.insert().values(
                 csr_hash=sha256(application.csr_der), invitation=application.invitation, edge=str(edge),
@@ -141,6 +155,10 @@ class EnrolmentDesk:
             raise EnrolmentRefused(f"this key belongs to another machine already; was the disk copied? {ANEW}") from error
         _declare(connection, edge, application.journals)
         return Admission(edge, invitation.site, invitation.name, invitation.kind, der(certificate))
+
+
+def _use(connection: sa.Connection, invitation: str, edge: str) -> None:
+    connection.execute(invitations.update().where(invitations.c.id == invitation).values(edge=edge))
 
 
 def _declare(connection: sa.Connection, edge: UUID, journals: Sequence[tuple[UUID, str]]) -> None:

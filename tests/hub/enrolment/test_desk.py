@@ -15,11 +15,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hub.database import metadata, open_engine
 from hub.enrolment.authority import create_authority, load_authority
 from hub.enrolment.desk import JOURNALS_MAX, Application, EnrolmentDesk, EnrolmentRefused
-from hub.enrolment.sites import add_site, invite
+from hub.enrolment.sites import INVITATION_LIFE_MS, add_site, invite
 from hub.ledger.own_journal import OwnJournal
 from hub.ledger.store import Ledger
 from hub.migrate import create
-from security.certificates import new_csr, new_key
+from security.certificates import EDGE_LIFE, new_csr, new_key
 from security.chain import Genesis
 from security.invitations import Invitation, enrolment_proof
 from security.signer import Ed25519Signer
@@ -147,3 +147,43 @@ def test_the_journals_of_a_request_are_few_and_distinct(desk: Desk) -> None:
         machine = Applicant()
         machine.journals = journals
         desk.refuses(machine.application(invitation), text)
+
+
+def test_after_a_lost_answer_a_new_invitation_gives_the_same_certificate_and_is_used_up(desk: Desk) -> None:
+    machine, second = Applicant(), desk.invitation()
+    admission = desk.desk.admit(machine.application(desk.invitation()))
+    assert desk.desk.admit(machine.application(second)) == admission
+    assert desk.desk.admit(machine.application(second)) == admission
+    desk.refuses(Applicant().application(second), "used by another machine")
+    assert len(desk.rows()["edges"]) == 1
+    assert desk.journals(admission.edge) == [machine.journals[0][0]]
+
+
+def test_a_lost_answer_is_given_to_nobody_else(desk: Desk) -> None:
+    machine, used, elsewhere = Applicant(), desk.invitation(), desk.invitation("A02")
+    desk.desk.admit(machine.application(desk.invitation()))
+    desk.desk.admit(Applicant().application(used))
+    desk.refuses(machine.application(used), "used by another machine")
+    desk.refuses(machine.application(elsewhere), "site A01 before; ask for an invitation there, or move the keys")
+    unproved = replace(machine.application(elsewhere), invitation=desk.invitation().id)
+    desk.refuses(unproved, "not known")
+    good = desk.invitation()
+    desk.refuses(replace(machine.application(good), record_proof=machine.application(used).record_proof), "did not prove")
+    late = desk.invitation()
+    desk.clock.now_ms += INVITATION_LIFE_MS
+    desk.refuses(machine.application(late), "expired after 24 hours")
+    thief = Applicant(*machine.journals)
+    thief.csr = machine.csr
+    desk.refuses(thief.application(desk.invitation()), "another record key; move the keys")
+
+
+def test_a_certificate_that_is_of_no_use_any_more_is_not_given_again(desk: Desk) -> None:
+    machine, first = Applicant(), desk.invitation()
+    desk.desk.admit(machine.application(first))
+    desk.execute("UPDATE edges SET revoked_ms = 1")
+    desk.refuses(machine.application(desk.invitation()), "revoked.*with a new invitation")
+    desk.execute("UPDATE edges SET revoked_ms = NULL")
+    desk.clock.now_ms += int(EDGE_LIFE.total_seconds()) * 1000
+    desk.refuses(machine.application(first), "expired.*with a new invitation")
+    machine.csr, machine.signer, machine.journals = Applicant().csr, Applicant().signer, Applicant().journals
+    assert desk.desk.admit(machine.application(desk.invitation())).edge
