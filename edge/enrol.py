@@ -98,7 +98,7 @@ def _call(invitation: Invitation, root: x509.Certificate, request: enrolment_pb2
         except grpc.RpcError as error:
             text = f"{error.details()}"
             if error.code() in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED}:
-                raise EnrolmentUnavailable(f"the hub went away: {text}; give the same command again") from error
+                raise EnrolmentUnavailable(f"not enrolled yet: {text}; give the same command again") from error
             raise EnrolmentRefused(text) from error
     return reply
 

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from uuid import UUID
 
 import grpc.aio
+import sqlalchemy as sa
+import structlog
 
 from hub.enrolment.authority import HubAuthority
 from hub.enrolment.desk import Application, EnrolmentDesk, EnrolmentRefused
 from hub.keys import HubKeys
 from proto import enrolment_pb2, enrolment_pb2_grpc
 from security.certificates import der
+
+log = structlog.get_logger()
 
 _Context = grpc.aio.ServicerContext[enrolment_pb2.EnrolRequest, enrolment_pb2.EnrolReply]
 
@@ -34,6 +39,9 @@ class EnrolmentService(enrolment_pb2_grpc.EnrolmentServicer):
             admission = await asyncio.to_thread(self._desk.admit, _application(request))
         except EnrolmentRefused as error:
             await context.abort(grpc.StatusCode.PERMISSION_DENIED, str(error))
+        except (sqlite3.OperationalError, sa.exc.OperationalError) as error:
+            log.warning("enrolment not stored; see to the disk and to who else writes", reason=str(error).splitlines()[0])
+            await context.abort(grpc.StatusCode.UNAVAILABLE, "the hub cannot write now; try again later")
         return enrolment_pb2.EnrolReply(
             edge=admission.edge.bytes,
             chain_der=[admission.certificate_der, der(self._authority.intermediate.certificate)],

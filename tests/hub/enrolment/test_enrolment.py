@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import shutil
 import socket
+import sqlite3
 import ssl
 import stat
+from contextlib import closing
 from pathlib import Path
 from uuid import uuid4
 
@@ -98,6 +100,18 @@ def test_an_expired_and_an_unknown_invitation_are_refused(hub: Hub, tmp_path: Pa
     unknown = Invitation(good.address, str(uuid4()), good.secret, good.pin)
     assert "not known" in _refusal(tmp_path / "unknown", unknown.token())
     assert "damaged" in _refusal(tmp_path / "typo", good.token()[:-9] + "%")
+
+
+def test_a_hub_that_cannot_write_says_so_and_the_same_command_works_later(hub: Hub, tmp_path: Path) -> None:
+    hub.service.start()
+    token = hub.command("invite", "A01")
+    with closing(sqlite3.connect(hub.state / "hub.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        assert "not enrolled yet: the hub cannot write now; try again later" in _refusal(tmp_path / "edge", token)
+    command("edge", tmp_path / "edge", "enrol", token)
+    log = hub.log.read_text(encoding="utf-8")
+    assert "enrolment not stored" in log
+    assert "Traceback" not in log
 
 
 def test_with_a_wrong_pin_nothing_is_sent(hub: Hub, tmp_path: Path) -> None:
