@@ -9,17 +9,18 @@ from pathlib import Path
 from typing import Annotated
 from uuid import uuid4
 
+import sqlalchemy as sa
 import typer
 
 from hub.backup import BackupFailed, back_up
 from hub.database import open_engine
-from hub.enrolment.authority import create_authority, load_authority
+from hub.enrolment.authority import load_authority
 from hub.enrolment.sites import SiteRefused, add_site, invite, list_sites
-from hub.keys import create_keys, load_keys
-from hub.ledger.own_journal import OwnJournal
+from hub.founding import found_hub
+from hub.keys import load_keys
 from hub.ledger.store import Ledger
 from hub.ledger.verify import LedgerCheck
-from hub.migrate import DatabaseNewer, create
+from hub.migrate import DatabaseNewer
 from hub.ports import PortTaken
 from hub.state import BadConfig, HubConfig, HubState
 from security.certificates import pin_of
@@ -60,26 +61,28 @@ def init(
     enrol_port: int = 7444,
     api_port: int = 7445,
 ) -> None:
-    """Make the CA, the hub's keys and its database. The root key's passphrase is asked for, or taken from
-    SUOZHAN_ROOT_PASSPHRASE, or made and printed once."""
+    """Make the CA, the hub's keys and its database. The root key's passphrase is taken from SUOZHAN_ROOT_PASSPHRASE, or
+    made and printed once. Safe to repeat after a crash."""
     state: HubState = context.obj
-    if state.config_file.exists() or state.database.exists():
-        raise BadConfig(f"{state.root} holds a hub already; nothing was changed")
     config = HubConfig(hub=uuid4(), hosts=host, listen=listen, work_port=work_port, enrol_port=enrol_port,
                        api_port=api_port)
-    for folder in (state.root, state.keys, state.ca, state.tls):
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    passphrase = os.environ.get(PASSPHRASE_VARIABLE) or secrets.token_urlsafe(24)
-    create_authority(state.ca, config.hub, root_key_out, passphrase, dt.datetime.now(dt.UTC))
-    create_keys(state.keys)
-    create(state.database)
-    OwnJournal(state.database, config.hub, load_keys(state.keys).record, SystemClock()).create()
-    state.config_file.write_text(config.to_toml(), encoding="utf-8")
+    given = os.environ.get(PASSPHRASE_VARIABLE)
+    passphrase = given or secrets.token_urlsafe(24)
+
+    def show() -> None:
+        if not given:
+            typer.echo(f"Passphrase of the root key of hub {config.hub}, shown this once: {passphrase}")  # echo flushes
+
+    found_hub(state, config, root_key_out, passphrase, show, SystemClock())
     typer.echo(f"Hub {config.hub} is ready in {state.root}.")
     typer.echo(f"Root key: {root_key_out}, encrypted. Move it offline now; this hub does not need it to run.")
-    if PASSPHRASE_VARIABLE not in os.environ:
-        typer.echo(f"Its passphrase, shown this once: {passphrase}")
     typer.echo(f"Next: suozhan-hub --state {state.root} site add CODE --name NAME --kind office|station")
+
+
+def _engine(state: HubState) -> sa.Engine:
+    """The database of a hub that is there: not of one whose `init` was killed. Raises BadConfig, DatabaseMissing."""
+    state.config()
+    return open_engine(state.database)
 
 
 @app.command()
@@ -99,14 +102,14 @@ def site_add(
     county: Annotated[str, typer.Option(help="County or district.")] = "",
 ) -> None:
     """Name a service point."""
-    add_site(open_engine(context.obj.database), code, name, kind, county)
+    add_site(_engine(context.obj), code, name, kind, county)
     typer.echo(f"Site {code} {name} added. Next: suozhan-hub invite {code}")
 
 
 @site_app.command("list")
 def site_list(context: typer.Context) -> None:
     """All service points."""
-    for site in list_sites(open_engine(context.obj.database)):
+    for site in list_sites(_engine(context.obj)):
         typer.echo(f"{site['code']}\t{site['kind']}\t{site['name']}\t{site['county']}")
 
 
@@ -116,8 +119,7 @@ def invite_machine(context: typer.Context, site: str) -> None:
     state: HubState = context.obj
     config = state.config()
     pin = pin_of(load_authority(state.ca).root)
-    invitation = invite(open_engine(state.database), site, config.address(config.enrol_port), pin,
-                        SystemClock().unix_ms())
+    invitation = invite(_engine(state), site, config.address(config.enrol_port), pin, SystemClock().unix_ms())
     typer.echo(invitation.token())
 
 
@@ -127,7 +129,7 @@ def catalogue_publish(context: typer.Context, file: Annotated[Path | None, typer
     from hub.services.publication import publish_catalogue  # noqa: PLC0415 - pydantic models of one command
 
     state: HubState = context.obj
-    resource = publish_catalogue(open_engine(state.database), load_keys(state.keys).resource, SystemClock(), file)
+    resource = publish_catalogue(_engine(state), load_keys(state.keys).resource, SystemClock(), file)
     typer.echo(f"Published {resource.subject.name} {resource.subject.version}; edges apply it as they connect.")
 
 
@@ -143,7 +145,7 @@ def token_create(
 
     now = SystemClock().unix_ms()
     expires = now + days * 24 * 3600 * 1000 if days else None
-    typer.echo(make_token(open_engine(context.obj.database), name, scope, now, expires))
+    typer.echo(make_token(_engine(context.obj), name, scope, now, expires))
 
 
 @token_app.command("list")
@@ -151,7 +153,7 @@ def token_list(context: typer.Context) -> None:
     """All tokens, without their secrets."""
     from hub.api.tokens import list_tokens  # noqa: PLC0415 - one command
 
-    for token in list_tokens(open_engine(context.obj.database)):
+    for token in list_tokens(_engine(context.obj)):
         ended = "revoked" if token["revoked_ms"] else f"ends {_day(token['expires_ms'])}"
         typer.echo(f"{token['id']}\t{token['name']}\t{token['scopes']}\t{ended}")
 
@@ -161,7 +163,7 @@ def token_revoke(context: typer.Context, token_id: str) -> None:
     """End a token now; its id is the part between the dots."""
     from hub.api.tokens import revoke_token  # noqa: PLC0415 - one command
 
-    revoke_token(open_engine(context.obj.database), token_id, SystemClock().unix_ms())
+    revoke_token(_engine(context.obj), token_id, SystemClock().unix_ms())
     typer.echo(f"Token {token_id} is revoked.")
 
 

@@ -50,6 +50,11 @@ class HubState:
         return self.root / "hub.toml"
 
     @property
+    def unfinished(self) -> Path:
+        """hub.toml of a hub that is being founded."""
+        return self.root / "hub.toml.unfinished"
+
+    @property
     def database(self) -> Path:
         return self.root / "hub.db"
 
@@ -68,8 +73,14 @@ class HubState:
     def config(self) -> HubConfig:
         """Raises BadConfig."""
         try:
-            return HubConfig.model_validate(tomllib.loads(self.config_file.read_text(encoding="utf-8")))
+            return read_config(self.config_file)
         except FileNotFoundError as error:
             raise BadConfig(f"no hub in {self.root}; run: suozhan-hub --state {self.root} init --host NAME") from error
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError, ValidationError) as error:
-            raise BadConfig(f"{self.config_file}: {error}; mend the file") from error
+
+
+def read_config(path: Path) -> HubConfig:
+    """Raises BadConfig, FileNotFoundError."""
+    try:
+        return HubConfig.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, ValidationError) as error:
+        raise BadConfig(f"{path}: {error}; mend the file") from error

@@ -40,16 +40,27 @@ class ServerFiles:
     key: Path
 
 
-def create_authority(folder: Path, hub: UUID, root_key_out: Path, passphrase: str, now: dt.datetime) -> None:
-    """Make root and intermediate. The root's key is written once, encrypted, to `root_key_out`."""
-    if root_key_out.exists():
-        raise FileExistsError(f"{root_key_out} exists already; name a new file for the root's key")
+def create_authority(folder: Path, hub: UUID, now: dt.datetime) -> Authority:
+    """Make root and intermediate. Returns the root, whose key is in no file yet."""
     root = new_root(hub, now)
     intermediate = new_intermediate(root, hub, now)
-    write_private(root_key_out, key_pem(root.key, passphrase))
     write_private(folder / "root.pem", pem(root.certificate))
     write_private(folder / "intermediate.key", key_pem(intermediate.key))
     write_private(folder / "intermediate.pem", pem(intermediate.certificate))
+    return root
+
+
+def export_root_key(path: Path, root: Authority, hub: UUID, passphrase: str) -> None:
+    """The root's key, encrypted, below a line that says whose it is (PEM readers skip it)."""
+    write_private(path, _heading(hub) + key_pem(root.key, passphrase))
+
+
+def is_root_key_of(path: Path, hub: UUID) -> bool:
+    return path.is_file() and path.read_bytes().startswith(_heading(hub))
+
+
+def _heading(hub: UUID) -> bytes:
+    return f"Root key of Suozhan hub {hub}\n".encode()
 
 
 def load_authority(folder: Path) -> HubAuthority:

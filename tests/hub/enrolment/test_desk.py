@@ -35,7 +35,7 @@ class Desk:
         self.engine = open_engine(self.path)
         self.clock = HandClock()
         self.hub = uuid4()
-        create_authority(folder, self.hub, folder / "root.key", "x", dt.datetime.now(dt.UTC))
+        create_authority(folder, self.hub, dt.datetime.now(dt.UTC))
         own = OwnJournal(self.path, self.hub, Ed25519Signer(Ed25519PrivateKey.generate()), self.clock)
         own.create()
         self.own = own
