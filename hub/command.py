@@ -21,12 +21,10 @@ from hub.keys import load_keys
 from hub.ledger.store import Ledger
 from hub.ledger.verify import LedgerCheck
 from hub.migrate import DatabaseNewer
-from hub.ports import PortTaken
 from hub.state import BadConfig, HubConfig, HubState
-from security.certificates import pin_of
+from security.certificates import BadCertificate, pin_of
 from security.clock import SystemClock
-from security.durable_sqlite import DatabaseMissing
-from security.private_files import ExposedSecret
+from security.signer import BadKey
 from security.until_signal import until_signal
 
 PASSPHRASE_VARIABLE = "SUOZHAN_ROOT_PASSPHRASE"  # noqa: S105 - a variable's name
@@ -199,8 +197,8 @@ def main() -> None:
     from hub.resources.store import ResourceInvalid  # noqa: PLC0415 - see catalogue_publish
     from hub.services.items import CatalogueInvalid  # noqa: PLC0415 - see catalogue_publish
 
-    mendable = (BadConfig, SiteRefused, BackupFailed, DatabaseMissing, DatabaseNewer, ExposedSecret, CatalogueInvalid,
-                ResourceInvalid, TokenRefused, PortTaken, FileExistsError, FileNotFoundError, PermissionError)
+    mendable = (BadConfig, BadKey, BadCertificate, SiteRefused, BackupFailed, DatabaseNewer, CatalogueInvalid, ResourceInvalid,
+                TokenRefused, OSError)  # OSError: no file, no right, a folder, a port that is taken, a full disk
     try:
         app()
     except mendable as error:

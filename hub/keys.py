@@ -7,9 +7,8 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
-from security.private_files import read_private
 from security.sealing import Unsealer, create_sealing_key
-from security.signer import Ed25519Signer, Signer
+from security.signer import Ed25519Signer, Signer, read_key
 
 SEALING_KEY = "sealing-1.key"
 
@@ -33,8 +32,8 @@ def create_keys(folder: Path) -> None:
 
 
 def load_keys(folder: Path) -> HubKeys:
-    """Raises FileNotFoundError, ExposedSecret, ValueError."""
-    newest = X25519PrivateKey.from_private_bytes(read_private(folder / SEALING_KEY))
+    """Raises FileNotFoundError, ExposedSecret, BadKey."""
+    newest = X25519PrivateKey.from_private_bytes(read_key(folder / SEALING_KEY))
     return HubKeys(
         record=Ed25519Signer.load(folder / "record.key"),
         resource=Ed25519Signer.load(folder / "resource.key"),

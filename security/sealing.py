@@ -15,8 +15,9 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, Suite
 
-from security.private_files import read_private, write_private
+from security.private_files import write_private
 from security.record import SealedBody, WrappedKey
+from security.signer import read_key
 from security.suites import sha256
 
 KEY_CONTEXT = b"suozhan/data-key/v1\0"
@@ -138,8 +139,8 @@ class Unsealer:
 
     @classmethod
     def load(cls, folder: Path) -> Unsealer:
-        """All `sealing-*.key` files (32 raw bytes, 0600) of a folder."""
-        return cls([X25519PrivateKey.from_private_bytes(read_private(path)) for path in folder.glob("sealing-*.key")])
+        """All `sealing-*.key` files (32 raw bytes, 0600) of a folder. Raises ExposedSecret, BadKey."""
+        return cls([X25519PrivateKey.from_private_bytes(read_key(path)) for path in folder.glob("sealing-*.key")])
 
     def unwrap(self, edge: UUID, journal: UUID, key: WrappedKey) -> OpenedKey:
         """Raises SealBroken when the key was wrapped for another hub, edge or journal."""

@@ -11,6 +11,10 @@ from security.private_files import read_private, write_private
 from security.suites import Suite, fingerprint
 
 
+class BadKey(ValueError):
+    """A key file that holds no key; the text names it."""
+
+
 class Signer(Protocol):
     """A private key that signs and never shows itself."""
 
@@ -51,8 +55,13 @@ class Ed25519Signer:
 
     @classmethod
     def load(cls, path: Path) -> Ed25519Signer:
-        """Raises FileNotFoundError, ExposedSecret, or ValueError for a damaged file."""
-        raw = read_private(path)
-        if len(raw) != 32:
-            raise ValueError(f"{path} has {len(raw)} bytes instead of 32: the key file is damaged; restore it or re-enrol")
-        return cls(Ed25519PrivateKey.from_private_bytes(raw))
+        """Raises FileNotFoundError, ExposedSecret, BadKey."""
+        return cls(Ed25519PrivateKey.from_private_bytes(read_key(path)))
+
+
+def read_key(path: Path) -> bytes:
+    """32 raw bytes. Raises FileNotFoundError, ExposedSecret, BadKey."""
+    raw = read_private(path)
+    if len(raw) != 32:
+        raise BadKey(f"{path} has {len(raw)} bytes instead of 32: the key file is damaged; restore it or re-enrol")
+    return raw

@@ -8,9 +8,11 @@ from pathlib import Path
 from uuid import UUID
 
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from security.certificates import (
     Authority,
+    BadCertificate,
     key_pem,
     load_key,
     new_intermediate,
@@ -20,6 +22,7 @@ from security.certificates import (
     server_certificate,
 )
 from security.private_files import read_private, write_private
+from security.signer import BadKey
 
 SERVER_RENEWAL = dt.timedelta(days=30)
 
@@ -64,25 +67,47 @@ def _heading(hub: UUID) -> bytes:
 
 
 def load_authority(folder: Path) -> HubAuthority:
-    root = x509.load_pem_x509_certificate((folder / "root.pem").read_bytes())
-    certificate = x509.load_pem_x509_certificate((folder / "intermediate.pem").read_bytes())
-    return HubAuthority(root, Authority(certificate, load_key(read_private(folder / "intermediate.key"))))
+    """Raises FileNotFoundError, ExposedSecret, BadKey, BadCertificate."""
+    intermediate = Authority(_certificate(folder / "intermediate.pem"), _key(folder / "intermediate.key"))
+    return HubAuthority(_certificate(folder / "root.pem"), intermediate)
 
 
 def ensure_server_certificate(folder: Path, authority: HubAuthority, hosts: list[str], now: dt.datetime) -> ServerFiles:
-    """The hub's server certificate: made at the first start, and again before it expires or when `hosts` changed."""
+    """The hub's server certificate: made at the first start, and again with a new key whenever the old does not do."""
     server = ServerFiles(folder / "server.pem", folder / "server.key")
-    if not server.certificate.exists() or _stale(server.certificate, authority, hosts, now):
+    if not _serves(server, authority, hosts, now):
         key = new_key()
         certificate = server_certificate(authority.intermediate, key, hosts, now)
         write_private(server.key, key_pem(key))
+        # A crash here leaves the new key beside the old certificate: `_serves` sees it.
         write_private(server.certificate, pem(certificate, authority.intermediate.certificate))
     return server
 
 
-def _stale(path: Path, authority: HubAuthority, hosts: list[str], now: dt.datetime) -> bool:
-    certificate = x509.load_pem_x509_certificate(path.read_bytes())
+def _serves(server: ServerFiles, authority: HubAuthority, hosts: list[str], now: dt.datetime) -> bool:
+    """Key and certificate are whole and belong together, name these hosts, and last."""
+    if not server.certificate.exists() or not server.key.exists():
+        return False
+    try:
+        key, certificate = _key(server.key), _certificate(server.certificate)
+    except (BadKey, BadCertificate):
+        return False  # made anew, nothing depends on the old
     names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    wanted = server_certificate(authority.intermediate, new_key(), hosts, now).extensions
+    wanted = server_certificate(authority.intermediate, key, hosts, now).extensions
     same = names == wanted.get_extension_for_class(x509.SubjectAlternativeName).value
-    return not same or certificate.not_valid_after_utc - now < SERVER_RENEWAL
+    lasts = certificate.not_valid_after_utc - now >= SERVER_RENEWAL
+    return same and lasts and certificate.public_key() == key.public_key()
+
+
+def _key(path: Path) -> ec.EllipticCurvePrivateKey:
+    try:
+        return load_key(read_private(path))
+    except (ValueError, TypeError) as error:
+        raise BadKey(f"{path} is damaged or no P-256 key; restore it from the backup") from error
+
+
+def _certificate(path: Path) -> x509.Certificate:
+    try:
+        return x509.load_pem_x509_certificate(path.read_bytes())
+    except ValueError as error:
+        raise BadCertificate(f"{path} is damaged; restore it from the backup") from error

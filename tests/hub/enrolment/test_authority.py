@@ -1,0 +1,76 @@
+"""The CA's files on the hub's disk: what a crash or a bad sector makes of them."""
+
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from cryptography import x509
+
+from deploy.demo.city import Hub
+from deploy.demo.processes import DemoFailed, command
+from hub.enrolment.authority import (
+    SERVER_RENEWAL,
+    HubAuthority,
+    create_authority,
+    ensure_server_certificate,
+    load_authority,
+)
+from security.certificates import SERVER_LIFE, key_pem, load_key, new_key
+from security.private_files import write_private
+
+NOW = dt.datetime(2026, 9, 1, tzinfo=dt.UTC)
+HOSTS = ["hub.example", "10.0.0.1"]
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> HubAuthority:
+    create_authority(tmp_path, uuid4(), NOW)
+    return load_authority(tmp_path)
+
+
+def _ensure(folder: Path, authority: HubAuthority, now: dt.datetime = NOW, hosts: list[str] = HOSTS) -> tuple[bytes, bytes]:
+    """Key and certificate as they lie there, which belong together."""
+    server = ensure_server_certificate(folder, authority, hosts, now)
+    key, certificate = server.key.read_bytes(), server.certificate.read_bytes()
+    assert load_key(key).public_key() == x509.load_pem_x509_certificate(certificate).public_key()
+    return key, certificate
+
+
+def test_a_server_certificate_is_kept_until_it_ends_or_the_hosts_change(tmp_path: Path, authority: HubAuthority) -> None:
+    first = _ensure(tmp_path, authority)
+    assert _ensure(tmp_path, authority, NOW + SERVER_LIFE - SERVER_RENEWAL) == first
+    assert _ensure(tmp_path, authority, NOW + SERVER_LIFE - SERVER_RENEWAL + dt.timedelta(minutes=1)) != first
+    assert _ensure(tmp_path, authority, hosts=HOSTS[:1])[0] != first[0]
+
+
+def test_a_crash_between_the_two_writes_of_a_renewal_is_mended(tmp_path: Path, authority: HubAuthority) -> None:
+    """Invariant 11: the new key lies there, the certificate is still that of the old one."""
+    _ensure(tmp_path, authority)
+    write_private(tmp_path / "server.key", key_pem(new_key()))
+    _ensure(tmp_path, authority)
+
+
+def test_a_server_certificate_or_key_that_is_lost_or_damaged_is_made_anew(tmp_path: Path, authority: HubAuthority) -> None:
+    for name in ("server.key", "server.pem"):
+        _ensure(tmp_path, authority)
+        (tmp_path / name).unlink()
+        _ensure(tmp_path, authority)
+        write_private(tmp_path / name, b"rubbish")
+        _ensure(tmp_path, authority)
+
+
+@pytest.mark.parametrize("name", ["keys/record.key", "keys/time.key", "keys/sealing-1.key", "ca/intermediate.key",
+                                  "ca/intermediate.pem", "ca/root.pem"])
+def test_a_damaged_file_of_the_hub_is_one_line_that_names_it(tmp_path: Path, name: str) -> None:
+    hub = Hub(tmp_path)
+    hub.init()
+    path = hub.state / name
+    path.write_bytes(path.read_bytes()[:20])
+    with pytest.raises(DemoFailed) as caught:
+        command("hub", hub.state, "run")
+    assert f"suozhan-hub: {path} " in str(caught.value)
+    assert "damaged" in str(caught.value)
+    assert "Traceback" not in str(caught.value)
