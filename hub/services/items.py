@@ -85,6 +85,8 @@ def parse_catalogue(data: bytes) -> Catalogue:
         raise CatalogueInvalid(f"the catalogue has {len(data)} bytes; shorten it to {FILE_MAX_BYTES}")
     try:
         raw = tomllib.loads(data.decode("utf-8"))
+    except RecursionError as error:
+        raise CatalogueInvalid("the catalogue nests too deep; correct the file") from error
     except ValueError as error:
         raise CatalogueInvalid(f"the catalogue is not TOML in UTF-8: {error}; correct the file") from error
     try:

@@ -151,6 +151,7 @@ def test_an_error_names_item_and_field(old: str, new: str, problem: str) -> None
     ('source = "x"\nitems = [3]', "item number 1 (no code): "),
     ('source = "x"\nitems = 3', "items: "),
     ("source = ", "is not TOML"),
+    (f"source = {'[' * 20_000}", "nests too deep"),
     (f'source = "x" # {"x" * 1024 * 1024}', "shorten it"),
 ])
 def test_a_catalogue_that_is_wrong_as_a_whole_is_refused(text: str, problem: str) -> None:
