@@ -28,6 +28,8 @@ from security.signer import BadKey
 from security.until_signal import until_signal
 
 PASSPHRASE_VARIABLE = "SUOZHAN_ROOT_PASSPHRASE"  # noqa: S105 - a variable's name
+DAYS_MAX = 36_500
+YEAR_10000_MS = 253_402_300_800_000  # dates end before it
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
                   help="The city's hub of Suozhan.")
@@ -136,7 +138,7 @@ def token_create(
     context: typer.Context,
     name: str,
     scope: Annotated[list[str], typer.Option(help="feed:read, records:read, ledger:read, edges:read, metrics:read")],
-    days: Annotated[int, typer.Option(help="Life in days; 0 = no end.", min=0)] = 365,
+    days: Annotated[int, typer.Option(help="Life in days; 0 = no end.", min=0, max=DAYS_MAX)] = 365,
 ) -> None:
     """Make a bearer token and print it once; only its hash is kept."""
     from hub.api.tokens import make_token  # noqa: PLC0415 - one command
@@ -166,7 +168,9 @@ def token_revoke(context: typer.Context, token_id: str) -> None:
 
 
 def _day(unix_ms: int | None) -> str:
-    return dt.datetime.fromtimestamp(unix_ms / 1000, dt.UTC).date().isoformat() if unix_ms else "never"
+    if not unix_ms or unix_ms >= YEAR_10000_MS:
+        return "never"
+    return dt.datetime.fromtimestamp(unix_ms / 1000, dt.UTC).date().isoformat()
 
 
 @app.command()
