@@ -21,7 +21,7 @@ from hub.keys import load_keys
 from hub.ledger.store import Ledger
 from hub.ledger.verify import LedgerCheck
 from hub.migrate import DatabaseNewer
-from hub.state import BadConfig, HubConfig, HubState
+from hub.state import BadConfig, HubState, checked_config
 from security.certificates import BadCertificate, pin_of
 from security.clock import SystemClock
 from security.signer import BadKey
@@ -64,8 +64,8 @@ def init(
     """Make the CA, the hub's keys and its database. The root key's passphrase is taken from SUOZHAN_ROOT_PASSPHRASE, or
     made and printed once. Safe to repeat after a crash."""
     state: HubState = context.obj
-    config = HubConfig(hub=uuid4(), hosts=host, listen=listen, work_port=work_port, enrol_port=enrol_port,
-                       api_port=api_port)
+    config = checked_config({"hub": uuid4(), "hosts": host, "listen": listen, "work_port": work_port,
+                             "enrol_port": enrol_port, "api_port": api_port})
     given = os.environ.get(PASSPHRASE_VARIABLE)
     passphrase = given or secrets.token_urlsafe(24)
 

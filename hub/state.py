@@ -2,17 +2,43 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
+import re
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+HOST_MAX_CHARS = 253
+_LABEL = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
 
 
 class BadConfig(ValueError):
     """hub.toml is missing or cannot be used; the text says what to mend."""
+
+
+def _is_name(text: str) -> bool:
+    labels = text.split(".")
+    return len(text) <= HOST_MAX_CHARS and all(map(_LABEL.fullmatch, labels)) and not labels[-1].isdigit()
+
+
+def _host(text: str) -> str:
+    """What a certificate can hold and an edge can call; an address with a zone (%) means something on one machine only."""
+    try:
+        if not _is_name(text):
+            ipaddress.ip_address(text.replace("%", " "))
+    except ValueError as error:
+        raise ValueError(f"{text!r} is no DNS name or IP address; write such as hub.example or 10.0.0.1") from error
+    return text
+
+
+Host = Annotated[str, AfterValidator(_host)]
+Port = Annotated[int, Field(ge=1, le=65535)]
 
 
 class HubConfig(BaseModel):
@@ -20,11 +46,11 @@ class HubConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     hub: UUID
-    hosts: list[str] = Field(min_length=1)
-    listen: str = "0.0.0.0"  # noqa: S104 - a hub serves a city; narrow it in hub.toml
-    work_port: int = Field(default=7443, ge=1, le=65535)
-    enrol_port: int = Field(default=7444, ge=1, le=65535)
-    api_port: int = Field(default=7445, ge=1, le=65535)
+    hosts: list[Host] = Field(min_length=1)
+    listen: Host = "0.0.0.0"  # noqa: S104 - a hub serves a city; narrow it in hub.toml
+    work_port: Port = 7443
+    enrol_port: Port = 7444
+    api_port: Port = 7445
 
     def address(self, port: int) -> str:
         host = self.hosts[0]
@@ -81,6 +107,15 @@ class HubState:
 def read_config(path: Path) -> HubConfig:
     """Raises BadConfig, FileNotFoundError."""
     try:
-        return HubConfig.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, ValidationError) as error:
+        return checked_config(tomllib.loads(path.read_text(encoding="utf-8")))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError, BadConfig) as error:
         raise BadConfig(f"{path}: {error}; mend the file") from error
+
+
+def checked_config(fields: Mapping[str, object]) -> HubConfig:
+    """Raises BadConfig in one line, which names each field."""
+    try:
+        return HubConfig.model_validate(fields)
+    except ValidationError as error:
+        problems = [f"{'.'.join(map(str, one['loc']))}: {one['msg'].removeprefix('Value error, ')}" for one in error.errors()]
+        raise BadConfig("; ".join(problems)) from error

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from deploy.demo.city import Hub
-from deploy.demo.processes import DemoFailed
+from deploy.demo.processes import DemoFailed, command
 
 
 @pytest.fixture
@@ -44,3 +44,33 @@ def test_a_token_ends_within_a_hundred_years_and_the_list_survives_one_that_does
 def test_a_catalogue_that_is_a_folder_or_absent_is_one_line(hub: Hub, tmp_path: Path) -> None:
     assert f"Is a directory: '{tmp_path}'" in _refusal(hub, "catalogue", "publish", str(tmp_path))
     assert "No such file" in _refusal(hub, "catalogue", "publish", str(tmp_path / "nowhere.toml"))
+
+
+@pytest.mark.parametrize("host", ["", "中心 x", "a b", "hub.example.", "-hub", "a" * 64, "10.0.0.256", "fe80::1%eth0",
+                                  "hub:7443", "https://hub", ".".join(["a" * 60] * 5)])
+def test_a_host_that_no_certificate_can_hold_is_refused_at_init(tmp_path: Path, host: str) -> None:
+    with pytest.raises(DemoFailed, match=r"hub: hosts\.1: .* is no DNS name or IP address; write such as hub\.example") as caught:
+        command("hub", tmp_path / "hub", "init", "--host", "hub", "--host", host, "--root-key-out", str(tmp_path / "key"))
+    assert "Traceback" not in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_ports_and_the_address_to_listen_on_are_checked_at_init(tmp_path: Path) -> None:
+    with pytest.raises(DemoFailed, match=r"hub: listen: .*; work_port: .* less than or equal to 65535$"):
+        command("hub", tmp_path / "hub", "init", "--host", "hub", "--listen", "no where", "--work-port", "99999",
+                "--root-key-out", str(tmp_path / "key"))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_hosts_that_are_accepted_get_a_certificate(hub: Hub) -> None:
+    config = hub.state / "hub.toml"
+    hosts = '"127.0.0.1", "::1", "hub", "hub_1.example", "xn--fiq228c.example", "3com.com"'
+    config.write_text(config.read_text(encoding="utf-8").replace('"127.0.0.1"', hosts, 1), encoding="utf-8")
+    hub.service.start()
+    assert hub.service.stop() == 0
+
+
+def test_a_host_that_was_written_into_hub_toml_is_one_line(hub: Hub) -> None:
+    config = hub.state / "hub.toml"
+    config.write_text(config.read_text(encoding="utf-8").replace('"127.0.0.1"', '"中心 x"', 1), encoding="utf-8")
+    assert f"{config}: hosts.0: '中心 x' is no DNS name or IP address" in _refusal(hub, "run")
