@@ -11,6 +11,7 @@ from uuid import uuid4
 import sqlalchemy as sa
 
 from hub.api.tables import api_tokens
+from hub.names import name_fault
 from security.suites import sha256
 
 PREFIX = "szhub"
@@ -33,6 +34,8 @@ def make_token(engine: sa.Engine, name: str, scopes: Sequence[str], now_ms: int,
     unknown = sorted(set(scopes) - {scope.value for scope in Scope})
     if unknown or not scopes:
         raise TokenRefused(f"no scope {', '.join(unknown) or 'given'}; choose of {', '.join(Scope)}")
+    if fault := name_fault(name):
+        raise TokenRefused(f"the token's name {fault}")
     token_id, secret = uuid4().hex[:12], secrets.token_urlsafe(32)
     with engine.begin() as connection:
         connection.execute(api_tokens.insert().values(

@@ -17,6 +17,7 @@ import structlog
 from hub.enrolment.authority import HubAuthority
 from hub.enrolment.tables import certificates, declarations, edges, invitations, sites
 from hub.ledger.own_journal import OwnJournal
+from hub.names import name_fault
 from security.certificates import BadCertificate, der, edge_certificate
 from security.chain import Genesis
 from security.clock import Clock
@@ -80,6 +81,7 @@ class EnrolmentDesk:
             connection.execute(sa.update(invitations).where(invitations.c.id == application.invitation)
                                .values(id=invitations.c.id))
             invitation = self._invitation(connection, application)
+            _check_names(application)
             _check_journals(application.journals)
             verifier = _check_proofs(application)
             admission = self._earlier(connection, application, invitation, verifier)
@@ -142,7 +144,7 @@ class EnrolmentDesk:
         except BadCertificate as error:
             raise EnrolmentRefused(str(error)) from error
         connection.execute(edges.insert().values(
-            edge=str(edge), site=invitation.site, machine=application.machine[:128], enrolled_ms=now_ms
+            edge=str(edge), site=invitation.site, machine=application.machine, enrolled_ms=now_ms
         ))
         _use(connection, application.invitation, str(edge))
         try:
@@ -177,6 +179,13 @@ def _declare(connection: sa.Connection, edge: UUID, journals: Sequence[tuple[UUI
 def _declared(connection: sa.Connection, edge: str) -> set[tuple[UUID, str]]:
     rows = connection.execute(sa.select(declarations).where(declarations.c.edge == edge))
     return {(UUID(row.journal), row.name) for row in rows}
+
+
+def _check_names(application: Application) -> None:
+    if fault := name_fault(application.machine):
+        raise EnrolmentRefused(f"the name of this machine {fault}; give another with --machine")
+    if any(name_fault(name) or not name for _, name in application.journals):
+        raise EnrolmentRefused("the name of a journal cannot be printed or is too long; update this machine's program")
 
 
 def _check_journals(journals: Sequence[tuple[UUID, str]]) -> None:

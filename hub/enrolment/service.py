@@ -59,5 +59,5 @@ def _application(request: enrolment_pb2.EnrolRequest) -> Application:
         raise EnrolmentRefused("a journal's id is a UUID of 16 bytes; update the machine's program")
     return Application(
         request.invitation, request.secret, request.csr_der, request.suite, request.record_public_key,
-        request.record_proof, [(UUID(bytes=item.journal), item.name[:32]) for item in request.journals], request.machine,
+        request.record_proof, [(UUID(bytes=item.journal), item.name) for item in request.journals], request.machine,
     )

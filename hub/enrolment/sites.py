@@ -9,6 +9,7 @@ from uuid import uuid4
 import sqlalchemy as sa
 
 from hub.enrolment.tables import invitations, sites
+from hub.names import NAME_MAX_CHARS, name_fault
 from security.invitations import SECRET_BYTES, Invitation
 from security.suites import sha256
 
@@ -28,6 +29,9 @@ def add_site(engine: sa.Engine, code: str, name: str, kind: str, county: str) ->
         raise SiteRefused(f"{kind!r} is no kind of site; use office (服务所) or station (服务站)")
     if not name.strip():
         raise SiteRefused("a site needs a name; give it with --name")
+    for text in (name, county):
+        if fault := name_fault(text):
+            raise SiteRefused(f"{text[:NAME_MAX_CHARS]!r} {fault}")
     try:
         with engine.begin() as connection:
             connection.execute(sites.insert().values(code=code, name=name, kind=kind, county=county))

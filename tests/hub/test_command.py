@@ -74,3 +74,17 @@ def test_a_host_that_was_written_into_hub_toml_is_one_line(hub: Hub) -> None:
     config = hub.state / "hub.toml"
     config.write_text(config.read_text(encoding="utf-8").replace('"127.0.0.1"', '"中心 x"', 1), encoding="utf-8")
     assert f"{config}: hosts.0: '中心 x' is no DNS name or IP address" in _refusal(hub, "run")
+
+
+@pytest.mark.parametrize("name", ["x\ty\x1b[31m", "所\n站", "a\u202eb", "长" * 129])
+def test_names_that_would_forge_a_list_are_refused(hub: Hub, name: str) -> None:
+    good = ("--kind", "office")
+    for arguments in (("site", "add", "A01", "--name", name, *good),
+                      ("site", "add", "A01", "--name", "所", "--county", name, *good),
+                      ("site", "add", name, "--name", "所", *good),
+                      ("token", "create", name, "--scope", "feed:read")):
+        text = _refusal(hub, *arguments).removeprefix(f"hub {' '.join(arguments[:2])}")
+        assert text.isprintable()
+        assert "control characters" in text or "more than 128" in text or "no site code" in text
+    assert hub.command("site", "list") == hub.command("token", "list") == ""
+    hub.command("site", "add", "A01", "--name", "古" * 128, *good)

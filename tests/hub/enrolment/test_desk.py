@@ -187,3 +187,12 @@ def test_a_certificate_that_is_of_no_use_any_more_is_not_given_again(desk: Desk)
     desk.refuses(machine.application(first), "expired.*with a new invitation")
     machine.csr, machine.signer, machine.journals = Applicant().csr, Applicant().signer, Applicant().journals
     assert desk.desk.admit(machine.application(desk.invitation())).edge
+
+
+def test_names_that_would_forge_a_list_are_refused(desk: Desk) -> None:
+    machine, invitation = Applicant(), desk.invitation()
+    good = machine.application(invitation)
+    for name in ("m\n\x1b[31m", "m\x00", "m" * 129):
+        desk.refuses(replace(good, machine=name), "the name of this machine .*; give another with --machine")
+        desk.refuses(replace(good, journals=[(uuid4(), name)]), "name of a journal")
+    assert desk.desk.admit(replace(good, machine="窗" * 128)).edge
