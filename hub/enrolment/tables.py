@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 from hub.database import metadata
+from hub.resources.tables import Whole
 
 sites = sa.Table(
     "sites",
@@ -13,6 +14,7 @@ sites = sa.Table(
     sa.Column("name", sa.Text, nullable=False),
     sa.Column("kind", sa.Text, sa.CheckConstraint("kind IN ('office', 'station')"), nullable=False),
     sa.Column("county", sa.Text, nullable=False),
+    sqlite_strict=True,
 )
 
 edges = sa.Table(
@@ -21,8 +23,9 @@ edges = sa.Table(
     sa.Column("edge", sa.Text, primary_key=True),
     sa.Column("site", sa.Text, sa.ForeignKey("sites.code"), nullable=False),
     sa.Column("machine", sa.Text, nullable=False),
-    sa.Column("enrolled_ms", sa.BigInteger, nullable=False),
-    sa.Column("revoked_ms", sa.BigInteger),
+    sa.Column("enrolled_ms", Whole, nullable=False),
+    sa.Column("revoked_ms", Whole),
+    sqlite_strict=True,
 )
 
 invitations = sa.Table(
@@ -31,9 +34,10 @@ invitations = sa.Table(
     sa.Column("id", sa.Text, primary_key=True),
     sa.Column("site", sa.Text, sa.ForeignKey("sites.code"), nullable=False),
     sa.Column("secret_hash", sa.LargeBinary, nullable=False),
-    sa.Column("created_ms", sa.BigInteger, nullable=False),
-    sa.Column("expires_ms", sa.BigInteger, nullable=False),
+    sa.Column("created_ms", Whole, nullable=False),
+    sa.Column("expires_ms", Whole, nullable=False),
     sa.Column("edge", sa.Text, sa.ForeignKey("edges.edge")),
+    sqlite_strict=True,
 )
 
 certificates = sa.Table(
@@ -44,7 +48,8 @@ certificates = sa.Table(
     sa.Column("edge", sa.Text, sa.ForeignKey("edges.edge"), nullable=False),
     sa.Column("certificate", sa.LargeBinary, nullable=False),
     sa.Column("record_key_id", sa.LargeBinary, nullable=False, unique=True),
-    sa.Column("not_after_ms", sa.BigInteger, nullable=False),
+    sa.Column("not_after_ms", Whole, nullable=False),
+    sqlite_strict=True,
 )
 
 # The journals that a machine brought when it enrolled. They enter the ledger in a second commit; this one claims them.

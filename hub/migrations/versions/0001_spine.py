@@ -50,28 +50,31 @@ def _enrolment() -> None:
         sa.Column("kind", sa.Text, sa.CheckConstraint("kind IN ('office', 'station')"), nullable=False),
         sa.Column("county", sa.Text, nullable=False),
         sa.PrimaryKeyConstraint("code", name="pk_sites"),
+        sqlite_strict=True,
     )
     op.create_table(
         "edges",
         sa.Column("edge", sa.Text, nullable=False),
         sa.Column("site", sa.Text, nullable=False),
         sa.Column("machine", sa.Text, nullable=False),
-        sa.Column("enrolled_ms", sa.BigInteger, nullable=False),
-        sa.Column("revoked_ms", sa.BigInteger),
+        sa.Column("enrolled_ms", Whole, nullable=False),
+        sa.Column("revoked_ms", Whole),
         sa.PrimaryKeyConstraint("edge", name="pk_edges"),
         sa.ForeignKeyConstraint(["site"], ["sites.code"]),
+        sqlite_strict=True,
     )
     op.create_table(
         "invitations",
         sa.Column("id", sa.Text, nullable=False),
         sa.Column("site", sa.Text, nullable=False),
         sa.Column("secret_hash", sa.LargeBinary, nullable=False),
-        sa.Column("created_ms", sa.BigInteger, nullable=False),
-        sa.Column("expires_ms", sa.BigInteger, nullable=False),
+        sa.Column("created_ms", Whole, nullable=False),
+        sa.Column("expires_ms", Whole, nullable=False),
         sa.Column("edge", sa.Text),
         sa.PrimaryKeyConstraint("id", name="pk_invitations"),
         sa.ForeignKeyConstraint(["site"], ["sites.code"]),
         sa.ForeignKeyConstraint(["edge"], ["edges.edge"]),
+        sqlite_strict=True,
     )
     op.create_table(
         "certificates",
@@ -80,11 +83,12 @@ def _enrolment() -> None:
         sa.Column("edge", sa.Text, nullable=False),
         sa.Column("certificate", sa.LargeBinary, nullable=False),
         sa.Column("record_key_id", sa.LargeBinary, nullable=False),
-        sa.Column("not_after_ms", sa.BigInteger, nullable=False),
+        sa.Column("not_after_ms", Whole, nullable=False),
         sa.PrimaryKeyConstraint("csr_hash", name="pk_certificates"),
         sa.ForeignKeyConstraint(["invitation"], ["invitations.id"]),
         sa.ForeignKeyConstraint(["edge"], ["edges.edge"]),
         sa.UniqueConstraint("record_key_id", name="uq_certificates_record_key_id"),
+        sqlite_strict=True,
     )
     op.create_table(
         "declarations",

@@ -67,6 +67,14 @@ def test_the_migrations_make_the_very_schema_of_the_metadata(engine: sa.Engine, 
     assert {name: sql for name, sql in schema(engine).items() if name not in native} == schema(blank)
 
 
+def test_every_table_is_strict(engine: sa.Engine) -> None:
+    """SQLite would take any text for a number else."""
+    with engine.connect() as connection:
+        listed = connection.exec_driver_sql("PRAGMA table_list").all()
+    loose = {row.name for row in listed if row.type == "table" and not row.strict}
+    assert {name for name in loose if not name.startswith("sqlite_")} == {"alembic_version"}
+
+
 def test_upgrading_again_changes_nothing(engine: sa.Engine) -> None:
     before = schema(engine)
     upgrade(engine)
