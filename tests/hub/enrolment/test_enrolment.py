@@ -8,6 +8,8 @@ import socket
 import sqlite3
 import ssl
 import stat
+import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 from uuid import uuid4
@@ -15,10 +17,13 @@ from uuid import uuid4
 import grpc
 import pytest
 import sqlalchemy as sa
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deploy.demo.city import Hub, Machine
+from deploy.demo.line import Line
 from deploy.demo.processes import DemoFailed, command
 from edge.identity import load_identity
 from edge.state import StateFolder
@@ -32,6 +37,8 @@ from security.record import parse_record
 from security.signer import Ed25519Signer
 
 CALL_S = 10.0
+FAST_BYTES_A_SECOND = 10_000_000
+SLOW_BYTES_A_SECOND = 4_000  # an answer takes half a second
 
 
 def _refusal(state: Path, token: str) -> str:
@@ -53,6 +60,30 @@ def test_an_invitation_works_once_and_the_same_request_gets_the_same_certificate
         assert load_identity(StateFolder(first).identity).chain == chain
     assert "used by another machine" in _refusal(tmp_path / "two", token)
     assert not StateFolder(tmp_path / "two").identity.exists()
+
+
+def test_a_hub_killed_before_its_answer_arrived_gives_the_same_certificate(hub: Hub, tmp_path: Path) -> None:
+    """Invariant 11: the line is slow, so the hub dies between its commit and the end of its answer."""
+    hub.service.start()
+    line = Line(hub.enrol_port)
+    line.slow_down(SLOW_BYTES_A_SECOND)
+    invitation = Invitation.from_token(hub.command("invite", "A01"))
+    token = Invitation(f"127.0.0.1:{line.port}", invitation.id, invitation.secret, invitation.pin).token()
+    state = StateFolder(tmp_path / "edge")
+    with ThreadPoolExecutor() as threads, closing(sqlite3.connect(hub.state / "hub.db")) as db:
+        enrolling = threads.submit(_refusal, state.root, token)
+        while (row := db.execute("SELECT certificate FROM certificates").fetchone()) is None and not enrolling.done():
+            time.sleep(0.001)
+        hub.service.kill()
+        assert "give the same command again" in enrolling.result(CALL_S * 2)
+    assert not state.identity.exists()
+    hub.service.start()
+    line.slow_down(FAST_BYTES_A_SECOND)
+    command("edge", state.root, "enrol", token)
+    leaf = x509.load_pem_x509_certificate(load_identity(state.identity).chain.encode())
+    assert leaf.public_bytes(Encoding.DER) == row[0]
+    status, known = hub.reader().call("GET", "/v1/edges")
+    assert (status, [len(edge["journals"]) for edge in known]) == (200, [1])
 
 
 def test_a_copied_machine_enrols_by_the_advice_that_it_gets(hub: Hub, machine: Machine, tmp_path: Path) -> None:
