@@ -122,8 +122,7 @@ class EnrolmentDesk:
         if invitation.edge != row.edge:
             self._require_unused(invitation)
             if invitation.site != row.site:
-                raise EnrolmentRefused(f"this machine enrolled at site {row.site} before; ask for an invitation there, or "
-                                       f"{ANEW}")
+                raise EnrolmentRefused(f"this machine enrolled at site {row.site} before; get an invitation to it, or {ANEW}")
             _use(connection, application.invitation, row.edge)
         return Admission(UUID(row.edge), invitation.site, invitation.name, invitation.kind, row.certificate)
 

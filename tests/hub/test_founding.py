@@ -114,6 +114,18 @@ def test_init_removes_nothing_that_it_did_not_make(tmp_path: Path) -> None:
     assert sorted((tmp_path / "hub" / "keys").iterdir()) == keys
 
 
+def test_init_killed_just_before_hub_toml_got_its_name_is_repeated(tmp_path: Path) -> None:
+    """The narrowest moment: the root's key lies outside already, under the name that is asked for again."""
+    arguments, hub = _arguments(tmp_path), tmp_path / "hub"
+    lost = command("hub", hub, *arguments)
+    (hub / "hub.toml").rename(hub / "hub.toml.unfinished")
+    with pytest.raises(DemoFailed, match=r"no hub in .*; run:"):
+        command("hub", hub, *SITE)
+    said = command("hub", hub, *arguments)
+    assert said != lost
+    _opens(tmp_path, said)
+
+
 def test_two_inits_do_not_clear_each_other_away(tmp_path: Path) -> None:
     (tmp_path / "hub").mkdir()
     other = os.open(tmp_path / "hub", os.O_RDONLY)

@@ -164,7 +164,7 @@ def test_a_lost_answer_is_given_to_nobody_else(desk: Desk) -> None:
     desk.desk.admit(machine.application(desk.invitation()))
     desk.desk.admit(Applicant().application(used))
     desk.refuses(machine.application(used), "used by another machine")
-    desk.refuses(machine.application(elsewhere), "site A01 before; ask for an invitation there, or move the keys")
+    desk.refuses(machine.application(elsewhere), "site A01 before; get an invitation to it, or move the keys")
     unproved = replace(machine.application(elsewhere), invitation=desk.invitation().id)
     desk.refuses(unproved, "not known")
     good = desk.invitation()
