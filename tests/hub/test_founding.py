@@ -96,6 +96,18 @@ def test_a_passphrase_that_was_made_is_shown_and_one_that_was_given_is_not(tmp_p
         _opens(tmp_path, said)
 
 
+def test_a_passphrase_that_could_not_be_shown_is_the_root_of_no_hub(tmp_path: Path) -> None:
+    arguments = _arguments(tmp_path)
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run([sys.executable, "-m", "hub.command", "--state", str(tmp_path / "hub"), *arguments],
+                              cwd=CHECKOUT, stdout=full, stderr=subprocess.PIPE, text=True, check=False, timeout=60)
+    assert done.returncode
+    assert "No space left" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "root.key").exists()
+    _opens(tmp_path, command("hub", tmp_path / "hub", *arguments))
+
+
 def test_init_removes_nothing_that_it_did_not_make(tmp_path: Path) -> None:
     arguments = _arguments(tmp_path)
     (tmp_path / "root.key").write_text("the key of another hub")
