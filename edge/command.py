@@ -21,6 +21,7 @@ from edge.state import StateFolder
 from security.clock import SystemClock
 from security.invitations import BadToken
 from security.logs import configure_logs
+from security.signer import BadKey
 from security.until_signal import until_signal
 
 _ORIGIN = re.compile(r"https?://[A-Za-z0-9.-]+(:\d{1,5})?")
@@ -94,7 +95,7 @@ def pair(
 def main() -> None:
     """Errors that a person can mend are one line, not a traceback."""
     mendable = (AlreadyRunning, PortTaken,
-                BadConfig, BadToken, CorruptJournal, EnrolmentRefused, EnrolmentUnavailable, NotEnrolled, OSError)
+                BadConfig, BadKey, BadToken, CorruptJournal, EnrolmentRefused, EnrolmentUnavailable, NotEnrolled, OSError)
     try:
         app()
     except mendable as error:

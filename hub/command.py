@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import os
 import secrets
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 from uuid import uuid4
@@ -24,6 +25,7 @@ from hub.migrate import DatabaseNewer
 from hub.state import BadConfig, HubState, checked_config
 from security.certificates import BadCertificate, pin_of
 from security.clock import SystemClock
+from security.logs import configure_logs
 from security.signer import BadKey
 from security.until_signal import until_signal
 
@@ -90,7 +92,13 @@ def run(context: typer.Context) -> None:
     """Serve edges and the reading API until SIGTERM or Ctrl-C."""
     from hub.assembly import run_hub  # noqa: PLC0415 - the servers' libraries load only where they serve
 
-    until_signal(run_hub(context.obj, SystemClock(), lambda: typer.echo("hub ready")))
+    configure_logs()
+    until_signal(run_hub(context.obj, SystemClock(), _ready))
+
+
+def _ready() -> None:
+    with suppress(OSError):  # where the log lies on a full disk
+        typer.echo("hub ready")
 
 
 @site_app.command("add")
@@ -103,7 +111,7 @@ def site_add(
 ) -> None:
     """Name a service point."""
     add_site(_engine(context.obj), code, name, kind, county)
-    typer.echo(f"Site {code} {name} added. Next: suozhan-hub invite {code}")
+    typer.echo(f"Site {code} {name} added. Next: suozhan-hub --state {context.obj.root} invite {code}")
 
 
 @site_app.command("list")

@@ -101,7 +101,8 @@ class HubState:
         try:
             return read_config(self.config_file)
         except FileNotFoundError as error:
-            raise BadConfig(f"no hub in {self.root}; run: suozhan-hub --state {self.root} init --host NAME") from error
+            raise BadConfig(f"no hub in {self.root}; run: suozhan-hub --state {self.root} init --host NAME "
+                            "--root-key-out FILE") from error
 
 
 def read_config(path: Path) -> HubConfig:
