@@ -114,6 +114,9 @@ class Ledger:
         return entries
 
     def entry(self, journal: UUID, position: int) -> Entry | None:
+        """None when there is none. Any number may be asked for: some come out of records."""
+        if not 0 < position <= POSITION_MAX:
+            return None
         row = self._db.execute(_RUN_WITH, (journal.bytes, position)).fetchone()
         if row is None:
             return None

@@ -69,9 +69,10 @@ class Projector:
                 try:
                     row = self._row(ledger, entry)
                 except (MalformedRecord, SealBroken, MeaninglessBody) as error:
-                    log.warning("record makes no sense", cursor=entry.cursor, reason=str(error))
-                    wrong.append({"cursor": entry.cursor, "edge": str(entry.edge), "journal": str(entry.journal),
-                                  "position": entry.position, "reason": str(error)})
+                    wrong.append(_finding(entry, str(error)))
+                except (ValueError, ArithmeticError, LookupError) as error:
+                    # A bug of ours; still no machine's record may stop all others. Its text might quote the body.
+                    wrong.append(_finding(entry, f"it cannot be read ({type(error).__name__}); update this program"))
                 else:
                     rows += [row] if row else []
         self._commit(after, page[-1].cursor, rows, wrong)
@@ -139,6 +140,12 @@ class Projector:
                 raise MeaninglessBody(f"machine {edge} belongs to no site")
             self._sites[edge] = row.site
         return self._sites[edge]
+
+
+def _finding(entry: Entry, reason: str) -> dict[str, Any]:
+    log.warning("record makes no sense", cursor=entry.cursor, reason=reason)
+    return {"cursor": entry.cursor, "edge": str(entry.edge), "journal": str(entry.journal), "position": entry.position,
+            "reason": reason}
 
 
 _LAST_MS = int(dt.datetime(9999, 1, 1, tzinfo=dt.UTC).timestamp() * 1000)

@@ -70,8 +70,8 @@ def test_the_feed_gives_the_same_entries_wherever_a_reader_begins_and_stops(spin
 
 def test_each_record_is_found_by_its_position_and_nothing_beyond(spine: Spine, ledger: Ledger) -> None:
     assert [ledger.entry(spine.journal_id, position) for position in range(1, len(PAYLOADS) + 1)] == _expected(spine)
-    assert ledger.entry(spine.journal_id, 0) is None
-    assert ledger.entry(spine.journal_id, len(PAYLOADS) + 1) is None
+    for nowhere in (0, len(PAYLOADS) + 1, 2**63 - 1, 2**63, 2**64 - 1):
+        assert ledger.entry(spine.journal_id, nowhere) is None
 
 
 @given(st.integers(1, 18), st.integers(1, 18))
