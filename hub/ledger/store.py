@@ -165,10 +165,11 @@ class Ledger:
         self._db.execute("BEGIN IMMEDIATE")
         try:
             yield
+            self._db.execute("COMMIT")
         except BaseException:
-            self._db.execute("ROLLBACK")
+            if self._db.in_transaction:  # on a full disk SQLite has rolled back by itself
+                self._db.execute("ROLLBACK")
             raise
-        self._db.execute("COMMIT")
 
     def register(self, name: str, genesis: Genesis, now_ms: int) -> bool:
         """A new, empty journal; False if it was there already. Another genesis for its id raises IntegrityError."""
