@@ -29,7 +29,7 @@ from hub.ledger.wire import (
     encode_refusal,
     encode_standing,
 )
-from hub.ledger.writer import LedgerUnavailable, LedgerWriter
+from hub.ledger.writer import MARKS_POLL_S, LedgerUnavailable, LedgerWriter
 from security.chain import leaf_hashes
 from security.clock import Clock
 from security.run import Run
@@ -192,7 +192,11 @@ class Ingest:
     async def _follow_marks(self, session: _Session) -> None:
         while True:
             changed = self._writer.marks_changed()
-            journal = await asyncio.to_thread(read_journal, self._path, session.journal.journal)
+            try:
+                journal = await asyncio.to_thread(read_journal, self._path, session.journal.journal)
+            except sqlite3.Error:  # told by the writer, which looks at the same rows
+                await asyncio.sleep(MARKS_POLL_S)
+                continue
             if journal is not None and journal.backed_up > session.backed_up:
                 session.learn(journal.position, journal.digest, journal.backed_up)
             await changed.wait()

@@ -13,6 +13,7 @@ from hub.ledger.append_rule import Accept
 from hub.ledger.metrics import IngestMetrics
 from hub.ledger.runs import Arrival
 from hub.ledger.store import Appended, Ledger
+from hub.outage import Outage
 
 COMMIT_MAX_RECORDS = 8_000
 WAITING_MAX_ARRIVALS = 256
@@ -89,9 +90,11 @@ class LedgerWriter:
                     waiting.done.set_result(result)
 
     async def _watch_marks(self) -> None:
-        seen: dict[UUID, int] = {}
+        marks: dict[UUID, int] = {}
+        seen, outage = marks, Outage("backup marks")
         while True:
-            marks = await asyncio.to_thread(_marks, self._path)
+            with outage:
+                marks = await asyncio.to_thread(_marks, self._path)
             if marks != seen:
                 seen = marks
                 changed, self._marks_changed = self._marks_changed, asyncio.Event()

@@ -5,14 +5,12 @@ from __future__ import annotations
 import asyncio
 
 import sqlalchemy as sa
-import structlog
 
+from hub.outage import Outage
 from hub.resources.store import head_versions
 from hub.resources.versions import Version
 
 POLL_S = 1.0
-
-log = structlog.get_logger()
 
 
 class Publications:
@@ -26,11 +24,10 @@ class Publications:
 
     async def run(self) -> None:
         """Look again and again, until cancelled."""
+        outage = Outage("publications")
         while True:
-            try:
+            with outage:
                 await self.look()
-            except sa.exc.OperationalError as error:
-                log.warning("looking for publications failed", error=str(error.orig), again_in_s=self._poll_s)
             await asyncio.sleep(self._poll_s)
 
     async def look(self) -> None:

@@ -16,6 +16,7 @@ import structlog
 from hub.enrolment.tables import edges
 from hub.ledger.runs import Entry
 from hub.ledger.store import Ledger
+from hub.outage import Outage
 from hub.transactions.body import MeaninglessBody, parse_body
 from hub.transactions.tables import cursors, findings, transactions
 from security.masking import mask_id_number, mask_name
@@ -47,13 +48,17 @@ class Projector:
         self._database = database
         self._unsealer = unsealer
         self._quiet = quiet
+        self._outage = Outage("projection")
         self._keys: OrderedDict[tuple[UUID, int], OpenedKey] = OrderedDict()
         self._sites: dict[UUID, str] = {}
 
     async def run(self) -> None:
         while True:
             await self._quiet(PATIENCE_S)  # records go before projections
-            if not await asyncio.to_thread(self.step):
+            taken = 0
+            with self._outage:
+                taken = await asyncio.to_thread(self.step)
+            if not taken:
                 await asyncio.sleep(POLL_S)
 
     def step(self) -> int:

@@ -4,18 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import sqlite3
 import subprocess
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
 from deploy.demo.city import Hub, Machine
+from deploy.demo.processes import Caller
 from edge.drafts import JournalFull
 from edge.journal import Journal, JournalLimits
 from edge.line import LineLost
+from hub.keys import load_keys
+from hub.ledger.own_journal import OwnJournal
 from hub.ledger.store import Ledger
 from hub.ledger.verify import LedgerCheck
+from hub.state import HubState
+from security.chain import Genesis
+from security.clock import SystemClock
+from security.durable_sqlite import BUSY_TIMEOUT_MS
 from security.record import parse_record
 from tests.spine import CEILING_S, CutWire, Spine, draft
 
@@ -143,3 +154,78 @@ def test_a_full_disk_at_the_hub_makes_edges_wait_and_loses_nothing(small_disk: P
     asyncio.run(live())
     assert len(hub_side.entries()) == 2_001
     hub_side.check_ledger()
+
+
+@contextmanager
+def _full(database: Path) -> Iterator[None]:
+    ballast = _ballast(database.resolve().parent)
+    yield
+    ballast.unlink()
+
+
+@contextmanager
+def _locked(database: Path) -> Iterator[None]:
+    """For longer than anybody waits for a lock."""
+    with closing(sqlite3.connect(database, isolation_level=None)) as db:
+        db.execute("BEGIN IMMEDIATE")
+        yield
+        time.sleep(BUSY_TIMEOUT_MS / 1000)
+        db.execute("ROLLBACK")
+
+
+@pytest.mark.parametrize("trouble", [_full, _locked])
+def test_a_hub_process_outlives_trouble_with_its_database_and_goes_on(
+    small_disk: Path, hub: Hub, machine: Machine, trouble: Callable[[Path], AbstractContextManager[None]]
+) -> None:
+    """Invariant 3; there is something to project, so that the projection is in trouble as well as the ingest."""
+    hub.service.stop()
+    database = hub.state / "hub.db"
+    shutil.move(database, small_disk / "hub.db")
+    database.symlink_to(small_disk / "hub.db")
+    hub.service.start()
+    machine.service.start()
+    machine.pair()
+    machine.wait_for("line", connected=True, catalogue=True)
+    reader = hub.reader()
+    _register_a_machine(hub)
+    with trouble(database):
+        status, answer = machine.counter.call("POST", "/v1/transactions", {
+            "id": "a", "item": "003-21", "channel": "counter", "operator": "李芳",
+            "resident": {"name": "王秀英", "id_number": "11010519491231002X"},
+            "documents": ["resident-id-card", "social-security-card", "eligibility-commitment"]})
+        assert status == 201, answer
+        time.sleep(2)
+        assert hub.service.running
+    assert _rows(reader, 1)
+    assert hub.log.read_text().count("the database cannot be used") <= 6  # told at each change, not at each try
+    hub.command("verify")
+
+
+def _register_a_machine(hub: Hub) -> None:
+    """A record of the hub's own, by its own key."""
+    state = HubState(hub.state)
+    signer = load_keys(state.keys).record
+    own = OwnJournal(state.database, state.config().hub, signer, SystemClock())
+    own.register_machine([("business", Genesis(uuid4(), uuid4(), signer.suite, signer.public_key))], "A01")
+
+
+def _rows(reader: Caller, wanted: int) -> bool:
+    """Whether the site ledger shows so many transactions within the ceiling."""
+    until = time.monotonic() + CEILING_S
+    while time.monotonic() < until:
+        if len(reader.call("GET", "/v1/sites/A01/ledger")[1]["rows"]) == wanted:
+            return True
+        time.sleep(0.2)
+    return False
+
+
+def test_a_commit_that_fails_leaves_no_transaction_open_and_says_why(small_disk: Path) -> None:
+    """Invariant 11: at the commit itself, and before it, where SQLite rolls back by itself."""
+    spine = Spine(small_disk)
+    with Ledger(spine.hub_db) as ledger:
+        ballast = _ballast(small_disk)
+        for size in (5_000, DISK_MB * 2**20):
+            with pytest.raises(sqlite3.OperationalError, match="full"), ledger.transaction():
+                ledger.note_refusal(spine.journal_id, "x" * size)
+        ballast.unlink()
+        ledger.mark_backed_up({})

@@ -7,11 +7,12 @@ import os
 import shutil
 import sqlite3
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, closing
 from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
+import structlog
 import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
@@ -232,6 +233,36 @@ def test_a_backup_made_meanwhile_is_told_to_an_open_stream(tmp_path: Path) -> No
             await asyncio.wait([session])
 
     asyncio.run(back_up())
+
+
+def test_the_writer_and_its_streams_outlive_a_database_that_cannot_be_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Told once when it begins and once when it has ended, however often it was tried."""
+    monkeypatch.setattr("hub.ledger.writer.MARKS_POLL_S", 0.02)
+    monkeypatch.setattr("hub.ledger.ingest.MARKS_POLL_S", 0.02)
+    spine = Spine(tmp_path)
+
+    async def outlive() -> None:
+        async with asyncio.timeout(CEILING_S), spine.journal() as journal, spine.ingest() as ingest:
+            await journal.submit(draft("a"))
+            session = asyncio.create_task(spine.uplink(journal, CutWire(ingest, spine.edge_id)).session())
+            while journal.queued:
+                await asyncio.sleep(0.01)
+            with closing(sqlite3.connect(spine.hub_db, isolation_level=None)) as db:
+                db.execute("ALTER TABLE journals RENAME TO elsewhere")
+                await asyncio.sleep(0.3)
+                db.execute("UPDATE elsewhere SET backed_up = position")
+                db.execute("ALTER TABLE elsewhere RENAME TO journals")
+            while journal.standing.backed_up < 2:
+                await asyncio.sleep(0.01)
+            session.cancel()
+            await asyncio.wait([session])
+
+    with structlog.testing.capture_logs() as logs:
+        asyncio.run(outlive())
+    assert [one["event"] for one in logs if "database" in one["event"]] == [
+        "the database cannot be used", "the database can be used again"]
 
 
 def test_an_acknowledgement_of_what_was_never_sent_stops_the_journal(tmp_path: Path) -> None:
