@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import os
 import secrets
+import sqlite3
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
@@ -12,6 +13,7 @@ from uuid import uuid4
 
 import sqlalchemy as sa
 import typer
+from sqlalchemy.exc import DBAPIError
 
 from hub.backup import BackupFailed, back_up
 from hub.database import open_engine
@@ -22,6 +24,7 @@ from hub.keys import load_keys
 from hub.ledger.store import Ledger
 from hub.ledger.verify import LedgerCheck
 from hub.migrate import DatabaseNewer
+from hub.outage import trouble
 from hub.state import BadConfig, HubState, checked_config
 from security.certificates import BadCertificate, pin_of
 from security.clock import SystemClock
@@ -189,17 +192,19 @@ def backup(context: typer.Context, file: Path) -> None:
 
 
 @app.command()
-def verify(context: typer.Context) -> None:
-    """Check every entry of the ledger again: chain, leaf, signature."""
-    with Ledger(context.obj.database) as ledger:
+def verify(context: typer.Context, file: Annotated[Path | None, typer.Argument(help="A backup.")] = None) -> None:
+    """Check every entry of the ledger again, or of the backup FILE: chain, leaf, signature."""
+    with Ledger(file or context.obj.database, readonly=file is not None) as ledger:
         check = LedgerCheck(ledger)
-        broken = 0
+        findings = damages = 0
         for finding in check.findings():
-            broken += 1
-            typer.echo(f"cursor {finding.cursor}, journal {finding.journal}, position {finding.position}: {finding.reason}")
-    typer.echo(f"{check.checked} entries checked, {broken} findings.")
-    if broken:
-        typer.echo("Stop the hub, keep this database, and restore the newest backup that verifies.")
+            findings += 1
+            damages += finding.damage
+            typer.echo(f"{finding.where}: {finding.reason}")
+    typer.echo(f"{check.checked} entries checked, {findings} findings, {damages} of them damage.")
+    if damages:
+        typer.echo("Do not restore this file; keep it, and look for an older backup that verifies." if file else
+                   "Stop the hub, keep this database, and restore the newest backup that verifies.")
         raise typer.Exit(1)
 
 
@@ -215,6 +220,11 @@ def main() -> None:
         app()
     except mendable as error:
         typer.echo(f"suozhan-hub: {error}", err=True)
+        raise SystemExit(1) from error
+    except (sqlite3.DatabaseError, DBAPIError) as error:
+        if not trouble(error):
+            raise
+        typer.echo(f"suozhan-hub: {trouble(error)}", err=True)
         raise SystemExit(1) from error
 
 

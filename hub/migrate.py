@@ -13,6 +13,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from hub.database import open_engine
+from hub.ledger.runs import Damaged
 from security.private_files import sync_folder
 
 
@@ -29,26 +30,28 @@ def create(path: Path) -> None:
     temporary.touch(mode=0o600)  # empty: SQLite removes a WAL that a crash left beside it
     engine = open_engine(temporary)
     try:
-        upgrade(engine)
+        upgrade(engine, new=True)
     finally:
         engine.dispose()  # the last connection folds the WAL into the file
     temporary.replace(path)
     sync_folder(path.parent)
 
 
-def upgrade(engine: sa.Engine) -> None:
-    """Each missing migration in one transaction, in order. Raises DatabaseNewer and then changes nothing."""
+def upgrade(engine: sa.Engine, *, new: bool = False) -> None:
+    """Each missing migration in one transaction, in order. Raises DatabaseNewer or Damaged and then changes nothing."""
     config = Config()
     config.set_main_option("script_location", "hub:migrations")
     with engine.connect() as connection:
-        _refuse_newer(connection, ScriptDirectory.from_config(config))
+        found = MigrationContext.configure(connection).get_current_heads()
+        if not found and not new:
+            raise Damaged("it is empty")  # and an empty ledger in its place would look like a city without records
+        _refuse_newer(found, ScriptDirectory.from_config(config))
         _begin_before_ddl(connection)
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
 
 
-def _refuse_newer(connection: sa.Connection, scripts: ScriptDirectory) -> None:
-    found = MigrationContext.configure(connection).get_current_heads()
+def _refuse_newer(found: tuple[str, ...], scripts: ScriptDirectory) -> None:
     known = {script.revision for script in scripts.walk_revisions()}
     strange = sorted(set(found) - known)
     if strange:

@@ -9,8 +9,21 @@ import sqlalchemy as sa
 import structlog
 
 _BUGS = (sqlite3.IntegrityError, sqlite3.ProgrammingError)
+# What passes: permission, lock, read-only, input and output, full disk, cannot open. The low byte is the primary code.
+_PASSING = {sqlite3.SQLITE_PERM, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_READONLY,
+            sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL, sqlite3.SQLITE_CANTOPEN}
 
 log = structlog.get_logger()
+
+
+def trouble(error: BaseException | None) -> str:
+    """What is wrong with the database and what to do; "" for any other error, and for a bug of ours."""
+    cause = error.orig if isinstance(error, sa.exc.DBAPIError) else error
+    if not isinstance(cause, sqlite3.DatabaseError) or isinstance(cause, _BUGS):
+        return ""
+    if getattr(cause, "sqlite_errorcode", 0) & 0xFF in _PASSING:
+        return f"the database cannot be used now ({cause}); look at its disk, and at who else uses it"
+    return f"the database is damaged ({cause}); keep it, and restore the newest backup that verifies"
 
 
 class Outage:
@@ -26,18 +39,11 @@ class Outage:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
                  trace: TracebackType | None) -> bool:
-        cause = error.orig if isinstance(error, sa.exc.DBAPIError) else error
-        troubled = isinstance(cause, sqlite3.DatabaseError) and not isinstance(cause, _BUGS)
-        if error is None or troubled:
-            self._tell(str(cause) if troubled else "")
-        return troubled
-
-    def _tell(self, trouble: str) -> None:
-        if trouble == self._told:
-            return
-        self._told = trouble
-        if trouble:
-            log.error("the database cannot be used", part=self._part, error=trouble,
-                      next="look at its disk, and at who else uses it; this part tries again by itself")
-        else:
-            log.info("the database can be used again", part=self._part)
+        text = trouble(error)
+        if (error is None or text) and text != self._told:
+            self._told = text
+            if text:
+                log.error("trouble with the database", part=self._part, error=text)
+            else:
+                log.info("the database is well again", part=self._part)
+        return bool(text)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -191,3 +192,12 @@ class Spine:
 
 def draft(caller_id: str, body: bytes = b'{"item":"003-01"}') -> Draft:
     return Draft(caller_id, "transaction", body)
+
+
+def damage(database: Path, statement: str) -> None:
+    """As a bad disk does it: no trigger and no constraint is asked."""
+    with closing(sqlite3.connect(database, isolation_level=None)) as db:
+        db.execute("PRAGMA ignore_check_constraints = ON")
+        for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
+            db.execute(f"DROP TRIGGER {name}")
+        db.execute(statement)

@@ -30,7 +30,7 @@ WAIT_STEP_S = 0.25
 
 After = Annotated[int, Query(ge=0, le=2**63 - 1, description="The cursor behind which to begin; 0 = the beginning.")]
 Limit = Annotated[int, Query(ge=1, le=PAGE_MAX)]
-_ERRORS: dict[int | str, dict[str, Any]] = {code: {"model": ErrorBody} for code in (401, 403, 404, 422)}
+_ERRORS: dict[int | str, dict[str, Any]] = {code: {"model": ErrorBody} for code in (401, 403, 404, 422, 500, 503)}
 
 
 def build_app(engine: sa.Engine, database: Path, clock: Clock, registry: CollectorRegistry,

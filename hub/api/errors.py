@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import sqlite3
+
+import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
+from sqlalchemy.exc import DBAPIError
 from starlette.exceptions import HTTPException
+
+from hub.ledger.runs import Damaged
+from hub.outage import trouble
+
+log = structlog.get_logger()
 
 
 class ErrorDetail(BaseModel):
@@ -39,6 +48,10 @@ def add_handlers(app: FastAPI) -> None:
     app.add_exception_handler(ApiError, _api)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(Damaged, _damaged)
+    app.add_exception_handler(sqlite3.DatabaseError, _database)
+    app.add_exception_handler(DBAPIError, _database)
+    app.add_exception_handler(Exception, _unexpected)  # the server raises it again, for its log
 
 
 async def _api(_request: Request, error: Exception) -> JSONResponse:
@@ -56,3 +69,21 @@ async def _http(_request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
     return _answer(error.status_code, "not-found" if error.status_code == 404 else "refused",
                    f"{error.detail}; see /openapi.json")
+
+
+async def _damaged(request: Request, error: Exception) -> JSONResponse:
+    log.error("damaged record", path=request.url.path, error=str(error))
+    return _answer(500, "damaged-record", f"{error}; at the hub, run: suozhan-hub verify")
+
+
+async def _database(request: Request, error: Exception) -> JSONResponse:
+    text = trouble(error)
+    if not text:
+        log.error("request failed", path=request.url.path, exc_info=error)
+        return await _unexpected(request, error)
+    log.error("trouble with the database", path=request.url.path, error=text)
+    return _answer(503, "database-trouble", text)
+
+
+async def _unexpected(_request: Request, _error: Exception) -> JSONResponse:
+    return _answer(500, "internal-error", "the hub could not answer this; its log says why: send it to the IT desk")

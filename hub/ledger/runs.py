@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -10,6 +11,18 @@ from uuid import UUID
 from security.run import Run
 
 HASH_BYTES = 32
+
+
+class Damaged(sqlite3.DatabaseError):
+    """The ledger's database was changed by something else than this program; `suozhan-hub verify` names every place."""
+
+
+class DamagedRow(Damaged):
+    """A row of `runs`, at `index`, that does not hold what it says."""
+
+    def __init__(self, index: int) -> None:
+        super().__init__(f"the row of entries at cursor {index + 1} does not hold what it says")
+        self.index = index
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +83,8 @@ class StoredRun:
     payloads: bytes
 
     def entries(self, start: int, limit: int) -> Iterator[Entry]:
-        """At most `limit` of them from offset `start`. A damaged row gives damaged entries, which the chain shows."""
-        sizes = struct.unpack(f">{2 * self.count}I", self.sizes)
-        payload_sizes, signature_sizes = sizes[:self.count], sizes[self.count:]
+        """At most `limit` of them from offset `start`. Raises DamagedRow rather than give any that is cut wrongly."""
+        payload_sizes, signature_sizes = self._sizes()
         payload_at, signature_at = sum(payload_sizes[:start]), sum(signature_sizes[:start])
         for offset in range(start, min(start + limit, self.count)):
             payload_end, signature_end = payload_at + payload_sizes[offset], signature_at + signature_sizes[offset]
@@ -83,3 +95,12 @@ class StoredRun:
                 self.digests[hashes], self.leaves[hashes], self.arrived_ms,
             )
             payload_at, signature_at = payload_end, signature_end
+
+    def _sizes(self) -> tuple[Sequence[int], Sequence[int]]:
+        if len(self.sizes) != 8 * self.count or not len(self.digests) == len(self.leaves) == HASH_BYTES * self.count:
+            raise DamagedRow(self.index)
+        sizes = struct.unpack(f">{2 * self.count}I", self.sizes)
+        payload_sizes, signature_sizes = sizes[:self.count], sizes[self.count:]
+        if sum(payload_sizes) != len(self.payloads) or sum(signature_sizes) != len(self.signatures):
+            raise DamagedRow(self.index)
+        return payload_sizes, signature_sizes

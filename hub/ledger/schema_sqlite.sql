@@ -11,7 +11,7 @@ CREATE TABLE journals (
     genesis     BLOB NOT NULL CHECK (length(genesis) = 32),
     position    INTEGER NOT NULL,
     digest      BLOB NOT NULL CHECK (length(digest) = 32),
-    arrived_ms  INTEGER NOT NULL,
+    arrived_ms  INTEGER NOT NULL CHECK (arrived_ms >= 0),
     backed_up   INTEGER NOT NULL DEFAULT 0 CHECK (backed_up <= position),
     edge_head   INTEGER NOT NULL DEFAULT 0,
     refusal     TEXT NOT NULL DEFAULT ''
@@ -32,7 +32,7 @@ CREATE TABLE runs (
     journal    INTEGER NOT NULL REFERENCES journals (ref),
     first      INTEGER NOT NULL,
     count      INTEGER NOT NULL CHECK (count > 0),
-    arrived_ms INTEGER NOT NULL,
+    arrived_ms INTEGER NOT NULL CHECK (arrived_ms >= 0),
     sizes      BLOB NOT NULL CHECK (length(sizes) = 8 * count),
     digests    BLOB NOT NULL CHECK (length(digests) = 32 * count),
     leaves     BLOB NOT NULL CHECK (length(leaves) = 32 * count),

@@ -10,23 +10,29 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
+from types import TracebackType, UnionType
 from uuid import UUID
 
 from hub.ledger.append_rule import Accept, Head, Verdict, judge
-from hub.ledger.runs import Arrival, Entry, StoredRun, columns
+from hub.ledger.runs import Arrival, Damaged, DamagedRow, Entry, StoredRun, columns
 from security.chain import Genesis
-from security.durable_sqlite import open_durable
-from security.suites import Suite, fingerprint
+from security.durable_sqlite import open_durable, open_readonly
+from security.suites import Suite, check_public_key, fingerprint
 
 POSITION_MAX = 2**63 - 1  # SQLite's largest integer
+PAGE_MAX_BYTES = 4 * 1024 * 1024  # of payloads and signatures; the row that ends a page is read whole
 
 _SELECT_RUN = """
 SELECT r.idx, j.edge, j.journal, j.key_id, r.first, r.count, r.arrived_ms, r.sizes, r.digests, r.leaves, r.signatures,
        r.payloads
 FROM runs r JOIN journals j ON j.ref = r.journal
 """
-_FEED = _SELECT_RUN + "WHERE r.idx >= (SELECT max(idx) FROM runs WHERE idx <= ?) ORDER BY r.idx"  # noqa: S608 - constants only
+_FEED = _SELECT_RUN + """
+WHERE r.idx >= (SELECT coalesce(max(idx), 0) FROM runs WHERE idx <= ?) ORDER BY r.idx
+"""  # noqa: S608 - constants only
+_RUN_FROM = _SELECT_RUN + "WHERE r.idx >= ? ORDER BY r.idx LIMIT 1"
+_INDEX_BEHIND = "SELECT coalesce((SELECT min(idx) FROM runs WHERE idx > ?), (SELECT size FROM ledger_head))"
+_END = "SELECT coalesce((SELECT idx + max(count, 1) FROM runs ORDER BY idx DESC LIMIT 1), 0)"
 _RUN_WITH = _SELECT_RUN + "WHERE j.journal = ? AND r.first <= ? ORDER BY r.first DESC LIMIT 1"
 _RUNS_FROM = _SELECT_RUN + """
 WHERE r.journal = ? AND r.first >= (SELECT max(first) FROM runs WHERE journal = ? AND first <= ?) ORDER BY r.first
@@ -49,6 +55,10 @@ _INSERT = """
 INSERT INTO runs (idx, journal, first, count, arrived_ms, sizes, digests, leaves, signatures, payloads)
 VALUES ((SELECT size FROM ledger_head), ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
+# What a damaged page may change, too: STRICT is not asked again when a row is read.
+_RUN_TYPES = (int, bytes, bytes, bytes, int, int, int, bytes, bytes, bytes, bytes, bytes)
+_JOURNAL_TYPES: tuple[type | UnionType, ...] = (
+    int, bytes, bytes, str, int, bytes, bytes | None, bytes, int, bytes, int, int, int, str)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,18 +93,32 @@ class Appended:
     backed_up: int
 
 
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The size that the head says, the index behind the last row, the journals, and what was in the place of one."""
+
+    size: int
+    end: int
+    journals: list[JournalHead]
+    damaged: list[Damaged]
+
+
 class UnknownJournal(LookupError):
     """A journal that no enrolment has registered."""
 
 
 class Ledger:
-    """`with Ledger(path) as ledger`. Opening never creates; `hub.migrate` does."""
+    """`with Ledger(path) as ledger`. Opening never creates; `hub.migrate` does. A backup is opened `readonly`."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, readonly: bool = False) -> None:
         self._path = path
+        self._readonly = readonly
 
     def __enter__(self) -> Ledger:
-        self._db = open_durable(self._path)
+        try:
+            self._db = open_readonly(self._path) if self._readonly else open_durable(self._path)
+        except UnicodeDecodeError as error:  # Python's, of SQLite's message that quotes a damaged schema
+            raise Damaged("its schema cannot be read") from error
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
@@ -103,15 +127,37 @@ class Ledger:
 
     # ---- reading ----
 
-    def feed(self, after: int, limit: int) -> list[Entry]:
-        """Entries behind a cursor in the ledger's one total order; 0 is the beginning."""
+    def feed(self, after: int, limit: int, limit_bytes: int = PAGE_MAX_BYTES) -> list[Entry]:
+        """Entries behind a cursor in the ledger's one total order; 0 is the beginning. At least one, if there is one.
+
+        Raises DamagedRow when the next row is; `behind` is the cursor with which to go on.
+        """
+        if after >= self.size():
+            return []
         entries: list[Entry] = []
         with closing(self._db.execute(_FEED, (after,))) as rows:
-            for run in map(_run, rows):
-                entries += run.entries(max(after - run.index, 0), limit - len(entries))
-                if len(entries) >= limit:
-                    break
+            try:
+                for run in map(_run, rows):
+                    for entry in run.entries(max(after - run.index, 0), limit - len(entries)):
+                        entries.append(entry)
+                        limit_bytes -= len(entry.payload) + len(entry.signature)
+                        if limit_bytes <= 0:
+                            return entries
+                    if len(entries) >= limit:
+                        break
+            except DamagedRow:
+                if not entries:
+                    raise
         return entries
+
+    def behind(self, damaged: DamagedRow) -> int:
+        """The cursor behind a damaged row, whatever count it says that it has."""
+        return int(self._db.execute(_INDEX_BEHIND, (damaged.index,)).fetchone()[0])
+
+    def run_from(self, index: int) -> StoredRun | None:
+        """The first row that begins at an index or behind it. Raises DamagedRow."""
+        row = self._db.execute(_RUN_FROM, (index,)).fetchone()
+        return _run(row) if row else None
 
     def entry(self, journal: UUID, position: int) -> Entry | None:
         """None when there is none. Any number may be asked for: some come out of records."""
@@ -133,27 +179,42 @@ class Ledger:
         """The digest of a journal's entry there, its genesis digest at 0."""
         if position == 0:
             return head.genesis
-        return bytes(self._db.execute(_DIGEST_AT, (position, head.ref, position)).fetchone()[0])
+        row = self._db.execute(_DIGEST_AT, (position, head.ref, position)).fetchone()
+        if row is None:
+            raise Damaged(f"journal {head.journal} has no entry at position {position}")
+        return bytes(row[0])
 
     def size(self) -> int:
         """Entries in all; also the newest cursor."""
         return int(self._db.execute("SELECT size FROM ledger_head").fetchone()[0])
 
     def journals(self) -> list[JournalHead]:
+        """Raises Damaged."""
         return [_journal(row) for row in self._db.execute(_JOURNALS)]
 
     def journal(self, journal: UUID) -> JournalHead:
-        """Raises UnknownJournal."""
+        """Raises UnknownJournal, Damaged."""
         row = self._db.execute(_JOURNAL, (journal.bytes,)).fetchone()
         if row is None:
             raise UnknownJournal(f"journal {journal} is not registered here; enrol its machine at this hub")
         return _journal(row)
 
-    def snapshot(self) -> tuple[int, list[JournalHead]]:
-        """Size and journals of the same moment, beside a hub that goes on writing."""
+    def marks(self) -> dict[bytes, int]:
+        """How far each journal is backed up."""
+        return dict(self._db.execute("SELECT journal, backed_up FROM journals"))
+
+    def snapshot(self) -> Snapshot:
+        """What an auditor begins with, all of the same moment, beside a hub that goes on writing."""
         self._db.execute("BEGIN")
         try:
-            return self.size(), self.journals()
+            heads: list[JournalHead] = []
+            damaged: list[Damaged] = []
+            for row in self._db.execute(_JOURNALS):
+                try:
+                    heads.append(_journal(row))
+                except Damaged as error:
+                    damaged.append(error)
+            return Snapshot(self.size(), int(self._db.execute(_END).fetchone()[0]), heads, damaged)
         finally:
             self._db.execute("COMMIT")
 
@@ -220,13 +281,21 @@ class Ledger:
 
 def _run(row: sqlite3.Row) -> StoredRun:
     index, edge, journal, *rest = row
+    if tuple(map(type, row)) != _RUN_TYPES or not len(edge) == len(journal) == 16 or row[4] < 1 or row[6] < 0:
+        raise DamagedRow(index)
     return StoredRun(index, UUID(bytes=edge), UUID(bytes=journal), *rest)
 
 
 def _journal(row: sqlite3.Row) -> JournalHead:
     ref, journal, edge, name, suite, public_key, predecessor, *rest = row
-    before = UUID(bytes=predecessor) if predecessor else None
-    return JournalHead(ref, UUID(bytes=journal), UUID(bytes=edge), name, Suite(suite), public_key, before, *rest)
+    try:
+        if not all(isinstance(value, kind) for value, kind in zip(row, _JOURNAL_TYPES, strict=True)):
+            raise ValueError("a column is of another type")
+        check_public_key(Suite(suite), public_key)
+        before = UUID(bytes=predecessor) if predecessor else None
+        return JournalHead(ref, UUID(bytes=journal), UUID(bytes=edge), name, Suite(suite), public_key, before, *rest)
+    except ValueError as error:
+        raise Damaged(f"the row of journal number {ref} does not hold what was registered: {error}") from error
 
 
 def read_journal(path: Path, journal: UUID) -> JournalHead | None:

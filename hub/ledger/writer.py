@@ -7,7 +7,6 @@ import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from uuid import UUID
 
 from hub.ledger.append_rule import Accept
 from hub.ledger.metrics import IngestMetrics
@@ -90,7 +89,7 @@ class LedgerWriter:
                     waiting.done.set_result(result)
 
     async def _watch_marks(self) -> None:
-        marks: dict[UUID, int] = {}
+        marks: dict[bytes, int] = {}
         seen, outage = marks, Outage("backup marks")
         while True:
             with outage:
@@ -102,9 +101,9 @@ class LedgerWriter:
             await asyncio.sleep(MARKS_POLL_S)
 
 
-def _marks(path: Path) -> dict[UUID, int]:
+def _marks(path: Path) -> dict[bytes, int]:
     with Ledger(path) as ledger:
-        return {head.journal: head.backed_up for head in ledger.journals()}
+        return ledger.marks()
 
 
 def _fail(done: asyncio.Future[Appended], error: Exception) -> None:

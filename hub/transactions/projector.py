@@ -14,7 +14,7 @@ import sqlalchemy as sa
 import structlog
 
 from hub.enrolment.tables import edges
-from hub.ledger.runs import Entry
+from hub.ledger.runs import DamagedRow, Entry
 from hub.ledger.store import Ledger
 from hub.outage import Outage
 from hub.transactions.body import MeaninglessBody, parse_body
@@ -63,24 +63,30 @@ class Projector:
 
     def step(self) -> int:
         """One page of the feed, in one commit. Returns the entries taken; 0 at the end of the feed."""
+        after = self.cursor()
         with Ledger(self._database) as ledger:
-            after = self.cursor()
-            page = ledger.feed(after, PAGE_ENTRIES)
-            if not page:
-                return 0
+            try:
+                page = ledger.feed(after, PAGE_ENTRIES)
+            except DamagedRow as error:
+                # What its entries were nobody knows any more; those behind it are sound.
+                behind = max(ledger.behind(error), after + 1)
+                self._commit(after, behind, [], [_finding(after + 1, str(error))])
+                return behind - after
             rows: list[dict[str, Any]] = []
             wrong: list[dict[str, Any]] = []
             for entry in page:
                 try:
                     row = self._row(ledger, entry)
-                except (MalformedRecord, SealBroken, MeaninglessBody) as error:
-                    wrong.append(_finding(entry, str(error)))
+                except (MalformedRecord, SealBroken, MeaninglessBody, DamagedRow) as error:
+                    wrong.append(_finding(entry.cursor, str(error), entry))
                 except (ValueError, ArithmeticError, LookupError) as error:
                     # A bug of ours; still no machine's record may stop all others. Its text might quote the body.
-                    wrong.append(_finding(entry, f"it cannot be read ({type(error).__name__}); update this program"))
+                    reason = f"it cannot be read ({type(error).__name__}); update this program"
+                    wrong.append(_finding(entry.cursor, reason, entry))
                 else:
                     rows += [row] if row else []
-        self._commit(after, page[-1].cursor, rows, wrong)
+        if page:
+            self._commit(after, page[-1].cursor, rows, wrong)
         return len(page)
 
     def cursor(self) -> int:
@@ -147,10 +153,10 @@ class Projector:
         return self._sites[edge]
 
 
-def _finding(entry: Entry, reason: str) -> dict[str, Any]:
-    log.warning("record makes no sense", cursor=entry.cursor, reason=reason)
-    return {"cursor": entry.cursor, "edge": str(entry.edge), "journal": str(entry.journal), "position": entry.position,
-            "reason": reason}
+def _finding(cursor: int, reason: str, entry: Entry | None = None) -> dict[str, Any]:
+    log.warning("record makes no sense", cursor=cursor, reason=reason)
+    return {"cursor": cursor, "edge": str(entry.edge) if entry else "", "journal": str(entry.journal) if entry else "",
+            "position": entry.position if entry else 0, "reason": reason}
 
 
 _LAST_MS = int(dt.datetime(9999, 1, 1, tzinfo=dt.UTC).timestamp() * 1000)

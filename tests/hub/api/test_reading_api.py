@@ -29,7 +29,7 @@ from hub.transactions.tables import findings, transactions
 from proto import sync_pb2
 from security.record import sign_link
 from security.run import Run
-from tests.spine import CEILING_S, CutWire, Spine
+from tests.spine import CEILING_S, CutWire, Spine, damage
 
 ID_NUMBER = "11010519491231002X"
 EIGHTEEN = re.compile(r"\d{17}[\dXx]")
@@ -81,7 +81,7 @@ def ask(spine: Spine, engine: sa.Engine, visit: Callable[[httpx.AsyncClient], Aw
         token: str | None = None) -> None:
     async def come() -> None:
         text = token if token is not None else make_token(engine, "t", list(Scope), spine.clock.unix_ms(), None)
-        transport = httpx.ASGITransport(app_of(spine, engine))
+        transport = httpx.ASGITransport(app_of(spine, engine), raise_app_exceptions=False)
         headers = {"Authorization": f"Bearer {text}"}
         async with asyncio.timeout(CEILING_S), httpx.AsyncClient(transport=transport, base_url="https://hub",
                                                                  headers=headers) as client:
@@ -212,6 +212,42 @@ def test_edges_show_their_lag_and_why_they_were_refused(spine: Spine, engine: sa
         journal = edge["journals"][0]
         assert (journal["position"], journal["lag_records"], journal["silent_s"]) == (2, 0, 90.0)
         assert journal["skew_ms"] == 0
+
+    ask(spine, engine, visit)
+
+
+@pytest.mark.parametrize(("statement", "paths", "status", "code"), [
+    ("UPDATE runs SET count = count + 1", ("/v1/feed", "/v1/edges"), 500, "damaged-record"),
+    ("UPDATE journals SET suite = 7", ("/v1/edges", "/metrics"), 500, "damaged-record"),
+    ("DROP TABLE projection_cursors", ("/metrics",), 503, "database-trouble"),
+    ("DROP TABLE ledger_head", ("/v1/feed",), 503, "database-trouble"),
+])
+def test_damage_is_answered_in_the_shape_of_every_refusal(
+    spine: Spine, engine: sa.Engine, statement: str, paths: tuple[str, ...], status: int, code: str
+) -> None:
+    deliver(spine, Draft("a", "transaction", body()))
+    damage(spine.hub_db, statement)
+
+    async def visit(client: httpx.AsyncClient) -> None:
+        for path in paths:
+            answer = await client.get(path)
+            assert (answer.status_code, answer.json()["error"]["code"]) == (status, code)
+            assert "verif" in answer.json()["error"]["message"]
+
+    ask(spine, engine, visit)
+
+
+def test_a_bug_is_answered_in_the_shape_of_every_refusal(spine: Spine, engine: sa.Engine,
+                                                          monkeypatch: pytest.MonkeyPatch) -> None:
+    def trips(_engine: sa.Engine) -> None:
+        raise KeyError(ID_NUMBER)
+
+    monkeypatch.setattr("hub.api.questions.list_sites", trips)
+
+    async def visit(client: httpx.AsyncClient) -> None:
+        answer = await client.get("/v1/sites")
+        assert (answer.status_code, answer.json()["error"]["code"]) == (500, "internal-error")
+        assert ID_NUMBER not in answer.text
 
     ask(spine, engine, visit)
 

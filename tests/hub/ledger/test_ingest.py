@@ -262,7 +262,7 @@ def test_the_writer_and_its_streams_outlive_a_database_that_cannot_be_read(
     with structlog.testing.capture_logs() as logs:
         asyncio.run(outlive())
     assert [one["event"] for one in logs if "database" in one["event"]] == [
-        "the database cannot be used", "the database can be used again"]
+        "trouble with the database", "the database is well again"]
 
 
 def test_an_acknowledgement_of_what_was_never_sent_stops_the_journal(tmp_path: Path) -> None:

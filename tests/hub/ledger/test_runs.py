@@ -6,14 +6,16 @@ import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from hub.ledger.append_rule import Accept
-from hub.ledger.runs import Arrival, Entry, StoredRun, columns
+from hub.ledger.runs import Arrival, DamagedRow, Entry, StoredRun, columns
 from hub.ledger.store import Ledger
 from security.chain import digests_after, leaf_hash, leaf_hashes
 from security.run import Run
@@ -98,6 +100,7 @@ def test_what_overlaps_is_stored_from_where_it_is_new(
     ({"digests": bytes(31)}, "CHECK"),
     ({"leaves": bytes(64)}, "CHECK"),
     ({"sizes": bytes(4)}, "CHECK"),
+    ({"arrived_ms": -1}, "CHECK"),
 ])
 def test_the_database_itself_takes_each_position_once_and_in_order(
     spine: Spine, tmp_path: Path, change: dict[str, object], reason: str
@@ -126,7 +129,15 @@ def test_rows_neither_change_nor_go(spine: Spine) -> None:
             db.execute("DELETE FROM runs")
 
 
-def test_a_row_with_damaged_sizes_gives_damaged_entries_and_no_crash(spine: Spine) -> None:
-    first, count, arrived_ms, _, *rest = columns(_arrival(spine, 1, 3), 0)
-    run = StoredRun(1, spine.edge_id, spine.journal_id, spine.signer.key_id, first, count, arrived_ms, b"\xff" * 24, *rest)
+@pytest.mark.parametrize("change", [
+    {"sizes": b"\xff" * 24}, {"sizes": bytes(24)}, {"sizes": bytes(23)}, {"count": 2}, {"count": 4}, {"count": -3},
+    {"digests": bytes(95)}, {"leaves": bytes(97)}, {"payloads": bytes(99)}, {"signatures": b""},
+])
+def test_a_row_that_does_not_hold_what_it_says_gives_nothing(spine: Spine, change: dict[str, Any]) -> None:
+    """Better than entries that are cut wrongly."""
+    first, *rest = columns(_arrival(spine, 1, 3), 0)
+    run = StoredRun(7, spine.edge_id, spine.journal_id, spine.signer.key_id, first, *rest)
     assert len(list(run.entries(0, 3))) == 3
+    with pytest.raises(DamagedRow) as raised:
+        list(replace(run, **change).entries(0, 1))
+    assert raised.value.index == 7

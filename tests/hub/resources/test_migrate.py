@@ -16,6 +16,7 @@ from alembic.runtime.migration import MigrationContext
 
 import hub
 from hub.database import metadata, open_engine
+from hub.ledger.runs import Damaged
 from hub.migrate import DatabaseNewer, create, upgrade
 
 SCHEMA = "SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY name"
@@ -90,17 +91,24 @@ def test_a_newer_database_is_refused_and_left_alone(engine: sa.Engine) -> None:
     assert schema(engine) == before
 
 
+def test_an_empty_database_is_not_taken_for_a_new_one(blank: sa.Engine) -> None:
+    """Whoever lost a city's ledger has to hear of it."""
+    with pytest.raises(Damaged, match="empty"):
+        upgrade(blank)
+    assert schema(blank) == {}
+
+
 def test_a_migration_that_fails_leaves_nothing_behind(blank: sa.Engine) -> None:
     """Invariant 11: the last table of the step is in the way, so its first ones must not stay."""
     with blank.begin() as connection:
         connection.exec_driver_sql("CREATE TABLE resource_reports (x)")
     with pytest.raises(sa.exc.OperationalError, match="already exists"):
-        upgrade(blank)
+        upgrade(blank, new=True)
     assert set(schema(blank)) <= {"resource_reports", "alembic_version"}
 
 
 def test_the_engine_can_be_used_as_before_after_an_upgrade(blank: sa.Engine) -> None:
-    upgrade(blank)
+    upgrade(blank, new=True)
     with blank.connect() as connection:
         connection.exec_driver_sql("INSERT INTO resource_heads VALUES ('x', 1, 1)")  # rolled back with the connection
     with blank.connect() as connection:

@@ -23,7 +23,7 @@ from security.chain import leaf_hash
 from security.record import ClearBody, Content, Record, SealedBody, Times, WrappedKey, sign_link
 from security.run import Run
 from security.sealing import DataKey
-from tests.spine import Spine
+from tests.spine import Spine, damage
 
 UINT64 = st.one_of(st.integers(0, 5), st.integers(0, 2**64 - 1), st.integers(2**63 - 2, 2**63 + 1))
 
@@ -153,3 +153,26 @@ def test_a_record_that_trips_this_program_is_a_finding_that_does_not_quote_it(
         reason = connection.execute(sa.select(findings.c.reason)).scalar_one()
     assert "OverflowError" in reason
     assert "11010519491231002X" not in reason
+
+
+@pytest.mark.parametrize("which", ["idx = 2", "idx = (SELECT max(idx) FROM runs)"])
+@pytest.mark.parametrize("count", ["count + 1", "count + 1000", "-1"])
+def test_a_damaged_row_is_a_finding_and_what_is_behind_it_is_projected(
+    rogue: tuple[Rogue, sa.Engine], which: str, count: str
+) -> None:
+    machine, engine = rogue
+    sound = [machine.transact() for _ in range(3)]
+    damage(machine.spine.hub_db, f"UPDATE runs SET count = {count} WHERE {which}")
+    project(machine, engine)
+    with engine.connect() as connection:
+        assert "does not hold what it says" in connection.execute(sa.select(findings.c.reason)).scalar_one()
+    assert positions(engine, transactions) == (sound[1:] if which == "idx = 2" else sound[:-1])
+
+
+def test_a_record_whose_data_key_is_damaged_is_a_finding(rogue: tuple[Rogue, sa.Engine]) -> None:
+    machine, engine = rogue
+    project(machine, engine)
+    machine.transact()
+    damage(machine.spine.hub_db, "UPDATE runs SET count = count + 1 WHERE first = 1 AND journal = 2")
+    project(machine, engine)
+    assert positions(engine, findings) == [2]
