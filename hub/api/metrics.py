@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from prometheus_client import CollectorRegistry, Gauge
 
 from hub.ledger.store import JournalHead
+from security.masking import mask_text
 
 
 class HubMetrics:
@@ -25,6 +26,6 @@ class HubMetrics:
         self._size.set(size)
         self._projection.set(size - projected)
         for head in journals:
-            labels = (str(head.edge), head.name)
+            labels = (str(head.edge), mask_text(head.name))
             self._lag.labels(*labels).set(max(head.edge_head - head.position, 0))
             self._arrived.labels(*labels).set(head.arrived_ms / 1000)

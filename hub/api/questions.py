@@ -28,6 +28,7 @@ from hub.ledger.runs import Entry
 from hub.ledger.store import JournalHead, Ledger
 from hub.resources.store import newest_reports
 from hub.transactions.site_ledger import LedgerQuery, page, totals
+from security.masking import mask_text
 from security.record import MalformedRecord, SealedBody, parse_record
 
 
@@ -68,7 +69,7 @@ class Questions:
         with self._engine.connect() as connection:
             rows = list(connection.execute(sa.select(edges).order_by(edges.c.site, edges.c.enrolled_ms)))
         return [
-            EdgeAnswer(edge=row.edge, site=row.site, machine=row.machine, enrolled_ms=row.enrolled_ms,
+            EdgeAnswer(edge=row.edge, site=row.site, machine=mask_text(row.machine), enrolled_ms=row.enrolled_ms,
                        revoked=row.revoked_ms is not None, journals=journals.get(row.edge, []),
                        resources=self._resources(UUID(row.edge)))
             for row in rows
@@ -77,7 +78,7 @@ class Questions:
     def _resources(self, edge: UUID) -> list[ResourceAnswer]:
         return [
             ResourceAnswer(name=one.subject.name, version=str(one.subject.version), applied=one.applied,
-                           reason=one.reason)
+                           reason=mask_text(one.reason))
             for one in newest_reports(self._engine, edge)
         ]
 
@@ -113,7 +114,7 @@ def _journal(ledger: Ledger, head: JournalHead, now_ms: int) -> JournalAnswer:
     clear = _clear(last) if last else None
     skew = clear.claimed_ms - last.arrived_ms if last and clear else None
     return JournalAnswer(
-        journal=str(head.journal), name=head.name, position=head.position, edge_head=head.edge_head,
+        journal=str(head.journal), name=mask_text(head.name), position=head.position, edge_head=head.edge_head,
         lag_records=max(head.edge_head - head.position, 0), backed_up=head.backed_up, last_arrival_ms=head.arrived_ms,
-        silent_s=max(now_ms - head.arrived_ms, 0) / 1000, skew_ms=skew, refusal=head.refusal,
+        silent_s=max(now_ms - head.arrived_ms, 0) / 1000, skew_ms=skew, refusal=mask_text(head.refusal),
     )

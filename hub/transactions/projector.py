@@ -19,7 +19,7 @@ from hub.ledger.store import Ledger
 from hub.outage import Outage
 from hub.transactions.body import MeaninglessBody, parse_body
 from hub.transactions.tables import cursors, findings, transactions
-from security.masking import mask_id_number, mask_name
+from security.masking import mask_id_number, mask_name, mask_text
 from security.record import MalformedRecord, Record, SealedBody, WrappedKey, parse_record
 from security.sealing import OpenedKey, SealBroken, Unsealer
 
@@ -119,8 +119,9 @@ class Projector:
         body = parse_body(key.open(record.content, position=record.position, kind=record.kind))
         return {
             "cursor": entry.cursor, "site": self._site(record.edge), "day": _day(record),
-            "claimed_ms": _claimed(record), "arrived_ms": entry.arrived_ms, "item": body.item,
-            "channel": body.channel, "operator": body.operator.name,
+            "claimed_ms": _claimed(record), "arrived_ms": entry.arrived_ms,
+            # Free text, all three: whatever a counter program puts there, no whole number gets into the table.
+            "item": mask_text(body.item), "channel": mask_text(body.channel), "operator": mask_text(body.operator.name),
             "operator_verified": int(body.operator.verified), "resident": mask_name(body.resident.name),
             "id_number": mask_id_number(body.resident.id_number), "edge": str(record.edge),
             "journal": str(record.journal), "position": record.position, "record": str(record.id),

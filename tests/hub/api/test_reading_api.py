@@ -24,6 +24,8 @@ from hub.database import open_engine
 from hub.enrolment.sites import add_site
 from hub.enrolment.tables import edges
 from hub.ledger.store import Ledger
+from hub.resources.store import store_report
+from hub.resources.versions import NamedVersion, Report, Version
 from hub.transactions.projector import Projector
 from hub.transactions.tables import findings, transactions
 from proto import sync_pb2
@@ -133,6 +135,31 @@ def test_the_site_ledger_counts_by_day_item_and_operator_and_masks_the_resident(
             assert answer.status_code == 200
             assert ID_NUMBER not in answer.text
             assert "王秀英" not in answer.text
+
+    ask(spine, engine, visit)
+
+
+def test_no_free_text_carries_a_whole_id_number_into_an_answer(spine: Spine, engine: sa.Engine) -> None:
+    """Invariant 7: whatever a counter program or a technician typed into the wrong field."""
+    text = f"王{ID_NUMBER}"
+    said = {"item": text, "channel": text, "operator": {"name": text, "verified": False},
+            "resident": {"name": text, "id_number": ID_NUMBER}}
+    deliver(spine, Draft("a", "transaction", json.dumps(said).encode()))
+    project(spine, engine)
+    with engine.begin() as connection:
+        connection.execute(edges.update().values(machine=text))
+    report = Report(NamedVersion("catalogue", Version(1, 1)), False, text)
+    store_report(engine, spine.edge_id, report, spine.clock.unix_ms())
+    with Ledger(spine.hub_db) as ledger:
+        ledger.note_refusal(spine.journal_id, text)
+    damage(spine.hub_db, f"UPDATE journals SET name = '{text}'")
+
+    async def visit(client: httpx.AsyncClient) -> None:
+        page = await client.get("/v1/sites/A01/ledger")
+        assert len(page.json()["rows"]) == 1
+        for answer in (page, await client.get("/v1/edges"), await client.get("/metrics")):
+            assert not EIGHTEEN.search(answer.text)
+            assert "王110***********002X" in answer.text
 
     ask(spine, engine, visit)
 
