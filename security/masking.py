@@ -9,10 +9,11 @@ _ID_NUMBER = re.compile(r"\d{17,}[\dXx]")
 
 
 def mask_id_number(number: str) -> str:
-    """410725199001011234 → 410***********1234; anything shorter than 8 characters is hidden whole."""
+    """410725199001011234 → 410***********1234, H12345678 → H******78: more than half is hidden, of fewer than 8 all."""
     if len(number) < 8:
         return "*" * len(number)
-    return number[:3] + "*" * (len(number) - 7) + number[-4:]
+    first, last = (3, 4) if len(number) >= 15 else (1, 2)
+    return number[:first] + "*" * (len(number) - first - last) + number[-last:]
 
 
 def mask_name(name: str) -> str:

@@ -54,9 +54,16 @@ def test_a_sentence_keeps_its_words() -> None:
 @pytest.mark.parametrize(("number", "masked"), [
     ("410725199001011234", "410***********1234"), ("41072519900101123X", "410***********123X"),
     ("410725900101123", "410********1123"), ("1234567", "*******"), ("", ""),
+    ("H12345678", "H******78"), ("12345678", "1*****78"), ("12345678901234", "1***********34"),
 ])
 def test_a_masked_number_shows_three_and_four_characters_at_most(number: str, masked: str) -> None:
     assert mask_id_number(number) == masked
+
+
+@given(st.text(max_size=40))
+def test_more_than_half_of_any_number_is_hidden(number: str) -> None:
+    hidden = [shown for shown in mask_id_number(number) if shown == "*"]
+    assert 2 * len(hidden) > len(number) or not number
 
 
 @given(id_numbers)
