@@ -40,6 +40,7 @@ from security.suites import Verifier
 OPEN_TIMEOUT_S = 10.0
 SIGNED_TIME_LIFE_MS = 100  # one signature serves all acknowledgements of so long
 IN_FLIGHT_MAX_BATCHES = 8
+PASSING = {Reason.UNAVAILABLE, Reason.SUPERSEDED}  # the journal's next stream works, or works already
 
 Send = Callable[[Down], Awaitable[None]]
 
@@ -224,16 +225,16 @@ class Ingest:
         self._metrics.refusals.labels(refusal.reason.name.lower()).inc()
         log.warning("stream refused", edge=str(edge), journal=str(journal), reason=refusal.reason.name,
                     position=refusal.position, hint=refusal.hint)
-        if journal is not None and refusal.reason is not Reason.UNAVAILABLE:
+        if journal is not None and refusal.reason not in PASSING:
             try:
-                await asyncio.to_thread(self._note, journal, f"{refusal.reason.name}: {refusal.hint}")
+                await asyncio.to_thread(self._note, journal, edge, f"{refusal.reason.name}: {refusal.hint}")
             except sqlite3.Error as error:
                 log.warning("the refusal could not be noted; it stands in this log only", error=str(error))
         await send(encode_refusal(refusal.reason, refusal.position, refusal.hint))
 
-    def _note(self, journal: UUID, text: str) -> None:
+    def _note(self, journal: UUID, edge: UUID, text: str) -> None:
         with Ledger(self._path) as ledger:
-            ledger.note_refusal(journal, text)
+            ledger.note_refusal(journal, edge, text)
 
 
 def _check(session: _Session, message: Up, now_ms: int) -> tuple[Arrival | None, Broken | None]:

@@ -267,9 +267,9 @@ class Ledger:
         self._db.execute("UPDATE journals SET edge_head = ?, refusal = '' WHERE journal = ? AND edge = ?",
                          (min(edge_head, POSITION_MAX), journal.bytes, edge.bytes))
 
-    def note_refusal(self, journal: UUID, refusal: str) -> None:
-        """Keep why the hub ended a journal's stream, for the people who must act."""
-        self._db.execute("UPDATE journals SET refusal = ? WHERE journal = ?", (refusal, journal.bytes))
+    def note_refusal(self, journal: UUID, edge: UUID, refusal: str) -> None:
+        """Keep why the hub ended the stream of an edge's own journal, for the people who must act."""
+        self._db.execute("UPDATE journals SET refusal = ? WHERE journal = ? AND edge = ?", (refusal, journal.bytes, edge.bytes))
 
     def mark_backed_up(self, marks: dict[UUID, int]) -> None:
         """Positions that a verified backup holds; a mark never goes back."""

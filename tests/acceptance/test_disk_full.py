@@ -226,6 +226,6 @@ def test_a_commit_that_fails_leaves_no_transaction_open_and_says_why(small_disk:
         ballast = _ballast(small_disk)
         for size in (5_000, DISK_MB * 2**20):
             with pytest.raises(sqlite3.OperationalError, match="full"), ledger.transaction():
-                ledger.note_refusal(spine.journal_id, "x" * size)
+                ledger.note_refusal(spine.journal_id, spine.edge_id, "x" * size)
         ballast.unlink()
         ledger.mark_backed_up({})

@@ -60,7 +60,7 @@ def test_a_backup_ends_while_the_hub_goes_on_writing(spine: Spine, tmp_path: Pat
     def write() -> None:
         with Ledger(spine.hub_db) as ledger:
             while not stop.is_set():
-                ledger.note_refusal(spine.journal_id, str(time.monotonic()))
+                ledger.note_refusal(spine.journal_id, spine.edge_id, str(time.monotonic()))
                 time.sleep(0.001)
 
     writer = threading.Thread(target=write)

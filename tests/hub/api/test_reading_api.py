@@ -151,7 +151,7 @@ def test_no_free_text_carries_a_whole_id_number_into_an_answer(spine: Spine, eng
     report = Report(NamedVersion("catalogue", Version(1, 1)), False, text)
     store_report(engine, spine.edge_id, report, spine.clock.unix_ms())
     with Ledger(spine.hub_db) as ledger:
-        ledger.note_refusal(spine.journal_id, text)
+        ledger.note_refusal(spine.journal_id, spine.edge_id, text)
     damage(spine.hub_db, f"UPDATE journals SET name = '{text}'")
 
     async def visit(client: httpx.AsyncClient) -> None:

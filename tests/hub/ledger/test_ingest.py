@@ -173,7 +173,8 @@ def test_another_machines_key_cannot_write_into_a_journal(tmp_path: Path) -> Non
     answers = _talk(spine, _batch(spine, run, 1, 4), edge=uuid4())
     assert answers[-1].refusal.reason == Refusal.UNKNOWN_JOURNAL
     with Ledger(spine.hub_db) as ledger:
-        assert ledger.journal(spine.journal_id).edge_head == 0
+        held = ledger.journal(spine.journal_id)
+    assert (held.edge_head, held.refusal) == (0, "")
     assert spine.entries() == []
 
 
@@ -211,6 +212,8 @@ def test_the_newest_of_two_sessions_wins(tmp_path: Path) -> None:
     first, newer = asyncio.run(two())
     assert first[-1].refusal.reason == Refusal.SUPERSEDED
     assert newer[-1].standing.position == 4
+    with Ledger(spine.hub_db) as ledger:
+        assert ledger.journal(spine.journal_id).refusal == ""  # the stream that goes on is well
 
 
 def test_a_backup_made_meanwhile_is_told_to_an_open_stream(tmp_path: Path) -> None:
