@@ -177,7 +177,7 @@ class Spine:
     def entries(self) -> list[Entry]:
         """What the ledger holds of this machine's journal, in the ledger's order."""
         with Ledger(self.hub_db) as ledger:
-            return [entry for entry in ledger.feed(0, 1_000_000) if entry.journal == self.journal_id]
+            return [entry for entry in ledger.feed(0, 10**6, 10**9) if entry.journal == self.journal_id]
 
     def check_ledger(self) -> None:
         """The whole chain, not the last row: no gap, no double, every digest, leaf and signature."""

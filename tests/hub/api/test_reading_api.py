@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
@@ -110,6 +111,19 @@ def test_the_feed_gives_every_entry_once_and_in_order_while_more_come_in(spine: 
         assert record["entry"] == entry
         assert record["clear"]["sealed"]
         assert (await client.get(f"/v1/records/{uuid4()}/1")).status_code == 404
+
+    ask(spine, engine, visit)
+
+
+def test_a_page_of_the_feed_is_bounded_in_bytes_and_next_goes_on(spine: Spine, engine: sa.Engine) -> None:
+    """However many entries are asked for: a few readers at once must not take the hub's memory."""
+    deliver(spine, *[Draft(f"a{number}", "transaction", os.urandom(48_000)) for number in range(100)])
+
+    async def visit(client: httpx.AsyncClient) -> None:
+        first = (await client.get("/v1/feed", params={"limit": 1000})).json()
+        assert 80 < len(first["entries"]) < 95
+        second = (await client.get("/v1/feed", params={"limit": 1000, "after": first["next"]})).json()
+        assert [one["cursor"] for one in first["entries"] + second["entries"]] == list(range(1, first["size"] + 1))
 
     ask(spine, engine, visit)
 

@@ -70,6 +70,16 @@ def test_the_feed_gives_the_same_entries_wherever_a_reader_begins_and_stops(spin
         assert ledger.feed(after, limit) == everything[after:after + limit]
 
 
+@given(after=st.integers(0, 18), limit_bytes=st.integers(-1, 700))
+def test_a_page_ends_with_the_entry_that_fills_it(spine: Spine, after: int, limit_bytes: int) -> None:
+    with Ledger(spine.hub_db) as ledger:
+        page = ledger.feed(after, 100, limit_bytes)
+        assert page == ledger.feed(after, len(page))
+        sizes = [len(entry.payload) + len(entry.signature) for entry in page]
+        assert sum(sizes[:-1]) < max(limit_bytes, 1)
+        assert sum(sizes) >= limit_bytes or page[-1].cursor == ledger.size()
+
+
 def test_each_record_is_found_by_its_position_and_nothing_beyond(spine: Spine, ledger: Ledger) -> None:
     assert [ledger.entry(spine.journal_id, position) for position in range(1, len(PAYLOADS) + 1)] == _expected(spine)
     for nowhere in (0, len(PAYLOADS) + 1, 2**63 - 1, 2**63, 2**64 - 1):
