@@ -76,8 +76,9 @@ async def run_hub(state: HubState, clock: Clock, ready: Callable[[], None]) -> N
     desk = EnrolmentDesk(engine, authority, config.hub, own_journal, clock)
 
     enrolment_service = EnrolmentService(desk, authority, keys, config.hub, config.address(config.work_port))
-    api = ApiServer(build_app(engine, state.database, clock, registry, HubMetrics(registry)),
-                    config.listen, config.api_port, tls.certificate, tls.key)
+    stopping = asyncio.Event()
+    api = ApiServer(build_app(engine, state.database, clock, registry, HubMetrics(registry), stopping),
+                    config.listen, config.api_port, tls.certificate, tls.key, stopping)
 
     async with AsyncExitStack() as stack, asyncio.TaskGroup() as tasks:
         stack.callback(engine.dispose)

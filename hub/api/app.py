@@ -34,8 +34,8 @@ _ERRORS: dict[int | str, dict[str, Any]] = {code: {"model": ErrorBody} for code 
 
 
 def build_app(engine: sa.Engine, database: Path, clock: Clock, registry: CollectorRegistry,
-              metrics: HubMetrics) -> FastAPI:
-    """An ASGI application over one hub's database."""
+              metrics: HubMetrics, stopping: asyncio.Event) -> FastAPI:
+    """An ASGI application over one hub's database; once `stopping` is set, nobody waits for news any longer."""
     app = FastAPI(title="Suozhan hub reading API", version="1", docs_url=None, redoc_url=None, responses=_ERRORS)
     add_handlers(app)
     questions = Questions(engine, database)
@@ -53,7 +53,7 @@ def build_app(engine: sa.Engine, database: Path, clock: Clock, registry: Collect
                    wait_s: Annotated[float, Query(ge=0, le=WAIT_MAX_S)] = 0) -> FeedPage:
         """Every entry of the ledger once and in order; with `wait_s` the answer waits for news."""
         page = await asyncio.to_thread(questions.feed, after, limit)
-        while not page.entries and wait_s > 0:
+        while not page.entries and wait_s > 0 and not stopping.is_set():
             await asyncio.sleep(WAIT_STEP_S)
             wait_s -= WAIT_STEP_S
             page = await asyncio.to_thread(questions.feed, after, limit)

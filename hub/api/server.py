@@ -24,12 +24,16 @@ class _Server(uvicorn.Server):
 
 
 class ApiServer:
-    """`await server.run()` serves; `listening()` returns once callers can connect, `port` is then the real one."""
+    """`await server.run()` serves; `listening()` returns once callers can connect, `port` is then the real one.
 
-    def __init__(self, app: FastAPI, host: str, port: int, certificate: Path, key: Path) -> None:
+    `stopping` is set when it ends, so that the app answers whom it keeps waiting.
+    """
+
+    def __init__(self, app: FastAPI, host: str, port: int, certificate: Path, key: Path, stopping: asyncio.Event) -> None:
         self.port = port
         self._host = host
         self._listening = asyncio.Event()
+        self._stopping = stopping
         config = uvicorn.Config(
             app, log_config=None, access_log=False, lifespan="off", http="h11", ws="none", loop="asyncio",
             server_header=False, timeout_graceful_shutdown=STOP_GRACE_S, ssl_certfile=certificate, ssl_keyfile=key,
@@ -58,5 +62,6 @@ class ApiServer:
                 self._listening.set()
                 await asyncio.shield(serving)
             finally:
+                self._stopping.set()
                 self._server.should_exit = True
                 await asyncio.wait([serving])

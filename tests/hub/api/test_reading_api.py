@@ -77,7 +77,7 @@ def project(spine: Spine, engine: sa.Engine) -> None:
 
 def app_of(spine: Spine, engine: sa.Engine) -> FastAPI:
     registry = CollectorRegistry()
-    return build_app(engine, spine.hub_db, spine.clock, registry, HubMetrics(registry))
+    return build_app(engine, spine.hub_db, spine.clock, registry, HubMetrics(registry), asyncio.Event())
 
 
 def ask(spine: Spine, engine: sa.Engine, visit: Callable[[httpx.AsyncClient], Awaitable[None]],
