@@ -9,6 +9,7 @@ from uuid import UUID
 import zstandard
 from google.protobuf.message import DecodeError
 
+from hub.ledger.store import POSITION_MAX
 from proto import sync_pb2
 from security.run import Run
 from security.statements import SignedTime
@@ -76,7 +77,7 @@ def _decode_batch(frame: bytes) -> Run:
     count = len(batch.payloads)
     if not 0 < count <= BATCH_MAX_RECORDS or len(batch.signatures) != count:
         raise MalformedMessage(f"a batch holds 1 to {BATCH_MAX_RECORDS} payloads and as many signatures")
-    if len(batch.previous_digest) != 32 or batch.first_position < 1:
+    if len(batch.previous_digest) != 32 or not 1 <= batch.first_position <= POSITION_MAX - count + 1:
         raise MalformedMessage("a batch names its first position and the digest before it")
     signatures = list(batch.signatures)
     if max(map(len, signatures)) > SIGNATURE_MAX_BYTES:

@@ -27,6 +27,7 @@ from hub.ledger.store import Ledger
 from hub.ledger.verify import LedgerCheck
 from proto import sync_pb2
 from security.chain import digests_after
+from security.record import ClearBody, Record, Times, _varint, sign_link
 from security.run import Run
 from tests.spine import CEILING_S, CutWire, Spine, draft
 
@@ -183,6 +184,19 @@ def test_a_record_of_another_place_is_malformed(tmp_path: Path) -> None:
     run = asyncio.run(_write(spine, 5))
     message = encode_batch(Run(1, run.previous, run.payloads[1:3], run.signatures[1:3]), spine.signer.key_id, 0)
     assert _talk(spine, message)[-1].refusal.reason == Refusal.MALFORMED
+    assert spine.entries() == []
+
+
+@pytest.mark.parametrize("first", [2**63 - 1, 2**63, 2**64 - 2, 2**64 - 1])
+def test_positions_beyond_what_the_ledger_can_count_are_malformed(tmp_path: Path, first: int) -> None:
+    """Each in its place and well signed; the second one may not even fit into a uint64."""
+    spine = Spine(tmp_path)
+    start = Record(uuid4(), spine.edge_id, spine.journal_id, 1, "x", Times(0, 0, b"", 0), False, ClearBody(b"")).payload()[:54]
+    one = sign_link(spine.signer, spine.genesis.digest(), start + b"\x20" + _varint(first))
+    two = sign_link(spine.signer, one.digest, start + b"\x20" + _varint(first + 1))
+    run = Run(first, spine.genesis.digest(), [one.payload, two.payload], [one.signature, two.signature])
+    refusal = _talk(spine, encode_batch(run, spine.signer.key_id, 0))[-1].refusal
+    assert refusal.reason == Refusal.MALFORMED
     assert spine.entries() == []
 
 
