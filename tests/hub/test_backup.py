@@ -7,14 +7,20 @@ import os
 import sqlite3
 import threading
 import time
+from collections.abc import AsyncIterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from deploy.demo.processes import command
+from edge.wire import encode_batch, encode_open
 from hub.backup import BackupFailed, back_up
 from hub.ledger.store import Ledger
 from hub.ledger.verify import LedgerCheck
+from proto import sync_pb2
+from security.chain import digests_after, leaf_hashes
+from security.run import Run
 from tests.spine import CutWire, Spine, draft
 
 RECORDS = 40
@@ -99,3 +105,62 @@ def test_a_copy_that_fails_moves_no_mark_and_leaves_nothing(spine: Spine, tmp_pa
     with pytest.raises(BackupFailed, match="check both disks"):
         back_up(spine.hub_db, tmp_path / "one.db")
     assert not list(tmp_path.glob("*one*"))
+
+
+@pytest.mark.parametrize("signature", [bytes(64), b"", bytes(100)])
+def test_what_a_machine_signed_wrongly_is_no_damage_and_is_backed_up(tmp_path: Path, signature: bytes) -> None:
+    """docs/decisions/0003: the last signature of a batch speaks for those before it, which are stored as they came."""
+    spine = Spine(tmp_path)
+    asyncio.run(_deliver_signed(spine, {4: signature, 5: signature}))
+    with Ledger(spine.hub_db) as ledger:
+        found = list(LedgerCheck(ledger).findings())
+    assert [(one.position, one.damage) for one in found] == [(4, False), (5, False)]
+    assert "look at that machine" in command("hub", tmp_path, "verify")
+    back_up(spine.hub_db, tmp_path / "one.db")
+    assert _mark(spine) == RECORDS + 1
+
+
+def test_the_last_signature_of_a_row_held_when_it_came_and_nothing_is_marked_without_it(tmp_path: Path) -> None:
+    """Whoever rewrites a record has to rewrite digests and leaves behind it, and cannot sign them."""
+    spine = Spine(tmp_path)
+    asyncio.run(_deliver_signed(spine, {}))
+    with Ledger(spine.hub_db) as ledger:
+        run = ledger.run_from(1)
+        before = ledger.digest_at(ledger.journal(spine.journal_id), 0)
+    assert run is not None
+    entries = list(run.entries(0, run.count))
+    payloads = [entry.payload for entry in entries]
+    payloads[9] = payloads[9][:-1] + b"?"
+    digests = digests_after(before, payloads)
+    leaves = leaf_hashes(run.key_id, run.journal.bytes, 1, digests, [entry.signature for entry in entries], run.arrived_ms)
+    with closing(sqlite3.connect(spine.hub_db, isolation_level=None)) as db:
+        db.execute("DROP TRIGGER runs_never_change")
+        db.execute("UPDATE runs SET payloads = ?, digests = ?, leaves = ? WHERE idx = ?",
+                   (b"".join(payloads), b"".join(digests), b"".join(leaves), run.index))
+        db.execute("UPDATE journals SET digest = ? WHERE journal = ?", (digests[-1], run.journal.bytes))
+    with Ledger(spine.hub_db) as ledger:
+        found = list(LedgerCheck(ledger).findings())
+    assert next(one.position for one in found if one.damage) == RECORDS + 1
+    with pytest.raises(BackupFailed, match="behind position 9"):
+        back_up(spine.hub_db, tmp_path / "one.db")
+    assert _mark(spine) == 9
+
+
+async def _deliver_signed(spine: Spine, wrongly: dict[int, bytes]) -> None:
+    """All in one batch, with other signatures at some positions."""
+    async with spine.journal() as journal:
+        for number in range(RECORDS):
+            await journal.submit(draft(str(number), os.urandom(20)))
+        run = await journal.after(0, 10_000, 10**9)
+    signatures = [wrongly.get(position, signature) for position, signature in enumerate(run.signatures, start=1)]
+    message = encode_batch(Run(1, run.previous, run.payloads, signatures), spine.signer.key_id, 0)
+
+    async def incoming() -> AsyncIterator[sync_pb2.ReplicateUp]:
+        yield encode_open(spine.journal_id, len(run))
+        yield message
+
+    async def hear(_message: sync_pb2.ReplicateDown) -> None:
+        pass
+
+    async with spine.ingest() as ingest:
+        await ingest.serve(spine.edge_id, incoming(), hear)
