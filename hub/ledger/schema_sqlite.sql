@@ -41,8 +41,9 @@ CREATE TABLE runs (
     UNIQUE (journal, first)
 ) STRICT;
 
--- Once, in order and dense, held by the database itself (invariant 2): the heads move with each run and nothing else.
-CREATE TRIGGER runs_follow BEFORE INSERT ON runs BEGIN
+-- Once, in order and dense, held by the database itself (invariant 2): the heads move with each run, and the triggers
+-- behind this one refuse any other move of them.
+CREATE TRIGGER runs_follow AFTER INSERT ON runs BEGIN
     UPDATE journals SET position = NEW.first + NEW.count - 1, digest = substr(NEW.digests, -32), arrived_ms = NEW.arrived_ms
         WHERE ref = NEW.journal AND position = NEW.first - 1;
     SELECT RAISE(ABORT, 'the run does not follow its journal''s head') WHERE changes() = 0;
@@ -56,4 +57,40 @@ END;
 
 CREATE TRIGGER runs_never_go BEFORE DELETE ON runs BEGIN
     SELECT RAISE(ABORT, 'ledger entries are never deleted');
+END;
+
+CREATE TRIGGER journals_move_with_runs BEFORE UPDATE OF position, digest ON journals
+WHEN NOT EXISTS (SELECT 1 FROM runs WHERE journal = OLD.ref AND first = OLD.position + 1
+                 AND first + count - 1 = NEW.position) BEGIN
+    SELECT RAISE(ABORT, 'a journal''s head moves with its runs only');
+END;
+
+CREATE TRIGGER ledger_moves_with_runs BEFORE UPDATE ON ledger_head
+WHEN NOT EXISTS (SELECT 1 FROM runs WHERE idx = OLD.size AND idx + count = NEW.size) BEGIN
+    SELECT RAISE(ABORT, 'the ledger''s head moves with its runs only');
+END;
+
+CREATE TRIGGER ledger_has_one_head BEFORE INSERT ON ledger_head BEGIN
+    SELECT RAISE(ABORT, 'the ledger has one head');
+END;
+
+CREATE TRIGGER ledger_head_never_goes BEFORE DELETE ON ledger_head BEGIN
+    SELECT RAISE(ABORT, 'the ledger''s head is never deleted');
+END;
+
+-- What was registered stays: whose a record is depends on it. Inserts are looked at, too: OR REPLACE asks no trigger
+-- about the row that it removes.
+CREATE TRIGGER journals_begin_once BEFORE INSERT ON journals
+WHEN NEW.position <> 0 OR NEW.digest <> NEW.genesis
+     OR EXISTS (SELECT 1 FROM journals WHERE journal = NEW.journal OR ref = NEW.ref) BEGIN
+    SELECT RAISE(ABORT, 'a journal is registered once, and begins at its genesis');
+END;
+
+CREATE TRIGGER journals_never_change BEFORE UPDATE OF ref, journal, edge, name, suite, public_key, key_id, predecessor, genesis
+ON journals BEGIN
+    SELECT RAISE(ABORT, 'what a journal was registered with never changes');
+END;
+
+CREATE TRIGGER journals_never_go BEFORE DELETE ON journals BEGIN
+    SELECT RAISE(ABORT, 'journals are never deleted');
 END;

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import shutil
 import sqlite3
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
@@ -29,7 +28,7 @@ from proto import sync_pb2
 from security.chain import digests_after
 from security.record import ClearBody, Record, Times, _varint, sign_link
 from security.run import Run
-from tests.spine import CEILING_S, CutWire, Spine, draft
+from tests.spine import CEILING_S, CutWire, Spine, damage, draft
 
 Refusal = sync_pb2.Refusal
 
@@ -290,9 +289,7 @@ def test_an_acknowledgement_of_what_was_never_sent_stops_the_journal(tmp_path: P
         async with spine.journal() as journal, spine.ingest() as ingest:
             await journal.submit(draft("a"))
             wire = CutWire(ingest, spine.edge_id)
-            with sqlite3.connect(spine.hub_db) as db:
-                db.execute("UPDATE journals SET digest = ? WHERE journal = ?", (os.urandom(32), spine.journal_id.bytes))
-            db.close()
+            damage(spine.hub_db, "UPDATE journals SET digest = randomblob(32)")
             with pytest.raises(HubRefused, match="another history"):
                 await spine.uplink(journal, wire).session()
             assert journal.standing == Standing(0, 0, 0)

@@ -135,7 +135,7 @@ def test_whatever_a_body_says_the_record_behind_it_is_projected(lasting_rogue: t
     after = rogue.transact()
     project(rogue, engine)
     assert positions(engine, transactions)[-1] == after
-    assert strange in (positions(engine, transactions)[-2], *positions(engine, findings)[-1:])
+    assert strange in positions(engine, transactions)[-2:] + positions(engine, findings)[-1:]
 
 
 def test_a_record_that_trips_this_program_is_a_finding_that_does_not_quote_it(
