@@ -130,7 +130,7 @@ def test_the_last_signature_of_a_row_held_when_it_came_and_nothing_is_marked_wit
     assert run is not None
     entries = list(run.entries(0, run.count))
     payloads = [entry.payload for entry in entries]
-    payloads[9] = payloads[9][:-1] + b"?"
+    payloads[9] = payloads[9][:-1] + bytes([payloads[9][-1] ^ 1])
     digests = digests_after(before, payloads)
     leaves = leaf_hashes(run.key_id, run.journal.bytes, 1, digests, [entry.signature for entry in entries], run.arrived_ms)
     with closing(sqlite3.connect(spine.hub_db, isolation_level=None)) as db:
