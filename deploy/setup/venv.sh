@@ -9,13 +9,14 @@ esac
 python=${PYTHON:-python3}
 here=$(cd "$(dirname "$0")/../.." && pwd)
 
-if [ ! -x "$venv/bin/python" ]; then
+# Asked for pip, not for the folder: one whose making was interrupted is made anew.
+if ! "$venv/bin/python" -m pip --version >/dev/null 2>&1; then
     if ! "$python" -c 'import ensurepip, venv' 2>/dev/null; then
         echo "Python cannot make a virtual environment here. Ask for: apt-get install python3-venv" >&2
         exit 1
     fi
     echo "Making $venv"
-    "$python" -m venv "$venv"
+    "$python" -m venv --clear "$venv"
 fi
 pip() { "$venv/bin/python" -m pip --disable-pip-version-check -q "$@"; }
 

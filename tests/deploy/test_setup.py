@@ -1,0 +1,39 @@
+"""The set-up scripts, run as they are, in a small checkout of which nothing has to be fetched."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+SETUP_MAX_S = 100
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """Makefile and scripts of this one; requirements and project are empty."""
+    shutil.copytree(ROOT / "deploy" / "setup", tmp_path / "deploy" / "setup")
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    (tmp_path / "requirements").mkdir()
+    for name in ("requirements/build.txt", "requirements/all.txt", "pyproject.toml"):
+        (tmp_path / name).touch()
+    return tmp_path
+
+
+def run(folder: Path, *command: str, **environment: str) -> str:
+    """What it printed; the project is empty, so that the last step may fail."""
+    done = subprocess.run(command, cwd=folder, env={"PATH": "/usr/bin:/bin", "PYTHON": sys.executable, **environment},
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False, timeout=SETUP_MAX_S)
+    return done.stdout
+
+
+def test_an_environment_whose_making_was_interrupted_is_made_anew(checkout: Path) -> None:
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", checkout / ".venv"], check=True)
+    said = run(checkout, "deploy/setup/venv.sh", ".venv")
+    assert "No module named pip" not in said
+    assert "Making" in said
+    subprocess.run([checkout / ".venv/bin/python", "-m", "pip", "--version"], check=True, capture_output=True)
