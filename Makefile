@@ -19,6 +19,7 @@ $(READY): requirements/build.txt requirements/all.txt pyproject.toml deploy/setu
 	@touch $@
 
 setup: machine ## install what is missing: Debian packages, .venv
+	@if [ -e $(VENV)/.without-pyscard ] && PYTHON=$(PYTHON) deploy/setup/can_build_pyscard.sh; then rm -f $(READY); fi
 	@$(MAKE) --no-print-directory $(READY)
 	@$(BIN)/python -m compileall -q $(PACKAGES) # as an installed package is, so that an agent starts in half the time
 

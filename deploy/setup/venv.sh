@@ -24,10 +24,13 @@ echo "Installing Python packages into $venv (about two minutes the first time)"
 pip install --require-hashes -r "$here/requirements/build.txt"
 PATH="$venv/bin:$PATH"
 export PATH
-if [ -e /usr/include/PCSC/winscard.h ] && command -v gcc >/dev/null; then
+without_pyscard=$venv/.without-pyscard # make setup looks for it, and comes here again once pyscard can be built
+if PYTHON=$python "$here/deploy/setup/can_build_pyscard.sh"; then
+    rm -f "$without_pyscard"
     pip install --require-hashes --no-build-isolation -r "$here/requirements/all.txt"
 else
-    echo "No compiler or no PC/SC headers: leaving out pyscard; card readers are simulated."
+    echo "No compiler, or no headers of Python or PC/SC: leaving out pyscard; card readers are simulated."
+    touch "$without_pyscard"
     awk '/^[a-zA-Z0-9]/ { skip = /^pyscard==/ } !skip' "$here/requirements/all.txt" >"$venv/requirements.txt"
     pip install --require-hashes --no-build-isolation -r "$venv/requirements.txt"
 fi

@@ -37,3 +37,15 @@ def test_an_environment_whose_making_was_interrupted_is_made_anew(checkout: Path
     assert "No module named pip" not in said
     assert "Making" in said
     subprocess.run([checkout / ".venv/bin/python", "-m", "pip", "--version"], check=True, capture_output=True)
+
+
+def test_once_pyscard_can_be_built_setup_builds_what_it_left_out(checkout: Path) -> None:
+    tools = checkout / "tools"
+    tools.mkdir()
+    (tools / "gcc").symlink_to("/bin/false")  # a compiler that compiles nothing
+    assert "leaving out pyscard" in run(checkout, "deploy/setup/venv.sh", ".venv", PATH=f"{tools}:/usr/bin:/bin")
+    (checkout / ".venv/.ready").touch()
+    setup = ("make", "--old-file=machine", f"PYTHON={sys.executable}", "setup")
+    assert "Installing Python packages" not in run(checkout, *setup, PATH=f"{tools}:/usr/bin:/bin")
+    assert "Installing Python packages" in run(checkout, *setup)
+    assert not (checkout / ".venv/.without-pyscard").exists()
