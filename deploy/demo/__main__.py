@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import fcntl
 import os
 import shutil
 import sys
@@ -21,6 +22,7 @@ from devices.simulated.folder import ReaderFolder
 from devices.simulated.pcscd import VirtualReaders, VirtualReadersError
 
 FOLDER = CHECKOUT / "build" / "demo"
+LOCK = FOLDER.with_suffix(".lock")
 SITES = (("A01", "古魏镇服务所", "office"), ("B07", "令花村服务站", "station"))
 PEOPLE = (("王秀英", "140830195603120029"), ("李建国", "140830194911020015"), ("张桂兰", "140830196007080062"),
           ("赵玉梅", "140830197202140047"), ("刘志强", "140830198509300037"), ("陈红霞", "140830199001010045"))
@@ -245,13 +247,26 @@ def _stay(hub: Hub, machines: list[Machine]) -> None:
         print()
 
 
+@contextmanager
+def _alone() -> Iterator[None]:
+    """One demo a checkout: a second one would clear away the city of the first. However it ends, its lock ends with it."""
+    LOCK.parent.mkdir(exist_ok=True)
+    with LOCK.open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise SystemExit("A demo is running here; end it with Ctrl-C first.") from None
+        yield
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="make demo", description="One city in two minutes.")
     parser.add_argument("--stay", action="store_true", help="leave it running until Ctrl-C")
     options = parser.parse_args()
     os.environ.pop("SUOZHAN_ROOT_PASSPHRASE", None)
     try:
-        tell_the_story(Story(), stay=options.stay)
+        with _alone():
+            tell_the_story(Story(), stay=options.stay)
     except DemoFailed as error:
         print(f"\nThe demo failed: {error}", file=sys.stderr)
         return 1
