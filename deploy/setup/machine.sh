@@ -34,5 +34,8 @@ if [ "$(id -u)" -eq 0 ] && command -v apt-get >/dev/null; then
     DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >/dev/null
 else
     echo "Not root, or no apt: the packages named above are missing. Ask for: apt-get install$missing"
-    echo "Going on without them; what needs them says so."
+    case "$missing " in
+    *" python3-venv "*) echo "python3-venv is the one that nothing works without." ;;
+    *) echo "Going on without them; what needs them says so." ;;
+    esac
 fi

@@ -49,3 +49,26 @@ def test_once_pyscard_can_be_built_setup_builds_what_it_left_out(checkout: Path)
     assert "Installing Python packages" not in run(checkout, *setup, PATH=f"{tools}:/usr/bin:/bin")
     assert "Installing Python packages" in run(checkout, *setup)
     assert not (checkout / ".venv/.without-pyscard").exists()
+
+
+@pytest.fixture
+def bare(tmp_path: Path) -> Path:
+    """A PATH on which there is no apt-get, and of the tools only what is put there."""
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    (tools / "id").symlink_to("/usr/bin/id")
+    return tools
+
+
+def machine(tools: Path, python: str) -> str:
+    return run(ROOT, "/bin/sh", "deploy/setup/machine.sh", PATH=str(tools), PYTHON=python)
+
+
+def test_without_what_makes_an_environment_setup_does_not_speak_of_going_on(bare: Path) -> None:
+    without_venv = bare / "python"
+    without_venv.write_text("#!/bin/sh\nexit 1\n")
+    without_venv.chmod(0o755)
+    said = machine(bare, str(without_venv))
+    assert "apt-get install python3-venv" in said
+    assert "Going on" not in said
+    assert "Going on" in machine(bare, sys.executable), "without a compiler it does"
