@@ -40,6 +40,8 @@ def test_an_environment_whose_making_was_interrupted_is_made_anew(checkout: Path
 
 
 def test_once_pyscard_can_be_built_setup_builds_what_it_left_out(checkout: Path) -> None:
+    if subprocess.run([ROOT / "deploy/setup/can_build_pyscard.sh"], check=False).returncode:
+        pytest.skip("no compiler, or no headers of Python or PC/SC")
     tools = checkout / "tools"
     tools.mkdir()
     (tools / "gcc").symlink_to("/bin/false")  # a compiler that compiles nothing

@@ -11,11 +11,13 @@ import pytest
 
 from devices.cards import CardWire
 from devices.contract import CardAbsent, DeviceError
-from devices.pcsc import PcscReaders
 from devices.simulated.card import CardText
 from devices.simulated.pcscd import VirtualReaders
 from devices.social_card import SocialCard, SocialCardDriver, read_card
 from devices.social_card_fields import id_check
+
+pytest.importorskip("smartcard.scard", reason="pyscard is not installed")
+from devices.pcsc import PcscReaders
 
 A = "Suozhan Virtual A"
 SWAPPING_S = 5.0

@@ -7,10 +7,12 @@ import pytest
 
 from devices.cards import ReaderState
 from devices.contract import CardAbsent, CardRefused, DeviceFault, DeviceState, DeviceUnavailable
-from devices.pcsc import PcscReaders
 from devices.simulated.card import CardText
 from devices.simulated.pcscd import VirtualReaders
 from devices.social_card import SELECT_APPLICATION, SocialCard, SocialCardDriver
+
+pytest.importorskip("smartcard.scard", reason="pyscard is not installed")
+from devices.pcsc import PcscReaders
 
 A, B = "Suozhan Virtual A", "Suozhan Virtual B"
 SHORT_S = 0.5

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from devices.cards import CardReaders
 from devices.contract import CardRefused, DeviceFault, DeviceState, Reading
-from devices.pcsc import PcscReaders
 from devices.simulated.card import CardText
 from devices.simulated.wire import SimulatedReaders
 from devices.social_card import SocialCard, SocialCardDriver, read_card
@@ -34,6 +33,9 @@ def with_card(request: pytest.FixtureRequest) -> WITH_CARD:
                 yield readers
 
         return simulated
+    pytest.importorskip("smartcard.scard", reason="pyscard is not installed")
+    from devices.pcsc import PcscReaders
+
     virtual, until = request.getfixturevalue("virtual"), request.getfixturevalue("until")
 
     @asynccontextmanager
