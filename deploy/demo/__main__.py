@@ -6,10 +6,11 @@ import argparse
 import fcntl
 import os
 import shutil
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -29,6 +30,8 @@ PEOPLE = (("王秀英", "140830195603120029"), ("李建国", "140830194911020015
 ITEMS = (("003-21", ["resident-id-card", "eligibility-commitment"]), ("003-01", ["resident-id-card"]),
          ("003-38", ["resident-id-card", "social-security-card"]), ("003-28", ["resident-id-card", "household-register"]))
 STEPS = 9
+ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+ENDED = 130  # as shells say it of Ctrl-C
 Insert = Callable[[str, str, str], None]
 
 
@@ -123,26 +126,25 @@ def _visit(story: Story, machine: Machine, insert: Insert, number: int, *, line_
 def tell_the_story(story: Story, *, stay: bool) -> None:
     shutil.rmtree(FOLDER, ignore_errors=True)
     FOLDER.mkdir(parents=True)
-    hub = Hub(FOLDER)
-    story.step("The city's hub: CA, keys, database, catalogue of 40 service items")
-    hub.init()
-    for code, name, kind in SITES:
-        hub.command("site", "add", code, "--name", name, "--kind", kind, "--county", "芮城县")
-    hub.command("catalogue", "publish")
-    story.tell(f"hub ready after {hub.service.start():.1f} s")
+    with ExitStack() as city:  # whatever of it runs is stopped, however the story ends
+        hub = Hub(FOLDER)
+        city.callback(hub.service.stop)
+        story.step("The city's hub: CA, keys, database, catalogue of 40 service items")
+        hub.init()
+        for code, name, kind in SITES:
+            hub.command("site", "add", code, "--name", name, "--kind", kind, "--county", "芮城县")
+        hub.command("catalogue", "publish")
+        story.tell(f"hub ready after {hub.service.start():.1f} s")
 
-    story.step("Card readers")
-    with _readers(story) as (wire, folder, environment, insert):
+        story.step("Card readers")
+        wire, folder, environment, insert = city.enter_context(_readers(story))
         machines = [Machine(FOLDER, hub, code, name) for code, name, _ in SITES]
-        try:
-            _work(story, hub, machines, (wire, folder, environment), insert)
-            _account(story, hub, machines)
-            if stay:
-                _stay(hub, machines)
-        finally:
-            for service in [hub.service, *[one.service for one in machines if hasattr(one, "service")]]:
-                if service.running:
-                    service.stop()
+        for machine in machines:
+            city.callback(machine.stop)
+        _work(story, hub, machines, (wire, folder, environment), insert)
+        _account(story, hub, machines)
+        if stay:
+            _stay(hub, machines)
 
 
 def _work(story: Story, hub: Hub, machines: list[Machine], readers: tuple[str, Path, dict[str, str]],
@@ -240,11 +242,8 @@ def _stay(hub: Hub, machines: list[Machine]) -> None:
     for machine in machines:
         print(f"    {machine.site} {machine.name}: {machine.base}/openapi.json")
     print("    Ctrl-C ends it.", flush=True)
-    try:
-        while True:
-            time.sleep(3600)
-    except KeyboardInterrupt:
-        print()
+    while True:
+        signal.pause()
 
 
 @contextmanager
@@ -259,17 +258,30 @@ def _alone() -> Iterator[None]:
         yield
 
 
+def _end(_number: int, _frame: object) -> None:
+    for number in ENDINGS:  # said again, it does not break off the stopping of what runs
+        signal.signal(number, signal.SIG_IGN)
+    raise KeyboardInterrupt
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="make demo", description="One city in two minutes.")
     parser.add_argument("--stay", action="store_true", help="leave it running until Ctrl-C")
     options = parser.parse_args()
     os.environ.pop("SUOZHAN_ROOT_PASSPHRASE", None)
+    for number in ENDINGS:
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup wants it
+            signal.signal(number, _end)
     try:
         with _alone():
             tell_the_story(Story(), stay=options.stay)
     except DemoFailed as error:
         print(f"\nThe demo failed: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        with suppress(OSError):  # the terminal may be closed
+            print("\nThe demo was ended; nothing of it runs any more.", file=sys.stderr, flush=True)
+        return ENDED
     return 0
 
 

@@ -73,6 +73,11 @@ class Machine:
             raise DemoFailed(f"pairing failed: {answer}")
         self.counter = Caller(self.base, answer["token"])
 
+    def stop(self) -> None:
+        """Its agent, if there is one."""
+        if hasattr(self, "service"):
+            self.service.stop()
+
     @property
     def base(self) -> str:
         return f"http://127.0.0.1:{self.door_port}"

@@ -94,11 +94,16 @@ class Service:
         self._process.wait(STOP_MAX_S)
 
     def stop(self) -> int:
-        """SIGTERM, then wait. Returns the exit code."""
-        assert self._process is not None
+        """SIGTERM, then wait. Returns the exit code; 0 when it never ran. Raises TimeoutExpired, and has killed it then."""
+        if self._process is None:
+            return 0
         if self._process.poll() is None:
             self._process.terminate()
-        return self._process.wait(STOP_MAX_S)
+        try:
+            return self._process.wait(STOP_MAX_S)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise
 
     @property
     def running(self) -> bool:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
+import psutil
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -29,10 +32,11 @@ def checkout() -> Iterator[Path]:
 
 @pytest.fixture
 def demo(checkout: Path) -> Iterator[subprocess.Popen[str]]:
-    with subprocess.Popen(DEMO, cwd=checkout, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
+    with subprocess.Popen(DEMO, cwd=checkout, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                          start_new_session=True) as running:
         yield running
-        if running.poll() is None:
-            running.kill()
+        with suppress(ProcessLookupError):  # nothing is left, as it should be
+            os.killpg(running.pid, signal.SIGKILL)
 
 
 def told(demo: subprocess.Popen[str], step: str) -> None:
@@ -49,3 +53,19 @@ def test_a_second_demo_leaves_the_first_ones_city_alone(checkout: Path, demo: su
     assert (checkout / "build/demo/hub").is_dir()
     demo.send_signal(signal.SIGINT)
     demo.communicate(timeout=END_MAX_S)
+
+
+@pytest.mark.parametrize(
+    ("send", "number"),
+    [(os.killpg, signal.SIGINT), (os.killpg, signal.SIGHUP), (os.kill, signal.SIGTERM)],
+    ids=["Ctrl-C", "terminal closed", "SIGTERM to the demo alone"],
+)
+def test_however_the_demo_is_ended_nothing_of_it_stays(demo: subprocess.Popen[str], send, number: int) -> None:
+    told(demo, "[4/9]")
+    city = psutil.Process(demo.pid).children(recursive=True)
+    assert len(city) >= 3, "a hub and two agents, and a card service where there is one"
+    send(demo.pid, number)
+    _, errors = demo.communicate(timeout=END_MAX_S)
+    assert (demo.returncode, errors) == (130, "\nThe demo was ended; nothing of it runs any more.\n")
+    _, left = psutil.wait_procs(city, timeout=0)
+    assert left == []
