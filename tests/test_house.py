@@ -114,3 +114,13 @@ def test_requirements_are_hashed() -> None:
 
 def test_the_architecture_stays_one_page() -> None:
     assert len((ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8").splitlines()) <= 70
+
+
+def test_both_readmes_give_the_same_commands_and_pointers() -> None:
+    def told(name: str) -> tuple[list[str], set[str]]:
+        text = (ROOT / name).read_text(encoding="utf-8")
+        lines = [line for block in text.split("```")[1::2] for line in block.splitlines()]
+        commands = [re.sub(r"\s+#.*", "", line) for line in lines if not line.startswith("#")]
+        return commands, set(re.findall(r"\]\(([^)]+)\)", text)) - {"README.md", "README.zh-CN.md"}
+
+    assert told("README.md") == told("README.zh-CN.md")
