@@ -10,6 +10,7 @@ from devices.contract import DeviceFault
 
 HEADER_BYTES = 2  # tag, length
 PADDING = b"\x00\x20\xff"
+DOUBLE_BYTE = 0x81  # the lowest first byte of a GBK character
 NO_DATE = (b"\x00" * 4, b"\xff" * 4)
 ID_WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
 ID_CHECKS = "10X98765432"
@@ -109,10 +110,24 @@ def id_check(first17: str) -> str:
 
 
 def name(value: bytes, extension: bytes) -> str:
-    """The name in GBK. Joined before decoding: the cut after 30 bytes may fall inside a character."""
-    joined = value.rstrip(PADDING) + extension.rstrip(PADDING)
+    """The name in GBK. Joined before decoding: the cut after 30 bytes may fall inside a character.
+
+    Only a name that fills its record goes on in the extension. A double-byte character that did not fit may leave one
+    byte of padding; one of a single byte would have fitted, so a blank before it is the name's own.
+    """
+    first, rest = value.rstrip(PADDING), extension.rstrip(PADDING)
+    if not rest or len(first) == NAME.size_max:
+        return _text(first + rest)
+    if len(first) == NAME.size_max - 1 and rest[0] >= DOUBLE_BYTE:
+        return _text(first) + _text(rest)
+    if len(first) == NAME.size_max - 1 and value.endswith(b" "):
+        return _text(value + rest)
+    raise garbled(NAME)
+
+
+def _text(raw: bytes) -> str:
     try:
-        text = joined.decode("gb18030")  # a superset of GBK, for rare characters
+        text = raw.decode("gb18030")  # a superset of GBK, for rare characters
     except UnicodeDecodeError as error:
         raise garbled(NAME) from error
     if not text.strip() or not text.isprintable():

@@ -29,6 +29,41 @@ def test_the_extension_continues_the_name_in_the_middle_of_a_character(pad: byte
     assert fields.name(raw[:30], raw[30:].ljust(20, pad)) == name
 
 
+@pytest.mark.parametrize("pad", [b"\x00", b" ", b"\xff"])
+def test_a_character_that_did_not_fit_begins_the_extension(pad: bytes) -> None:
+    first = ("A" + RARE_NAME[:14]).encode("gbk")
+    assert fields.name(first + pad, "吐尔逊".encode("gbk").ljust(20, pad)) == "A" + RARE_NAME[:14] + "吐尔逊"
+
+
+@pytest.mark.parametrize("pad", [b"\x00", b" ", b"\xff"])
+def test_a_blank_at_the_end_of_the_first_part_belongs_to_the_name(pad: bytes) -> None:
+    name = "MARIA THERESIA ELISABETHA VON HABSBURG"
+    raw = name.encode()
+    assert raw[29:30] == b" "
+    assert fields.name(raw[:30], raw[30:].ljust(20, pad)) == name
+
+
+@pytest.mark.parametrize("pad", [b"\x00", b" ", b"\xff"])
+@pytest.mark.parametrize("first", ["张三", RARE_NAME[:14], "A" + RARE_NAME[:13], "MARIA THERESIA ELISABETH VON"])
+@pytest.mark.parametrize("rest", ["三丰", "B"])
+def test_a_short_name_does_not_go_on_in_the_extension(first: str, rest: str, pad: bytes) -> None:
+    with pytest.raises(DeviceFault, match="姓名"):
+        fields.name(first.encode("gbk").ljust(30, pad), rest.encode("gbk").ljust(20, pad))
+
+
+def test_two_halves_of_different_characters_are_not_made_one() -> None:
+    half = RARE_NAME.encode("gbk")[:29]
+    with pytest.raises(DeviceFault, match="姓名"):
+        fields.name(half + b"\x00", "三丰".encode("gbk"))
+
+
+@given(st.text(st.sampled_from("张三买提·AB O'"), min_size=1, max_size=25), st.sampled_from([b"\x00", b"\xff"]))
+def test_any_name_that_a_card_holds_is_read_as_it_was_written(name: str, pad: bytes) -> None:
+    raw = name.encode("gbk")
+    if name.strip() == name and raw[29:30] != b" ":
+        assert fields.name(raw[:30].ljust(30, pad), raw[30:].ljust(20, pad)) == name
+
+
 def test_half_a_character_without_its_extension_is_a_fault() -> None:
     with pytest.raises(DeviceFault, match="姓名"):
         fields.name(("A" + RARE_NAME).encode("gbk")[:30], b"")
