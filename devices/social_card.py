@@ -109,7 +109,7 @@ class SocialCardDriver:
 
 
 async def read_card(wire: CardWire) -> SocialCard:
-    """Select the application, then read EF05 and EF06 by tag."""
+    """Select the application, then read EF05 and EF06 by tag. What they say has to fit (docs/decisions/0009)."""
     _, sw = await wire.transmit(SELECT_APPLICATION)
     if sw in NOT_FOUND:
         raise CardRefused(NOT_SOCIAL)
@@ -125,14 +125,14 @@ async def read_card(wire: CardWire) -> SocialCard:
     expires = await _value(wire, fields.EXPIRES)
     card_number = await _value(wire, fields.CARD_NUMBER)
     await _select(wire, HOLDER_FILE)
-    return SocialCard(
+    card = SocialCard(
         card_id=card_id.hex().upper(),
         card_class=fields.plain(fields.CARD_CLASS, card_class),
         version=version,
         organisation=organisation.hex().upper(),
         issued=fields.day(fields.ISSUED, issued),
         expires=fields.day_or_none(fields.EXPIRES, expires),
-        card_number=fields.plain(fields.CARD_NUMBER, card_number),
+        card_number=fields.card_number(card_number),
         id_number=fields.id_number(await _value(wire, fields.ID_NUMBER)),
         name=fields.name(await _value(wire, fields.NAME), await _optional(wire, fields.NAME_EXTENSION)),
         sex=fields.sex(await _value(wire, fields.SEX)),
@@ -140,6 +140,9 @@ async def read_card(wire: CardWire) -> SocialCard:
         birthplace=fields.digits(fields.BIRTHPLACE, await _value(wire, fields.BIRTHPLACE)),
         birth=fields.day(fields.BIRTH, await _value(wire, fields.BIRTH)),
     )
+    if card.id_number[6:14] != f"{card.birth:%Y%m%d}" or card.birth > card.issued:
+        raise fields.garbled(fields.BIRTH)
+    return card
 
 
 async def _select(wire: CardWire, file: int) -> None:

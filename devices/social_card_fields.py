@@ -67,7 +67,10 @@ def digits(field: Field, value: bytes) -> str:
 
 def day(field: Field, value: bytes) -> date:
     """A date in 4 BCD bytes, yyyymmdd."""
-    text = digits(field, value)
+    return _date(field, digits(field, value))
+
+
+def _date(field: Field, text: str) -> date:
     try:
         return date(int(text[:4]), int(text[4:6]), int(text[6:]))
     except ValueError as error:
@@ -95,11 +98,20 @@ def sex(value: bytes) -> str:
     return text
 
 
+def card_number(value: bytes) -> str:
+    """9 capital letters or digits."""
+    text = plain(CARD_NUMBER, value)
+    if len(text) != CARD_NUMBER.size_max or "." in text or text != text.upper():
+        raise garbled(CARD_NUMBER)
+    return text
+
+
 def id_number(value: bytes) -> str:
-    """18 characters whose last is the ISO 7064 MOD 11-2 check of the others (GB 11643)."""
+    """18 characters, a date of birth among them, the last the ISO 7064 MOD 11-2 check of the others (GB 11643)."""
     text = plain(ID_NUMBER, value).upper()
     if len(text) != 18 or not text[:17].isdecimal() or text[17] != id_check(text[:17]):
         raise garbled(ID_NUMBER)
+    _date(ID_NUMBER, text[6:14])
     return text
 
 

@@ -5,14 +5,17 @@ id_number = "11010519491231002X"
 card_number = "A12345678"
 generation = 2        # 3 is refused by the driver: it needs authentication
 other = false         # true: some other chip card
+other_answer = "6A82" # what that one says when it is asked for the application
 mute = false          # true: no ATR, no answers
 mute_after = 3        # mute after that many APDUs
 pull_after = 3        # pulled after that many APDUs (the reader takes it out)
 slow_ms = 0           # time for every APDU
 t0 = true             # answer as T=0 cards do, with 61xx and 6Cxx
+values = {"03" = "33"} # records with other bytes than follow from the above, in hexadecimal by tag
 """
 
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Self
 
@@ -44,12 +47,14 @@ class CardText:
     expires: str = "20350601"
     generation: int = 2
     other: bool = False
+    other_answer: str = "6A82"
     mute: bool = False
     mute_after: int | None = None
     pull_after: int | None = None
     slow_ms: int = 0
     t0: bool = True
     pad: str = "00"
+    values: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def from_toml(cls, text: str) -> Self:
@@ -85,10 +90,15 @@ def records_of(text: CardText) -> dict[int, dict[int, bytes]]:
     }
     if text.generation > 1:
         holder[0x4E] = name[NAME_BYTES:].ljust(EXTENSION_BYTES, pad)
+    given = {int(tag, 16): bytes.fromhex(value) for tag, value in text.values.items()}
     return {
-        file: {tag: bytes([tag, len(value)]) + value for tag, value in content.items()}
+        file: {tag: _record(tag, given.get(tag, value)) for tag, value in content.items()}
         for file, content in ((CARD_FILE, card), (HOLDER_FILE, holder))
     }
+
+
+def _record(tag: int, value: bytes) -> bytes:
+    return bytes([tag, len(value)]) + value
 
 
 @dataclass
@@ -141,7 +151,7 @@ class VirtualCard:
             self._application = not self.text.other and name == APPLICATION
             self._file = 0
             if not self._application:
-                return NOT_FOUND
+                return bytes.fromhex(self.text.other_answer) if self.text.other else NOT_FOUND
             return bytes([0x6F, len(name) + 2, 0x84, len(name)]) + name + DONE
         self._file = int.from_bytes(name, "big")
         return DONE if self._application and self._file in (CARD_FILE, HOLDER_FILE) else NOT_FOUND

@@ -93,6 +93,16 @@ def test_a_wrong_id_number_on_the_card_is_a_fault(with_card: WITH_CARD, zhang: C
         reading_of(with_card, replace(zhang, id_number="110105194912310021"))
 
 
+@pytest.mark.parametrize(
+    "change",
+    [{"birth": "19491230"}, {"id_number": "110105299912310020", "birth": "29991231"}, {"issued": "19491230"}],
+    ids=["not that of the ID number", "in 2999", "after the card was issued"],
+)
+def test_a_birth_that_cannot_be_is_a_fault(with_card: WITH_CARD, zhang: CardText, change) -> None:
+    with pytest.raises(DeviceFault, match="出生日期"):
+        reading_of(with_card, replace(zhang, **change))
+
+
 def test_two_readings_of_the_same_card_stay_two(with_card: WITH_CARD, zhang: CardText) -> None:
     first, second = reading_of(with_card, zhang), reading_of(with_card, zhang)
     assert first.data == second.data
