@@ -126,10 +126,10 @@ async def read_card(wire: CardWire) -> SocialCard:
     card_number = await _value(wire, fields.CARD_NUMBER)
     await _select(wire, HOLDER_FILE)
     card = SocialCard(
-        card_id=card_id.hex().upper(),
+        card_id=fields.hexadecimal(fields.CARD_ID, card_id),
         card_class=fields.plain(fields.CARD_CLASS, card_class),
         version=version,
-        organisation=organisation.hex().upper(),
+        organisation=fields.hexadecimal(fields.ORGANISATION, organisation),
         issued=fields.day(fields.ISSUED, issued),
         expires=fields.day_or_none(fields.EXPIRES, expires),
         card_number=fields.card_number(card_number),

@@ -90,6 +90,13 @@ def plain(field: Field, value: bytes) -> str:
     return text
 
 
+def hexadecimal(field: Field, value: bytes) -> str:
+    """Bytes of the field's full size, as upper-case digits."""
+    if len(value) != field.size_max:
+        raise garbled(field)
+    return value.hex().upper()
+
+
 def sex(value: bytes) -> str:
     """One ASCII digit after GB/T 2261.1."""
     text = plain(SEX, value)

@@ -103,6 +103,12 @@ def test_a_birth_that_cannot_be_is_a_fault(with_card: WITH_CARD, zhang: CardText
         reading_of(with_card, replace(zhang, **change))
 
 
+@pytest.mark.parametrize("values", [{"01": ""}, {"01": "41" * 15}, {"04": ""}, {"04": "41" * 11}])
+def test_an_empty_or_shortened_number_of_card_or_organisation_is_a_fault(with_card: WITH_CARD, zhang, values) -> None:
+    with pytest.raises(DeviceFault, match="卡识别码|发卡机构"):
+        reading_of(with_card, replace(zhang, values=values))
+
+
 def test_two_readings_of_the_same_card_stay_two(with_card: WITH_CARD, zhang: CardText) -> None:
     first, second = reading_of(with_card, zhang), reading_of(with_card, zhang)
     assert first.data == second.data
