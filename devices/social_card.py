@@ -115,8 +115,8 @@ async def read_card(wire: CardWire) -> SocialCard:
         raise CardRefused(NOT_SOCIAL)
     _check(sw)
     await _select(wire, CARD_FILE)
-    version = fields.plain(fields.VERSION, await _value(wire, fields.VERSION))
-    if version[0] not in "12":
+    version = fields.version(await _value(wire, fields.VERSION))
+    if version[0] == "3":
         raise CardRefused(THIRD_GENERATION)
     card_id = await _value(wire, fields.CARD_ID)
     card_class = await _value(wire, fields.CARD_CLASS)

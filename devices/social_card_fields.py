@@ -3,6 +3,7 @@
 Whatever is wrong with the bytes ends in DeviceFault: read again, never go on with half a person.
 """
 
+import re
 from dataclasses import dataclass
 from datetime import date
 
@@ -95,6 +96,14 @@ def hexadecimal(field: Field, value: bytes) -> str:
     if len(value) != field.size_max:
         raise garbled(field)
     return value.hex().upper()
+
+
+def version(value: bytes) -> str:
+    """The version of LD/T 32 that the card follows, such as "2.00"; its first digit is the generation, 1 to 3."""
+    text = value.decode("ascii", errors="replace")
+    if not re.fullmatch(r"[1-3]\.[0-9]{2}", text):
+        raise garbled(VERSION)
+    return text
 
 
 def sex(value: bytes) -> str:

@@ -105,8 +105,14 @@ def test_a_birth_that_cannot_be_is_a_fault(with_card: WITH_CARD, zhang: CardText
 
 @pytest.mark.parametrize("values", [{"01": ""}, {"01": "41" * 15}, {"04": ""}, {"04": "41" * 11}])
 def test_an_empty_or_shortened_number_of_card_or_organisation_is_a_fault(with_card: WITH_CARD, zhang, values) -> None:
-    with pytest.raises(DeviceFault, match="卡识别码|发卡机构"):
+    with pytest.raises(DeviceFault, match=r"卡识别码|发卡机构"):
         reading_of(with_card, replace(zhang, values=values))
+
+
+@pytest.mark.parametrize("version", ["10.0", "1zzz", "2.0", "0.00", "4.00", "2.00\n", "", "    "])
+def test_a_version_that_is_none_is_a_fault(with_card: WITH_CARD, zhang: CardText, version: str) -> None:
+    with pytest.raises(DeviceFault, match="规范版本"):
+        reading_of(with_card, replace(zhang, values={"03": version.encode().hex()}))
 
 
 def test_two_readings_of_the_same_card_stay_two(with_card: WITH_CARD, zhang: CardText) -> None:
