@@ -27,6 +27,7 @@ CARD_FILE = 0xEF05
 HOLDER_FILE = 0xEF06
 DONE = 0x9000
 NOT_FOUND = {0x6A82, 0x6A83, 0x6A88}
+FOREIGN = NOT_FOUND | {0x6A86, 0x6D00, 0x6E00}  # chips that know no such command say these to the first one
 LOCKED = {0x6283, 0x6A81, 0x9303}
 NOT_ALLOWED = {0x6982, 0x6985}
 
@@ -111,7 +112,7 @@ class SocialCardDriver:
 async def read_card(wire: CardWire) -> SocialCard:
     """Select the application, then read EF05 and EF06 by tag. What they say has to fit (docs/decisions/0009)."""
     _, sw = await wire.transmit(SELECT_APPLICATION)
-    if sw in NOT_FOUND:
+    if sw in FOREIGN:
         raise CardRefused(NOT_SOCIAL)
     _check(sw)
     await _select(wire, CARD_FILE)

@@ -88,6 +88,12 @@ def test_a_card_that_cannot_be_read_here_is_refused(with_card: WITH_CARD, zhang,
     assert refused.value.state is DeviceState.USER_ERROR
 
 
+@pytest.mark.parametrize("answer", ["6A82", "6A86", "6D00", "6E00"])
+def test_a_chip_that_does_not_know_the_first_command_is_another_card(with_card: WITH_CARD, zhang, answer: str) -> None:
+    with pytest.raises(CardRefused, match="这不是社会保障卡"):
+        reading_of(with_card, replace(zhang, other=True, other_answer=answer))
+
+
 def test_a_wrong_id_number_on_the_card_is_a_fault(with_card: WITH_CARD, zhang: CardText) -> None:
     with pytest.raises(DeviceFault, match="社会保障号码"):
         reading_of(with_card, replace(zhang, id_number="110105194912310021"))
