@@ -1,4 +1,9 @@
-"""What the PC/SC wire sees and survives, on a real pcscd."""
+"""What the PC/SC wire sees and survives, on a real pcscd.
+
+Readers come and go here with a restart of pcscd, because pcscd 1.9.9 adds and removes USB devices only while it runs
+(SIGUSR1 and --hotplug do not make it read reader.conf again): a reader's return within one pcscd, and UNKNOWN_READER
+between listing and waiting, are not shown by these tests.
+"""
 
 import asyncio
 import time
