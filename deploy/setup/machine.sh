@@ -2,6 +2,7 @@
 # Debian packages that the product and its tests run on. Says what is missing; installs it where it may.
 set -eu
 
+PATH=$PATH:/usr/sbin:/sbin # where pcscd is; Debian gives it to root only
 python=${PYTHON:-python3}
 missing=""
 

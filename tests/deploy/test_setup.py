@@ -74,3 +74,10 @@ def test_without_what_makes_an_environment_setup_does_not_speak_of_going_on(bare
     assert "apt-get install python3-venv" in said
     assert "Going on" not in said
     assert "Going on" in machine(bare, sys.executable), "without a compiler it does"
+
+
+@pytest.mark.skipif(not Path("/usr/sbin/pcscd").exists(), reason="pcscd is not installed")
+def test_a_card_service_outside_an_ordinary_users_path_is_not_called_missing(bare: Path) -> None:
+    said = machine(bare, sys.executable)
+    assert "gcc" in said
+    assert "pcscd" not in said
