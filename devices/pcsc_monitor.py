@@ -60,9 +60,9 @@ class Monitor:
                     backoff_s = BACKOFF_FIRST_S
                     self._follow(context)
             except pcsc.PcscError as error:
-                self._tell(DeviceState.OFFLINE, ())
-                if not self._stopping.is_set():
-                    log.warning("card service unreachable (%s), trying again in %.1f s", error, backoff_s)
+                news = self._tell(DeviceState.OFFLINE, ())
+                if news and not self._stopping.is_set():
+                    log.warning("card service unreachable (%s), looked for until it comes; start pcscd", error)
                 self._stopping.wait(backoff_s)
                 backoff_s = min(backoff_s * 2, BACKOFF_MAX_S)
 
@@ -107,7 +107,12 @@ class Monitor:
             return ReaderState(name, DeviceState.USER_ERROR, True, b"", insertion)
         return ReaderState(name, DeviceState.ONLINE, present, atr if present else b"", insertion)
 
-    def _tell(self, service: DeviceState, states: tuple[ReaderState, ...]) -> None:
-        if (service, states) != self._last:
-            self._last = (service, states)
-            self._report(service, states)
+    def _tell(self, service: DeviceState, states: tuple[ReaderState, ...]) -> bool:
+        """Whether it was news."""
+        if (service, states) == self._last:
+            return False
+        if service is DeviceState.ONLINE and self._last == (DeviceState.OFFLINE, ()):
+            log.info("card service is there again")
+        self._last = (service, states)
+        self._report(service, states)
+        return True

@@ -6,6 +6,7 @@ between listing and waiting, are not shown by these tests.
 """
 
 import asyncio
+import logging
 import time
 
 import pytest
@@ -120,6 +121,20 @@ def test_readers_are_gone_while_pcscd_is_and_come_back_with_it(virtual: VirtualR
             await until(readers, lambda states: has_card(states, A))
             assert readers.service is DeviceState.ONLINE
             assert (await read(readers, A)).name == "张三"
+
+    asyncio.run(run())
+
+
+def test_a_missing_pcscd_is_logged_once_and_so_is_its_return(virtual: VirtualReaders, until, caplog) -> None:
+    caplog.set_level(logging.INFO, "devices")
+
+    async def run() -> None:
+        virtual.stop_service()
+        async with PcscReaders() as readers:
+            await asyncio.sleep(SHORT_S)  # three looks
+            await asyncio.to_thread(virtual.start_service)
+            await until(readers, lambda states: len(states) == 2)
+        assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"]
 
     asyncio.run(run())
 
