@@ -18,6 +18,7 @@ from typing import Any
 
 from deploy.demo.city import Hub, Machine
 from deploy.demo.processes import CHECKOUT, DemoFailed
+from deploy.demo.signposts import after_the_story, while_it_stays
 from devices.simulated.card import CardText
 from devices.simulated.folder import ReaderFolder
 from devices.simulated.pcscd import VirtualReaders, VirtualReadersError
@@ -143,8 +144,12 @@ def tell_the_story(story: Story, *, stay: bool) -> None:
             city.callback(machine.stop)
         _work(story, hub, machines, (wire, folder, environment), insert)
         _account(story, hub, machines)
+        print(after_the_story(machines[-1]))
         if stay:
-            _stay(hub, machines)
+            print(while_it_stays(hub, machines), flush=True)
+            while True:
+                signal.pause()
+        print("      with it left running     make demo ARGS=--stay")
 
 
 def _work(story: Story, hub: Hub, machines: list[Machine], readers: tuple[str, Path, dict[str, str]],
@@ -213,13 +218,6 @@ def _account(story: Story, hub: Hub, machines: list[Machine]) -> None:
           f"{wrong} missing or double, {extra} too many; every journal in order: {'yes' if in_order else 'NO'}")
     if wrong or extra or not in_order:
         raise DemoFailed("the ledger is not what was handled; keep build/demo and report this")
-    print(f"""
-    Where to look next:
-      the queue of a machine   .venv/bin/suozhan-edge --state build/demo/{SITES[1][0]} status
-      the ledger, checked      .venv/bin/suozhan-hub --state build/demo/hub verify
-      logs                     build/demo/*.log
-      how it works             ARCHITECTURE.md; the counter's API: docs/counter-api.md; the hub's: docs/hub-api.md
-      with it left running     make demo ARGS=--stay""")
 
 
 def _ledger_rows(upstream: Any, machines: list[Machine], expected: int) -> list[dict[str, Any]]:
@@ -235,15 +233,6 @@ def _ledger_rows(upstream: Any, machines: list[Machine], expected: int) -> list[
 
 def _clock(unix_ms: int) -> str:
     return datetime.fromtimestamp(unix_ms / 1000).strftime("%H:%M:%S")  # noqa: DTZ006 - for the eyes of who sits here
-
-
-def _stay(hub: Hub, machines: list[Machine]) -> None:
-    print(f"\n    Running: hub API https://127.0.0.1:{hub.api_port} (root certificate build/demo/hub/ca/root.pem)")
-    for machine in machines:
-        print(f"    {machine.site} {machine.name}: {machine.base}/openapi.json")
-    print("    Ctrl-C ends it.", flush=True)
-    while True:
-        signal.pause()
 
 
 @contextmanager

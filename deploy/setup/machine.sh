@@ -23,6 +23,7 @@ need gcc "to build pyscard and the virtual card reader" command_exists gcc
 need libc6-dev "to build pyscard and the virtual card reader" test -e /usr/include/stdio.h
 need libpcsclite-dev "PC/SC headers" test -e /usr/include/PCSC/winscard.h
 need pcscd "the card reader service" command_exists pcscd
+need curl "to call hub and counter by hand" command_exists curl
 need ca-certificates "to fetch Python packages" test -d /etc/ssl/certs
 
 if [ -z "$missing" ]; then

@@ -31,18 +31,24 @@ def checkout() -> Iterator[Path]:
 
 
 @pytest.fixture
-def demo(checkout: Path) -> Iterator[subprocess.Popen[str]]:
-    with subprocess.Popen(DEMO, cwd=checkout, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+def demo(checkout: Path, request: pytest.FixtureRequest) -> Iterator[subprocess.Popen[str]]:
+    command = (*DEMO, *getattr(request, "param", ()))
+    with subprocess.Popen(command, cwd=checkout, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                           start_new_session=True) as running:
         yield running
         with suppress(ProcessLookupError):  # nothing is left, as it should be
             os.killpg(running.pid, signal.SIGKILL)
 
 
-def told(demo: subprocess.Popen[str], step: str) -> None:
-    """Wait until the story has come to `step`; the test's own ceiling bounds it."""
+def told(demo: subprocess.Popen[str], words: str) -> list[str]:
+    """Wait until the story has come to these words; the test's own ceiling bounds it. Returns what was told until then."""
     assert demo.stdout is not None
-    assert any(step in line for line in demo.stdout)
+    lines: list[str] = []
+    for line in demo.stdout:
+        lines.append(line)
+        if words in line:
+            return lines
+    raise AssertionError(f"never told: {words}")
 
 
 def test_a_second_demo_leaves_the_first_ones_city_alone(checkout: Path, demo: subprocess.Popen[str]) -> None:
@@ -69,3 +75,24 @@ def test_however_the_demo_is_ended_nothing_of_it_stays(demo: subprocess.Popen[st
     assert (demo.returncode, errors) == (130, "\nThe demo was ended; nothing of it runs any more.\n")
     _, left = psutil.wait_procs(city, timeout=0)
     assert left == []
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+@pytest.mark.parametrize("demo", [("--stay",)], indirect=True)
+def test_what_a_staying_demo_prints_can_be_pasted(checkout: Path, demo: subprocess.Popen[str]) -> None:
+    commands = checkout / ".venv/bin"
+    commands.mkdir(parents=True)
+    for name in ("edge", "hub"):
+        (commands / f"suozhan-{name}").write_text(f'#!/bin/sh\nexec {sys.executable} -m {name}.command "$@"\n')
+        (commands / f"suozhan-{name}").chmod(0o755)
+    lines = told(demo, "Running until Ctrl-C")
+    assert "--stay" not in "".join(lines)
+    lines = told(demo, "/v1/feed") + told(demo, "/v1/state") + told(demo, "/v1/state")
+    pasted = "".join(line for line in lines if not line.startswith(" "))
+    said = subprocess.run(["sh", "-eu"], input=pasted, cwd=checkout, capture_output=True, text=True, check=True)
+    assert said.stderr == ""
+    assert said.stdout.count('"entries"') == 1
+    assert said.stdout.count('"queued":0') == 2
+    demo.send_signal(signal.SIGTERM)
+    demo.communicate(timeout=END_MAX_S)
+    assert demo.returncode == 130
