@@ -124,3 +124,14 @@ def test_both_readmes_give_the_same_commands_and_pointers() -> None:
         return commands, set(re.findall(r"\]\(([^)]+)\)", text)) - {"README.md", "README.zh-CN.md"}
 
     assert told("README.md") == told("README.zh-CN.md")
+
+
+def test_every_refusal_of_the_door_is_in_its_document() -> None:
+    codes: set[str] = set()
+    for path in _tracked("edge/door/*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) in {"answer", "DoorError"}:
+                codes |= {code.value for code in node.args[1:2] if isinstance(code, ast.Constant)}
+    text = (ROOT / "docs/counter-api.md").read_text(encoding="utf-8")
+    table = [line for line in text.splitlines() if re.match(r"\| \d", line)]
+    assert codes == {code for line in table for code in re.findall(r"`([a-z]+(?:-[a-z]+)+)`", line)}
