@@ -30,11 +30,16 @@ def checkout() -> Iterator[Path]:
         yield Path(folder)
 
 
+def _as_from_a_terminal() -> None:
+    for number in (signal.SIGINT, signal.SIGHUP):  # who runs the tests in the background has these ignored
+        signal.signal(number, signal.SIG_DFL)
+
+
 @pytest.fixture
 def demo(checkout: Path, request: pytest.FixtureRequest) -> Iterator[subprocess.Popen[str]]:
     command = (*DEMO, *getattr(request, "param", ()))
     with subprocess.Popen(command, cwd=checkout, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                          start_new_session=True) as running:
+                          start_new_session=True, preexec_fn=_as_from_a_terminal) as running:  # noqa: PLW1509 - it only calls signal()
         yield running
         with suppress(ProcessLookupError):  # nothing is left, as it should be
             os.killpg(running.pid, signal.SIGKILL)
