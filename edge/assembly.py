@@ -54,7 +54,7 @@ async def run_edge(state: StateFolder, clock: Clock, ready: Callable[[], None]) 
 
         # Records flow up.
         up_line = Line("replicate", clock, random)
-        uplink = Uplink(journal, replicate_over(channel), up_line, identity.time_verifier())
+        uplink = Uplink(journal, replicate_over(channel), up_line, identity.time_verifier(), clock)
 
         # Resources flow down.
         resources = ResourceStore(state.resources, identity.edge_id, identity.resource_verifier(), clock, [CATALOGUE])

@@ -20,6 +20,7 @@ from edge.journal_store import Standing
 from edge.line import HubRefused, Line, LineLost
 from edge.pace import Pace
 from edge.wire import Down, HubRefusal, HubStanding, MalformedReply, Reason, Up, decode, encode_batch, encode_open
+from security.clock import Clock
 from security.statements import ForgedStatement
 from security.suites import Verifier
 
@@ -35,11 +36,12 @@ log = structlog.get_logger()
 class Uplink:
     """One journal's way up. `replicate` is the stub's method, or a stand-in of the same shape."""
 
-    def __init__(self, journal: Journal, replicate: Replicate, line: Line, time_verifier: Verifier) -> None:
+    def __init__(self, journal: Journal, replicate: Replicate, line: Line, time_verifier: Verifier, clock: Clock) -> None:
         self._journal = journal
         self._replicate = replicate
         self._line = line
         self._time_verifier = time_verifier
+        self._clock = clock
         self._pace = Pace()
 
     async def run(self) -> None:
@@ -48,7 +50,7 @@ class Uplink:
     async def session(self) -> None:
         """One stream, until the hub ends it. Raises LineLost, HubRefused."""
         self._pace.begin()
-        session = _Session(self._journal, self._pace)
+        session = _Session(self._journal, self._pace, self._clock)
         async with aclosing(self._replicate(session.requests())) as replies:
             try:
                 while (message := await _next(replies, session)) is not None:
@@ -127,8 +129,9 @@ class _Flying:
 class _Session:
     """The sending half of one stream: what is in flight, and where the next batch begins."""
 
-    def __init__(self, journal: Journal, pace: Pace) -> None:
+    def __init__(self, journal: Journal, pace: Pace, clock: Clock) -> None:
         self._journal = journal
+        self._clock = clock
         self._pace = pace
         self._loop = asyncio.get_running_loop()
         self._hello: asyncio.Future[int] = self._loop.create_future()
@@ -168,7 +171,7 @@ class _Session:
             self._failed = error
 
     async def _messages(self) -> AsyncGenerator[Up, None]:
-        yield encode_open(self._journal.identity.genesis.journal, self._journal.head.position)
+        yield encode_open(self._journal.identity.genesis.journal, self._journal.head.position, self._clock.unix_ms())
         position = await self._hello
         if await self._journal.digest_at(position) is None:
             return  # the hub holds more than we have; _check_history says so

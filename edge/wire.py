@@ -56,8 +56,9 @@ class HubRefusal:
     hint: str
 
 
-def encode_open(journal: UUID, position: int) -> Up:
-    return Up(open=sync_pb2.Open(journal=journal.bytes, position=position))
+def encode_open(journal: UUID, position: int, unix_ms: int = 0) -> Up:
+    """`unix_ms` is this machine's clock, 0 to say nothing of it."""
+    return Up(open=sync_pb2.Open(journal=journal.bytes, position=position, unix_ms=unix_ms))
 
 
 def encode_batch(run: Run, key_id: bytes, head: int) -> Up:

@@ -26,12 +26,14 @@ class ReplicateUp(_message.Message):
     def __init__(self, open: _Optional[_Union[Open, _Mapping]] = ..., batch: _Optional[bytes] = ..., head: _Optional[int] = ...) -> None: ...
 
 class Open(_message.Message):
-    __slots__ = ("journal", "position")
+    __slots__ = ("journal", "position", "unix_ms")
     JOURNAL_FIELD_NUMBER: _ClassVar[int]
     POSITION_FIELD_NUMBER: _ClassVar[int]
+    UNIX_MS_FIELD_NUMBER: _ClassVar[int]
     journal: bytes
     position: int
-    def __init__(self, journal: _Optional[bytes] = ..., position: _Optional[int] = ...) -> None: ...
+    unix_ms: int
+    def __init__(self, journal: _Optional[bytes] = ..., position: _Optional[int] = ..., unix_ms: _Optional[int] = ...) -> None: ...
 
 class Batch(_message.Message):
     __slots__ = ("first_position", "previous_digest", "key_id", "payloads", "signatures")

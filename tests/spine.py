@@ -160,7 +160,7 @@ class Spine:
 
     def uplink(self, journal: Journal, wire: CutWire, random: Random | None = None) -> Uplink:
         verifier = Verifier(Suite.ED25519_SHA256, self.time_signer.public_key)
-        return Uplink(journal, wire.replicate, Line("replicate", self.clock, random or Random(1)), verifier)
+        return Uplink(journal, wire.replicate, Line("replicate", self.clock, random or Random(1)), verifier, self.clock)
 
     async def drain(self, journal: Journal, wire: CutWire) -> None:
         """Streams, one after the other, until the hub holds all; a broken line is tried again."""

@@ -81,7 +81,7 @@ class LedgerPage(BaseModel):
 
 
 class JournalAnswer(BaseModel):
-    """`lag_records` is what the edge said it has beyond us; `skew_ms` its clock's claim minus our arrival time."""
+    """`lag_records` is what the edge said it has beyond us; `skew_ms` how far its clock was ahead of ours when it last called."""
 
     journal: str
     name: str

@@ -65,7 +65,7 @@ class Questions:
         with Ledger(self._database) as ledger:
             journals: dict[str, list[JournalAnswer]] = {}
             for head in ledger.journals():
-                journals.setdefault(str(head.edge), []).append(_journal(ledger, head, now_ms))
+                journals.setdefault(str(head.edge), []).append(_journal(head, now_ms))
         with self._engine.connect() as connection:
             rows = list(connection.execute(sa.select(edges).order_by(edges.c.site, edges.c.enrolled_ms)))
         return [
@@ -109,12 +109,9 @@ def _row(row: dict[str, Any]) -> LedgerRow:
     return LedgerRow(**{name: row[name] for name in LedgerRow.model_fields})
 
 
-def _journal(ledger: Ledger, head: JournalHead, now_ms: int) -> JournalAnswer:
-    last = ledger.entry(head.journal, head.position)
-    clear = _clear(last) if last else None
-    skew = clear.claimed_ms - last.arrived_ms if last and clear else None
+def _journal(head: JournalHead, now_ms: int) -> JournalAnswer:
     return JournalAnswer(
         journal=str(head.journal), name=mask_text(head.name), position=head.position, edge_head=head.edge_head,
         lag_records=max(head.edge_head - head.position, 0), backed_up=head.backed_up, last_arrival_ms=head.arrived_ms,
-        silent_s=max(now_ms - head.arrived_ms, 0) / 1000, skew_ms=skew, refusal=mask_text(head.refusal),
+        silent_s=max(now_ms - head.arrived_ms, 0) / 1000, skew_ms=head.skew_ms, refusal=mask_text(head.refusal),
     )

@@ -116,7 +116,8 @@ class Ingest:
 
     async def _session(self, edge: UUID, opening: Opening, incoming: AsyncIterator[Up], send: Send) -> None:
         try:
-            journal = await asyncio.to_thread(open_journal, self._path, opening.journal, edge, opening.position)
+            skew_ms = opening.unix_ms - self._clock.unix_ms() if opening.unix_ms else None
+            journal = await asyncio.to_thread(open_journal, self._path, opening.journal, edge, opening.position, skew_ms)
         except sqlite3.Error as error:
             raise Refused(Reason.UNAVAILABLE, 0, f"the ledger cannot be written: {error}; try again later") from error
         if journal is None or journal.edge != edge:

@@ -14,6 +14,7 @@ CREATE TABLE journals (
     arrived_ms  INTEGER NOT NULL CHECK (arrived_ms >= 0),
     backed_up   INTEGER NOT NULL DEFAULT 0 CHECK (backed_up <= position),
     edge_head   INTEGER NOT NULL DEFAULT 0,
+    skew_ms     INTEGER,
     refusal     TEXT NOT NULL DEFAULT ''
 ) STRICT;
 

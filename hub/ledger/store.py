@@ -39,7 +39,7 @@ WHERE r.journal = ? AND r.first >= (SELECT max(first) FROM runs WHERE journal = 
 """  # noqa: S608 - constants only
 _JOURNAL_COLUMNS = (
     "ref, journal, edge, name, suite, public_key, predecessor, genesis, "
-    "position, digest, arrived_ms, backed_up, edge_head, refusal"
+    "position, digest, arrived_ms, backed_up, edge_head, skew_ms, refusal"
 )
 _JOURNAL = f"SELECT {_JOURNAL_COLUMNS} FROM journals WHERE journal = ?"  # noqa: S608 - constants only
 _JOURNALS = f"SELECT {_JOURNAL_COLUMNS} FROM journals ORDER BY ref"  # noqa: S608 - constants only
@@ -58,14 +58,15 @@ VALUES ((SELECT size FROM ledger_head), ?, ?, ?, ?, ?, ?, ?, ?, ?)
 # What a damaged page may change, too: STRICT is not asked again when a row is read.
 _RUN_TYPES = (int, bytes, bytes, bytes, int, int, int, bytes, bytes, bytes, bytes, bytes)
 _JOURNAL_TYPES: tuple[type | UnionType, ...] = (
-    int, bytes, bytes, str, int, bytes, bytes | None, bytes, int, bytes, int, int, int, str)
+    int, bytes, bytes, str, int, bytes, bytes | None, bytes, int, bytes, int, int, int, int | None, str)
 
 
 @dataclass(frozen=True, slots=True)
 class JournalHead:
     """A registered journal and where it stands.
 
-    `edge_head` is what its edge last claimed, `refusal` why the hub ended its last stream ("" if all is well).
+    `edge_head` is what its edge last claimed, `skew_ms` how far its clock was ahead of ours then, `refusal`
+    why the hub ended its last stream ("" if all is well).
     """
 
     ref: int
@@ -81,6 +82,7 @@ class JournalHead:
     arrived_ms: int
     backed_up: int
     edge_head: int
+    skew_ms: int | None
     refusal: str
 
 
@@ -262,10 +264,11 @@ class Ledger:
             head = Head(run.last, digests[-1])
         return Appended(verdict, head, held.backed_up)
 
-    def open_session(self, journal: UUID, edge: UUID, edge_head: int) -> None:
-        """A stream has begun: keep what the edge says its head is, for the lag that people see."""
-        self._db.execute("UPDATE journals SET edge_head = ?, refusal = '' WHERE journal = ? AND edge = ?",
-                         (min(edge_head, POSITION_MAX), journal.bytes, edge.bytes))
+    def open_session(self, journal: UUID, edge: UUID, edge_head: int, skew_ms: int | None) -> None:
+        """A stream has begun: keep what the edge says its head and its clock are, for the people who look."""
+        skew = None if skew_ms is None else min(skew_ms, POSITION_MAX)
+        self._db.execute("UPDATE journals SET edge_head = ?, skew_ms = ?, refusal = '' WHERE journal = ? AND edge = ?",
+                         (min(edge_head, POSITION_MAX), skew, journal.bytes, edge.bytes))
 
     def note_refusal(self, journal: UUID, edge: UUID, refusal: str) -> None:
         """Keep why the hub ended the stream of an edge's own journal, for the people who must act."""
@@ -307,8 +310,8 @@ def read_journal(path: Path, journal: UUID) -> JournalHead | None:
             return None
 
 
-def open_journal(path: Path, journal: UUID, edge: UUID, edge_head: int) -> JournalHead | None:
-    """`read_journal` for a stream that begins: also keeps the head that its edge claims."""
+def open_journal(path: Path, journal: UUID, edge: UUID, edge_head: int, skew_ms: int | None) -> JournalHead | None:
+    """`read_journal` for a stream that begins: also keeps the head and the clock that its edge claims."""
     with Ledger(path) as ledger:
-        ledger.open_session(journal, edge, edge_head)
+        ledger.open_session(journal, edge, edge_head, skew_ms)
     return read_journal(path, journal)

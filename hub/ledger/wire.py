@@ -41,10 +41,11 @@ class Reason(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Opening:
-    """The edge's first word: which journal, and how far it goes there."""
+    """The edge's first word: which journal, how far it goes there, and its clock (0: not said)."""
 
     journal: UUID
     position: int
+    unix_ms: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,7 @@ def decode(message: Up) -> Opening | Delivery:
     """Raises MalformedMessage; never allocates more than BATCH_MAX_BYTES for what a message claims to hold."""
     match message.WhichOneof("message"):
         case "open" if len(message.open.journal) == 16:
-            return Opening(UUID(bytes=message.open.journal), message.open.position)
+            return Opening(UUID(bytes=message.open.journal), message.open.position, message.open.unix_ms)
         case "batch":
             return Delivery(_decode_batch(message.batch), message.head)
         case _:

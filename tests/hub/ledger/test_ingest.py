@@ -64,10 +64,10 @@ def _batch(spine: Spine, run: Run, first: int, last: int, head: int = 0) -> sync
 
 
 def _talk(spine: Spine, *messages: sync_pb2.ReplicateUp, edge: UUID | None = None,
-          head: int = 1000) -> list[sync_pb2.ReplicateDown]:
+          head: int = 1000, opening: sync_pb2.ReplicateUp | None = None) -> list[sync_pb2.ReplicateDown]:
     async def talk() -> list[sync_pb2.ReplicateDown]:
         async with spine.ingest() as ingest:
-            return await _say(ingest, edge or spine.edge_id, [encode_open(spine.journal_id, head), *messages])
+            return await _say(ingest, edge or spine.edge_id, [opening or encode_open(spine.journal_id, head), *messages])
 
     return asyncio.run(talk())
 
@@ -103,6 +103,21 @@ def test_the_hub_knows_how_much_is_still_to_come(tmp_path: Path) -> None:
     with Ledger(spine.hub_db) as ledger:
         held = ledger.journal(spine.journal_id)
     assert (held.position, held.edge_head) == (6, 300)
+
+
+def test_a_clock_that_is_wrong_shows_and_an_outage_does_not(tmp_path: Path) -> None:
+    """Invariant 10: what waited for the line was claimed long ago, by a clock that is right."""
+    spine = Spine(tmp_path)
+    run = asyncio.run(_write(spine, 2))
+    spine.clock.now_ms += 3_600_000
+    skews = []
+    for ahead_ms in (0, -7_200_000, 90_000):
+        _talk(spine, _batch(spine, run, 1, 3), opening=encode_open(spine.journal_id, 3, spine.clock.now_ms + ahead_ms))
+        with Ledger(spine.hub_db) as ledger:
+            skews.append(ledger.journal(spine.journal_id).skew_ms)
+    _talk(spine, opening=encode_open(spine.journal_id, 3))
+    with Ledger(spine.hub_db) as ledger:
+        assert [*skews, ledger.journal(spine.journal_id).skew_ms] == [0, -7_200_000, 90_000, None]
 
 
 def test_a_gap_is_refused_with_the_position_wanted(tmp_path: Path) -> None:
