@@ -117,13 +117,21 @@ class DoorRoutes:
     async def _stored(self, submission: Submission) -> Stored:
         """Raises DoorError, JournalRefused."""
         said = _json(_said(submission))
-        # A repeat was checked the first time; catalogue and readings may have changed since.
-        if repeat := await self._journal.repeat(submission.id, TRANSACTION, said):
-            return repeat
+        try:
+            draft = self._draft(submission, said)
+        except DoorError:
+            # A repeat was checked the first time; catalogue and readings may have changed since.
+            if repeat := await self._journal.repeat(submission.id, TRANSACTION, said):
+                return repeat
+            raise
+        return await self._journal.submit(draft)
+
+    def _draft(self, submission: Submission, said: bytes) -> Draft:
+        """Raises DoorError."""
         reading = self._readings.find(submission.reading) if submission.reading else None
         _check(self._known(submission.item, 422), submission, reading)
-        return await self._journal.submit(Draft(submission.id, TRANSACTION, _json(_body(submission, reading)),
-                                                simulated=reading is not None and reading.simulated, said=said))
+        return Draft(submission.id, TRANSACTION, _json(_body(submission, reading)),
+                     simulated=reading is not None and reading.simulated, said=said)
 
     async def transaction(self, id: str) -> TransactionState:  # noqa: A002 - the path's own word
         stored = await self._journal.find(id)
