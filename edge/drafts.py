@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from uuid import UUID
 
+from security.sealing import BODY_MAX_BYTES
 from security.suites import sha256
 
 CALLER_ID_CONTEXT = b"suozhan/caller/v1\0"
@@ -71,6 +72,8 @@ class Draft:
     def __post_init__(self) -> None:
         if not _CALLER_ID.fullmatch(self.caller_id):
             raise BadDraft("bad caller id", "业务流水号应为 1 至 64 位字母、数字或 . _ : -，请由柜面程序重新生成后提交。")
+        if len(self.body) > BODY_MAX_BYTES:
+            raise BadDraft("body too long", f"业务内容超过 {BODY_MAX_BYTES // 1024} KiB，本笔未受理。请减少内容后重新提交。")
         if ID_NUMBER.search(self.caller_id):
             raise BadDraft("caller id holds an ID number", "业务流水号不得包含身份证号码，请由柜面程序重新生成后提交。")
 

@@ -90,9 +90,13 @@ class Journal:
                 raise CorruptJournal(f"{self._path} belongs to another record key; restore keys and journal together")
             self._maker = RecordMaker(self.identity.genesis, self._signer, self._hub_sealing_key, self._clock)
             self.head = await self._store.head()
-            self.standing = self._standing_on_disk = await self._store.standing()
             self._started_at = self.head.position
             self.stopped = read_stop(self._path) or await self._store.head_damage(self.head)
+            try:
+                self.standing = self._standing_on_disk = await self._store.standing()
+            except CorruptJournal as error:
+                self.standing = Standing(0, 0, 0)  # the hub says it again
+                self.stopped = self.stopped or str(error)
             if self.stopped:
                 self.stop(self.stopped)
             writer = asyncio.create_task(self._write(), name="journal-writer")
@@ -186,9 +190,9 @@ class Journal:
         return self._appended
 
     async def take_standing(self, standing: Standing) -> None:
-        """Keep what the hub said, then prune what it has in a backup. Raises CorruptJournal.
+        """Keep what the hub said, then prune what it has in a backup.
 
-        A disk that does not take it stops nothing: the hub says it again, and until then nothing is pruned.
+        A disk that does not take it, or is damaged there, stops no delivery: the hub says it again, and nothing is pruned.
         """
         standing = replace(standing, hub_ms=max(standing.hub_ms, self.standing.hub_ms))  # its clock may go back
         self.standing = standing
@@ -206,6 +210,9 @@ class Journal:
                 first += PRUNE_STEP
         except sqlite3.Error as error:
             self._note_trouble(str(error))
+        except CorruptJournal as error:
+            if not self.stopped:
+                self.stop(str(error))
 
     def stop(self, reason: str) -> None:
         """Take no more records, after a restart neither: its history is in doubt. What is stored stays, and is delivered."""
@@ -238,8 +245,8 @@ class Journal:
             except CorruptJournal as error:
                 self.stop(str(error))
                 self._fail_all(group, JournalStopped(str(error)))
-            except BaseException:
-                self.stopped = self.stopped or "the writer failed; see the log"
+            except BaseException as error:
+                self.stopped = self.stopped or f"the writer failed: {type(error).__name__}"
                 self._fail_all(group, JournalStopped(self.stopped))
                 raise
             else:

@@ -231,13 +231,13 @@ class JournalStore:
 
     async def head_damage(self, head: Head) -> str:
         """Why nothing may be written behind this head: it is not the last record that is stored. "" if all is well."""
-        if await self.digest_at(head.position) != head.digest:
-            return f"{self._path}: the head is not the record at position {head.position}; {KEEP_AND_CALL}"
-        if head.position:
-            try:
+        try:
+            if await self.digest_at(head.position) != head.digest:
+                return f"{self._path}: the head is not the record at position {head.position}; {KEEP_AND_CALL}"
+            if head.position:
                 await self.after(head.position - 1, 1, 1)
-            except CorruptJournal as error:
-                return str(error)
+        except CorruptJournal as error:
+            return str(error)
         return ""
 
     async def set_standing(self, standing: Standing) -> None:

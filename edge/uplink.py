@@ -71,7 +71,9 @@ class Uplink:
             case HubRefusal(reason, position, hint):
                 self._refused(reason, position, hint)
             case HubStanding() as word:
-                await self._check_history(word)
+                if not await self._same_history(word):
+                    session.dispute(word.position)
+                    return
                 try:
                     hub_ms = word.time.check(self._time_verifier)
                 except ForgedStatement as error:
@@ -81,15 +83,19 @@ class Uplink:
                     self._line.connected()
                 session.stands(word.position)
 
-    async def _check_history(self, word: HubStanding) -> None:
+    async def _same_history(self, word: HubStanding) -> bool:
+        """False: the journal has stopped, and the hub is to hear of it. Raises HubRefused when there is nothing to tell."""
         ours = await self._journal.digest_at(word.position)
         if ours != word.digest:
             reason = f"the hub holds another history of this journal at position {word.position}: a cloned or restored disk"
             self._journal.stop(reason)
+            if word.hello and ours is not None and self._journal.head.position:
+                return False
             raise HubRefused(f"{reason}; keep this machine as it is and call the city's IT desk")
         if word.hello and word.position < await self._journal.pruned_to():
             raise HubRefused(f"the hub lacks records from {word.position + 1} that are pruned here: it was restored "
                              "from an old backup; call the city's IT desk")
+        return True
 
     def _refused(self, reason: Reason, position: int, hint: str) -> None:
         log.warning("hub refused", reason=reason.name, position=position, hint=hint)
@@ -144,6 +150,10 @@ class _Session:
         """Since when the hub owes a hello or an acknowledgement; 0 when it owes nothing."""
         return 0.0 if self._owed_since is None else self._loop.time() - self._owed_since
 
+    def dispute(self, position: int) -> None:
+        """Send what the hub cannot accept at that position, so that it notes the fork for the people who must act."""
+        self._hello.set_result(min(position, self._journal.head.position - 1))
+
     def stands(self, position: int) -> None:
         if not self._hello.done():
             self._hello.set_result(position)
@@ -174,7 +184,7 @@ class _Session:
         yield encode_open(self._journal.identity.genesis.journal, self._journal.head.position, self._clock.unix_ms())
         position = await self._hello
         if await self._journal.digest_at(position) is None:
-            return  # the hub holds more than we have; _check_history says so
+            return  # the hub holds more than we have; _same_history says so
         while True:
             appended = self._journal.appended()
             run = await self._journal.after(position, BATCH_MAX_RECORDS, min(self._pace.batch_bytes, BATCH_MAX_BYTES))

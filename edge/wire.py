@@ -14,6 +14,8 @@ from security.statements import SignedTime
 
 COMPRESSION_LEVEL = -1  # sealed bytes do not compress; what is left are repeated ids and times
 
+POSITION_MAX = 2**63 - 1  # SQLite's largest integer
+
 Up = sync_pb2.ReplicateUp
 Down = sync_pb2.ReplicateDown
 
@@ -84,7 +86,7 @@ def decode(message: Down) -> HubStanding | HubRefusal:
 
 
 def _standing(standing: sync_pb2.Standing, *, hello: bool) -> HubStanding:
-    if len(standing.digest) != 32 or standing.backed_up > standing.position:
-        raise MalformedReply("the hub's standing is not one: no digest, or more backed up than held")
+    if len(standing.digest) != 32 or standing.backed_up > standing.position or standing.position > POSITION_MAX:
+        raise MalformedReply("the hub's standing is not one: no digest, no position, or more backed up than held")
     time = SignedTime(standing.time.unix_ms, standing.time.signature)
     return HubStanding(hello, standing.position, standing.digest, standing.backed_up, time)

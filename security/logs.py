@@ -21,7 +21,9 @@ def configure_logs() -> None:
     )
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(structlog.stdlib.ProcessorFormatter(
-        foreign_pre_chain=shared, processor=structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty())))
+        foreign_pre_chain=shared, processor=structlog.dev.ConsoleRenderer(
+            colors=sys.stdout.isatty(),
+            exception_formatter=structlog.dev.plain_traceback)))  # the default prints local variables: residents, tokens
     logging.basicConfig(handlers=[handler], level=logging.WARNING)
     logging.raiseExceptions = False
     for name in OURS:

@@ -39,7 +39,7 @@ class Guard:
         try:
             known = origin is None or origin in await asyncio.to_thread(self._pairing.origins)
             paired = (scope["method"], scope["path"]) in WITHOUT_TOKEN or await self._paired(headers, origin)
-        except (PairingDamaged, sqlite3.Error):
+        except (PairingDamaged, sqlite3.Error, OSError):
             await answer(503, "pairing-damaged", DAMAGED)(scope, receive, send)
             return
         if not known:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import secrets
 import sqlite3
 import threading
@@ -78,8 +79,10 @@ class Pairing:
             self._connection.close()  # somebody has put another file in its place
             self._connection = None
         if self._connection is None:
-            if not self._path.exists():
-                create_database(self._path, _SCHEMA)
+            with Path(f"{self._path}.lock").open("w") as lock:  # agent and `pair` may both find none
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                if not self._path.exists():
+                    create_database(self._path, _SCHEMA)
             self._connection = open_durable(self._path)
             self._opened = _file(self._path)
         return self._connection

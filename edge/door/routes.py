@@ -32,7 +32,7 @@ from edge.door.messages import (
 from edge.door.metrics import DoorMetrics
 from edge.door.pairing import NATIVE, CodeRefused, Pairing, PairingDamaged, TooManyCodes
 from edge.door.readings import RecentReadings
-from edge.drafts import Draft, JournalRefused, Stored
+from edge.drafts import Draft, JournalRefused, JournalStopped, Stored
 from edge.journal import Journal
 from edge.line import Line
 
@@ -80,7 +80,7 @@ class DoorRoutes:
             return PairAnswer(token=await asyncio.to_thread(self._pairing.redeem, body.code, origin))
         except CodeRefused as error:
             raise DoorError(403, "code-refused", "配对码不正确、已使用或已过期，请由技术人员重新生成。") from error
-        except (PairingDamaged, sqlite3.Error) as error:
+        except (PairingDamaged, sqlite3.Error, OSError) as error:
             raise DoorError(503, "pairing-damaged", DAMAGED) from error
         except TooManyCodes as error:
             raise DoorError(429, "too-many-codes", "配对码连续错误，请一分钟后再试。") from error
@@ -118,13 +118,12 @@ class DoorRoutes:
         """Raises DoorError, JournalRefused."""
         said = _json(_said(submission))
         try:
-            draft = self._draft(submission, said)
-        except DoorError:
-            # A repeat was checked the first time; catalogue and readings may have changed since.
+            return await self._journal.submit(self._draft(submission, said))
+        except (DoorError, JournalStopped):
+            # A repeat was checked and stored the first time; catalogue, readings and journal may have changed since.
             if repeat := await self._journal.repeat(submission.id, TRANSACTION, said):
                 return repeat
             raise
-        return await self._journal.submit(draft)
 
     def _draft(self, submission: Submission, said: bytes) -> Draft:
         """Raises DoorError."""

@@ -129,6 +129,29 @@ def test_a_damaged_page_stops_new_work_and_what_is_good_before_it_is_delivered(t
     spine.check_ledger()
 
 
+@pytest.mark.parametrize("table", ["digests", "standing"])
+def test_a_damaged_page_beside_the_records_does_not_keep_the_agent_from_starting(tmp_path: Path, table: str) -> None:
+    spine = Spine(tmp_path)
+
+    async def write() -> None:
+        async with asyncio.timeout(CEILING_S), spine.journal() as journal:
+            for number in range(300):
+                await journal.submit(draft(f"a{number}", b"x" * 200))
+
+    async def live() -> None:
+        async with asyncio.timeout(CEILING_S), spine.journal() as journal, spine.ingest() as ingest:
+            with pytest.raises(JournalStopped, match="damaged"):
+                await journal.submit(draft("more"))
+            with suppress(HubRefused):
+                await spine.drain(journal, CutWire(ingest, spine.edge_id))
+
+    asyncio.run(write())
+    _flip_page(spine, table, -1)
+    asyncio.run(live())
+    assert len(spine.entries()) > 200
+    spine.check_ledger()
+
+
 def test_a_head_that_is_not_the_last_record_is_noticed_before_anything_is_written_on_it(tmp_path: Path) -> None:
     """Invariant 5."""
     spine = Spine(tmp_path)

@@ -133,6 +133,21 @@ def test_a_repeat_needs_neither_catalogue_nor_reading(tmp_path: Path) -> None:
     at_the_door(tmp_path, again, spine=spine, catalogue=False)
 
 
+def test_a_repeat_is_answered_by_a_stopped_journal_too(tmp_path: Path) -> None:
+    """Whoever hung up and says it again must not be told that it was not taken."""
+    async def visit(counter: Counter) -> None:
+        stored = await counter.client.post("/v1/transactions", json=transaction())
+        counter.journal.stop("the test")
+        again = await counter.client.post("/v1/transactions", json=transaction())
+        assert (again.status_code, again.json()) == (200, stored.json())
+        new = await counter.client.post("/v1/transactions", json=transaction(id="new"))
+        assert (new.status_code, code_of(new)) == (503, "journal-stopped")
+        other = await counter.client.post("/v1/transactions", json=transaction(operator="王芳"))
+        assert other.status_code == 409
+
+    at_the_door(tmp_path, visit)
+
+
 def test_other_content_under_a_used_id_is_a_conflict_whatever_reading_it_names(tmp_path: Path) -> None:
     async def visit(counter: Counter) -> None:
         counter.readers.insert("R1", CardText(name="王秀英", id_number=ID_NUMBER))

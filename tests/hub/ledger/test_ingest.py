@@ -17,9 +17,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import edge.uplink
+from edge.drafts import JournalStopped
 from edge.journal_store import Standing
 from edge.line import HubRefused, LineLost
 from edge.wire import encode_batch, encode_open
+from hub.backup import back_up
 from hub.ledger.append_rule import Accept, Fork, Gap, Head, judge
 from hub.ledger.ingest import SIGNED_TIME_LIFE_MS, Ingest
 from hub.ledger.store import Ledger
@@ -144,6 +146,66 @@ def test_a_fork_is_refused_and_noted(tmp_path: Path) -> None:
     with Ledger(spine.hub_db) as ledger:
         assert ledger.journal(spine.journal_id).refusal.startswith("FORKED")
     assert len(spine.entries()) == len(run)
+
+
+@pytest.mark.parametrize("more", [0, 1, 6])
+def test_a_fork_that_the_edge_sees_first_is_noted_at_the_hub_too(tmp_path: Path, more: int) -> None:
+    """Invariant 5: the people who must act look at the hub. The clone stops at once, and what it wrote stays with it."""
+    spine = Spine(tmp_path)
+    asyncio.run(_write(spine, 4))
+    clone = tmp_path / "clone.db"
+    shutil.copy(spine.journal_db, clone)
+    run = asyncio.run(_write(spine, 4))
+    _talk(spine, _batch(spine, run, 1, len(run)))
+
+    async def come_back() -> None:
+        async with spine.journal(path=clone) as journal, spine.ingest() as ingest:
+            while journal.head.position < len(run) + more:
+                await journal.submit(draft(f"clone-{journal.head.position}"))
+            with pytest.raises(HubRefused, match="FORKED"):
+                await spine.uplink(journal, CutWire(ingest, spine.edge_id)).session()
+            with pytest.raises(JournalStopped, match="another history"):
+                await journal.submit(draft("more"))
+
+    asyncio.run(come_back())
+    with Ledger(spine.hub_db) as ledger:
+        assert ledger.journal(spine.journal_id).refusal.startswith("FORKED")
+    assert [entry.payload for entry in spine.entries()] == list(run.payloads)
+
+
+def test_a_hub_restored_from_an_old_backup_is_noticed_when_the_rest_is_pruned(tmp_path: Path) -> None:
+    """Invariant 3: nobody goes on behind a gap as if nothing had been lost."""
+    spine = Spine(tmp_path)
+    backup = tmp_path / "backup.db"
+
+    async def drain() -> None:
+        async with spine.journal() as journal, spine.ingest() as ingest:
+            await journal.submit(draft("a"))
+            await spine.drain(journal, CutWire(ingest, spine.edge_id))
+
+    asyncio.run(drain())
+    back_up(spine.hub_db, backup)
+    asyncio.run(drain_more(spine))
+    back_up(spine.hub_db, tmp_path / "newer.db")
+
+    async def prune_and_come_back() -> None:
+        async with spine.journal() as journal, spine.ingest() as ingest:
+            await journal.submit(draft("c"))
+            await spine.drain(journal, CutWire(ingest, spine.edge_id))
+            assert await journal.pruned_to() > 2
+        spine.hub_db = backup
+        async with spine.journal() as journal, spine.ingest() as ingest:
+            with pytest.raises(HubRefused, match="old backup"):
+                await spine.uplink(journal, CutWire(ingest, spine.edge_id)).session()
+
+    asyncio.run(prune_and_come_back())
+
+
+async def drain_more(spine: Spine) -> None:
+    async with spine.journal() as journal, spine.ingest() as ingest:
+        for number in range(5):
+            await journal.submit(draft(f"b{number}"))
+        await spine.drain(journal, CutWire(ingest, spine.edge_id))
 
 
 def test_a_restored_edge_is_told_so_and_stops_writing(tmp_path: Path) -> None:

@@ -1,0 +1,32 @@
+"""A log is read by many: what a function held in its hands when it failed is not for it (invariant 7)."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+SCRIPT = """
+import logging, structlog
+from security.logs import configure_logs
+
+configure_logs()
+
+def fail(resident):
+    token = "secret-" + "token"
+    raise RuntimeError("it failed")
+
+for log in (structlog.get_logger("edge.x"), logging.getLogger("uvicorn.error")):
+    try:
+        fail({"name": "王秀" + "英", "id": "1101051949123" + "1002X"})
+    except RuntimeError:
+        log.error("request failed", exc_info=True)
+"""
+
+
+def test_a_logged_exception_shows_where_and_not_whom() -> None:
+    root = Path(__file__).parents[2]
+    done = subprocess.run([sys.executable, "-c", SCRIPT], cwd=root, capture_output=True, text=True, check=True)
+    assert done.stdout.count("RuntimeError: it failed") == 2
+    for secret in ("王秀英", "11010519491231002X", "secret-token"):
+        assert secret not in done.stdout + done.stderr
