@@ -21,6 +21,8 @@ def back_up(database: Path, target: Path) -> int:
     """Copy while the hub works, check the copy, then move the marks. Returns the ledger's size in the copy."""
     if target.exists():
         raise BackupFailed(f"{target} exists already; name a new file, old backups are never overwritten")
+    if target.name.startswith(database.name) and target.parent.resolve() == database.parent.resolve():
+        raise BackupFailed(f"{target} would be taken for a part of the hub's own database; name a file on another disk")
     if not target.parent.is_dir():
         raise BackupFailed(f"there is no folder {target.parent}; make it, or mount its disk, and try again")
     temporary = target.with_name(f".{target.name}.new")
@@ -57,8 +59,9 @@ def _finish(temporary: Path) -> None:
     """One durable file without a WAL that reads back."""
     with closing(sqlite3.connect(temporary)) as copy:
         copy.execute("PRAGMA journal_mode = DELETE")
-        if copy.execute("PRAGMA quick_check").fetchone()[0] != "ok":
-            raise sqlite3.DatabaseError("it does not read back")
+        said = copy.execute("PRAGMA quick_check").fetchone()[0]
+        if said != "ok":
+            raise sqlite3.DatabaseError(f"it does not read back: {said}; run: suozhan-hub verify")
     _make_durable(temporary)
 
 

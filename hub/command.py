@@ -33,6 +33,7 @@ from security.signer import BadKey
 from security.until_signal import until_signal
 
 PASSPHRASE_VARIABLE = "SUOZHAN_ROOT_PASSPHRASE"  # noqa: S105 - a variable's name
+PASSPHRASE_MAX_BYTES = 1_023  # of OpenSSL
 DAYS_MAX = 36_500
 YEAR_10000_MS = 253_402_300_800_000  # dates end before it
 
@@ -72,6 +73,9 @@ def init(
     config = checked_config({"hub": uuid4(), "hosts": host, "listen": listen, "work_port": work_port,
                              "enrol_port": enrol_port, "api_port": api_port})
     given = os.environ.get(PASSPHRASE_VARIABLE)
+    if len(os.fsencode(given or "")) > PASSPHRASE_MAX_BYTES or not (given or "").isprintable():
+        raise BadConfig(f"{PASSPHRASE_VARIABLE} must be printable UTF-8 of at most "
+                        f"{PASSPHRASE_MAX_BYTES} bytes; nothing was made")
     passphrase = given or secrets.token_urlsafe(24)
 
     def show() -> None:
@@ -204,7 +208,8 @@ def verify(context: typer.Context, file: Annotated[Path | None, typer.Argument(h
     typer.echo(f"{check.checked} entries checked, {findings} findings, {damages} of them damage.")
     if damages:
         typer.echo("Do not restore this file; keep it, and look for an older backup that verifies." if file else
-                   "Stop the hub, keep this database, and restore the newest backup that verifies.")
+                   "Stop the hub, move hub.db with its -wal and -shm aside and keep them, and put the newest backup that "
+                   "verifies in its place.")
         raise typer.Exit(1)
 
 

@@ -58,6 +58,12 @@ def _alone(folder: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
+def _is_ours(state: HubState, path: Path) -> bool:
+    resolved, root = path.resolve(), state.root.resolve()
+    return resolved.parent in {folder.resolve() for folder in (state.keys, state.ca, state.tls)} or (
+        resolved.parent == root and resolved.name.startswith((state.database.name, state.config_file.name)))
+
+
 def _clear(state: HubState, root_key_out: Path) -> None:
     """Remove what a killed init left, and nothing else."""
     database = [state.database.with_name(f"{state.database.name}{end}") for end in ("", "-wal", "-shm")]
@@ -69,6 +75,9 @@ def _clear(state: HubState, root_key_out: Path) -> None:
                         "--state folder; nothing was changed")
     if not root_key_out.parent.is_dir():
         raise BadConfig(f"there is no folder {root_key_out.parent}; make it, or mount its disk")
+    if _is_ours(state, root_key_out):
+        raise BadConfig(f"{root_key_out} is a file of the hub itself; name one outside of {state.root}, "
+                        "it leaves this machine anyway")
     if root_key_out.exists():
         if not unfinished or not is_root_key_of(root_key_out, read_config(state.unfinished).hub):
             raise FileExistsError(f"{root_key_out} exists already; name a new file for the root's key")

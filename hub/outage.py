@@ -21,6 +21,8 @@ def trouble(error: BaseException | None) -> str:
     cause = error.orig if isinstance(error, sa.exc.DBAPIError) else error
     if not isinstance(cause, sqlite3.DatabaseError) or isinstance(cause, _BUGS):
         return ""
+    if "Could not decode" in str(cause):  # the rest of that text is what could not be decoded
+        return "the database is damaged (a text in it is none); keep it, and restore the newest backup that verifies"
     if getattr(cause, "sqlite_errorcode", 0) & 0xFF in _PASSING:
         return f"the database cannot be used now ({cause}); look at its disk, and at who else uses it"
     return f"the database is damaged ({cause}); keep it, and restore the newest backup that verifies"

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 
-# Longer runs, too: a phone number typed right before an ID number must not carry it through.
-_ID_NUMBER = re.compile(r"\d{17,}[\dXx]")
+# 18 places or the 15 of old cards, in digits of any width, with blanks or hyphens as people type them. Longer runs, too: a
+# phone number typed right before an ID number must not carry it through.
+_ID_NUMBER = re.compile(r"(?:\d[\s-]?){14,}[\dXxＸｘ]")
 
 
 def mask_id_number(number: str) -> str:

@@ -85,7 +85,7 @@ def ensure_server_certificate(folder: Path, authority: HubAuthority, hosts: list
 
 
 def _serves(server: ServerFiles, authority: HubAuthority, hosts: list[str], now: dt.datetime) -> bool:
-    """Key and certificate are whole and belong together, name these hosts, and last."""
+    """Key, certificate and the intermediate's below it are whole and belong together, name these hosts, and last."""
     if not server.certificate.exists() or not server.key.exists():
         return False
     try:
@@ -96,7 +96,8 @@ def _serves(server: ServerFiles, authority: HubAuthority, hosts: list[str], now:
     wanted = server_certificate(authority.intermediate, key, hosts, now).extensions
     same = names == wanted.get_extension_for_class(x509.SubjectAlternativeName).value
     lasts = certificate.not_valid_after_utc - now >= SERVER_RENEWAL
-    return same and lasts and certificate.public_key() == key.public_key()
+    whole = server.certificate.read_bytes() == pem(certificate, authority.intermediate.certificate)
+    return same and lasts and whole and certificate.public_key() == key.public_key()
 
 
 def _key(path: Path) -> ec.EllipticCurvePrivateKey:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from uuid import UUID
 
@@ -17,7 +18,7 @@ from hub.ledger.append_rule import Accept, Fork, Gap
 from hub.ledger.batch_check import Broken, check_batch
 from hub.ledger.metrics import IngestMetrics
 from hub.ledger.runs import Arrival
-from hub.ledger.store import Appended, JournalHead, Ledger, open_journal, read_journal
+from hub.ledger.store import Appended, JournalHead, Ledger, read_journal
 from hub.ledger.wire import (
     Delivery,
     Down,
@@ -91,6 +92,8 @@ class Ingest:
         self._metrics = metrics
         self._sessions: dict[UUID, _Session] = {}
         self._time: SignedTime | None = None
+        # What is noted for people may wait for somebody's lock, and must keep nobody else waiting: a thread of its own.
+        self._notes = ThreadPoolExecutor(1, "ingest-notes")
 
     async def serve(self, edge: UUID, incoming: AsyncIterator[Up], send: Send) -> None:
         """Until the edge ends the stream, or the hub refuses it with its last message."""
@@ -116,10 +119,9 @@ class Ingest:
 
     async def _session(self, edge: UUID, opening: Opening, incoming: AsyncIterator[Up], send: Send) -> None:
         try:
-            skew_ms = opening.unix_ms - self._clock.unix_ms() if opening.unix_ms else None
-            journal = await asyncio.to_thread(open_journal, self._path, opening.journal, edge, opening.position, skew_ms)
+            journal = await asyncio.to_thread(read_journal, self._path, opening.journal)
         except sqlite3.Error as error:
-            raise Refused(Reason.UNAVAILABLE, 0, f"the ledger cannot be written: {error}; try again later") from error
+            raise Refused(Reason.UNAVAILABLE, 0, f"the ledger cannot be read: {error}; try again later") from error
         if journal is None or journal.edge != edge:
             raise Refused(Reason.UNKNOWN_JOURNAL, 0, "this journal is not registered for this machine; enrol it again")
         if opening.position < journal.position:
@@ -133,7 +135,9 @@ class Ingest:
             log.error("two sessions with one identity, the newest wins", edge=str(edge), journal=str(journal.journal))
             older.superseded.set()
         try:
+            skew_ms = opening.unix_ms - self._clock.unix_ms() if opening.unix_ms else None
             await self._say(session, hello=True)
+            await self._note(lambda ledger: ledger.open_session(opening.journal, edge, opening.position, skew_ms))
             await self._work(session, incoming)
         finally:
             if self._sessions.get(journal.journal) is session:
@@ -227,15 +231,20 @@ class Ingest:
         log.warning("stream refused", edge=str(edge), journal=str(journal), reason=refusal.reason.name,
                     position=refusal.position, hint=refusal.hint)
         if journal is not None and refusal.reason not in PASSING:
-            try:
-                await asyncio.to_thread(self._note, journal, edge, f"{refusal.reason.name}: {refusal.hint}")
-            except sqlite3.Error as error:
-                log.warning("the refusal could not be noted; it stands in this log only", error=str(error))
+            text = f"{refusal.reason.name}: {refusal.hint}"
+            await self._note(lambda ledger: ledger.note_refusal(journal, edge, text))
         await send(encode_refusal(refusal.reason, refusal.position, refusal.hint))
 
-    def _note(self, journal: UUID, edge: UUID, text: str) -> None:
+    async def _note(self, write: Callable[[Ledger], None]) -> None:
+        """One after the other, so that a stream's end is noted behind its beginning."""
+        try:
+            await asyncio.get_running_loop().run_in_executor(self._notes, self._write, write)
+        except sqlite3.Error as error:
+            log.warning("not noted in the ledger's journals, only here", error=str(error))
+
+    def _write(self, write: Callable[[Ledger], None]) -> None:
         with Ledger(self._path) as ledger:
-            ledger.note_refusal(journal, edge, text)
+            write(ledger)
 
 
 def _check(session: _Session, message: Up, now_ms: int) -> tuple[Arrival | None, Broken | None]:

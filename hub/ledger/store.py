@@ -119,6 +119,8 @@ class Ledger:
     def __enter__(self) -> Ledger:
         try:
             self._db = open_readonly(self._path) if self._readonly else open_durable(self._path)
+            # A damaged type makes text of bytes: to be told as damage where it is read, not quoted in an error.
+            self._db.text_factory = lambda raw: raw.decode("utf-8", "surrogateescape")
         except UnicodeDecodeError as error:  # Python's, of SQLite's message that quotes a damaged schema
             raise Damaged("its schema cannot be read") from error
         return self
@@ -294,6 +296,7 @@ def _journal(row: sqlite3.Row) -> JournalHead:
     try:
         if not all(isinstance(value, kind) for value, kind in zip(row, _JOURNAL_TYPES, strict=True)):
             raise ValueError("a column is of another type")
+        f"{name}{rest[-1]}".encode()  # refuses what was no UTF-8
         check_public_key(Suite(suite), public_key)
         before = UUID(bytes=predecessor) if predecessor else None
         return JournalHead(ref, UUID(bytes=journal), UUID(bytes=edge), name, Suite(suite), public_key, before, *rest)
@@ -310,8 +313,3 @@ def read_journal(path: Path, journal: UUID) -> JournalHead | None:
             return None
 
 
-def open_journal(path: Path, journal: UUID, edge: UUID, edge_head: int, skew_ms: int | None) -> JournalHead | None:
-    """`read_journal` for a stream that begins: also keeps the head and the clock that its edge claims."""
-    with Ledger(path) as ledger:
-        ledger.open_session(journal, edge, edge_head, skew_ms)
-    return read_journal(path, journal)

@@ -113,8 +113,10 @@ class Projector:
         if isinstance(record.content, WrappedKey):
             self._keep((record.journal, record.position),
                        self._unsealer.unwrap(record.edge, record.journal, record.content))
-        if record.kind != "transaction" or not isinstance(record.content, SealedBody):
+        if record.kind != "transaction":
             return None
+        if not isinstance(record.content, SealedBody):
+            raise MeaninglessBody("a transaction's body has to be sealed")
         key = self._key(ledger, record.journal, record.content.key_position)
         body = parse_body(key.open(record.content, position=record.position, kind=record.kind))
         return {

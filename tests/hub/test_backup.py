@@ -97,6 +97,8 @@ def test_no_edge_drops_what_is_damaged_in_the_backup(spine: Spine, tmp_path: Pat
 
 
 def test_a_copy_that_fails_moves_no_mark_and_leaves_nothing(spine: Spine, tmp_path: Path) -> None:
+    with pytest.raises(BackupFailed, match="part of the hub's own"):
+        back_up(spine.hub_db, spine.hub_db.with_name("hub.db-wal"))
     with pytest.raises(BackupFailed, match="no folder"):
         back_up(spine.hub_db, tmp_path / "nowhere" / "one.db")
     with spine.hub_db.open("r+b") as file:  # a page of an index that nobody else reads here

@@ -96,6 +96,22 @@ def test_a_passphrase_that_was_made_is_shown_and_one_that_was_given_is_not(tmp_p
         _opens(tmp_path, said)
 
 
+@pytest.mark.parametrize("given", ["x" * 1_024, "\udcff", "two\nlines"])
+def test_a_passphrase_that_cannot_be_one_is_refused_before_anything_is_made(tmp_path: Path, given: str) -> None:
+    with pytest.raises(DemoFailed, match="nothing was made"):
+        command("hub", tmp_path / "hub", *_arguments(tmp_path), environment={"SUOZHAN_ROOT_PASSPHRASE": given})
+    assert not (tmp_path / "hub").exists()
+
+
+@pytest.mark.parametrize("name", ["hub.db", "hub.db-wal", "hub.toml", "hub.toml.unfinished", "keys/root.key", "ca/root.pem"])
+def test_the_exported_root_key_takes_no_place_of_the_hub_s_own_files(tmp_path: Path, name: str) -> None:
+    arguments = _arguments(tmp_path)
+    arguments[arguments.index("--root-key-out") + 1] = str(tmp_path / "hub" / name)
+    (tmp_path / "hub" / name).parent.mkdir(parents=True)
+    with pytest.raises(DemoFailed, match=r"outside of|parts of a hub"):
+        command("hub", tmp_path / "hub", *arguments)
+
+
 def test_a_passphrase_that_could_not_be_shown_is_the_root_of_no_hub(tmp_path: Path) -> None:
     arguments = _arguments(tmp_path)
     with Path("/dev/full").open("w") as full:

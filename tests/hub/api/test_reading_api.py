@@ -24,13 +24,14 @@ from hub.api.tokens import Scope, TokenRefused, make_token, revoke_token
 from hub.database import open_engine
 from hub.enrolment.sites import add_site
 from hub.enrolment.tables import edges
+from hub.ledger.runs import Arrival
 from hub.ledger.store import Ledger
 from hub.resources.store import store_report
 from hub.resources.versions import NamedVersion, Report, Version
 from hub.transactions.projector import Projector
 from hub.transactions.tables import findings, transactions
 from proto import sync_pb2
-from security.record import sign_link
+from security.record import ClearBody, Record, Times, sign_link
 from security.run import Run
 from tests.spine import CEILING_S, CutWire, Spine, damage
 
@@ -202,6 +203,23 @@ def test_a_record_that_makes_no_sense_is_told_and_blocks_nothing(spine: Spine, e
         found = connection.execute(sa.select(findings)).all()
     assert [row.position for row in found] == [3]
     assert not EIGHTEEN.search(found[0].reason)
+
+
+def test_a_transaction_in_clear_is_a_finding(spine: Spine, engine: sa.Engine) -> None:
+    """Invariant 7: a machine that does not seal shows; nothing is passed over in silence."""
+    deliver(spine, Draft("a", "transaction", body()))
+    with Ledger(spine.hub_db) as ledger:
+        head = ledger.journal(spine.journal_id)
+    times = Times(spine.clock.now_ms, 0, bytes(16), 1)
+    record = Record(uuid4(), spine.edge_id, spine.journal_id, 3, "transaction", times, False, ClearBody(body()))
+    link = sign_link(spine.signer, head.digest, record.payload())
+    arrival = Arrival(spine.journal_id, Run(3, head.digest, [link.payload], [link.signature]), [link.digest], [bytes(32)], 1)
+    with Ledger(spine.hub_db) as ledger:
+        ledger.append([arrival])
+    project(spine, engine)
+    with engine.connect() as connection:
+        found = connection.execute(sa.select(findings)).all()
+    assert [(row.position, "sealed" in row.reason) for row in found] == [(3, True)]
 
 
 def test_a_well_signed_record_that_cannot_be_read_blocks_neither_projection_nor_answers(

@@ -42,8 +42,11 @@ def _ensure(folder: Path, authority: HubAuthority, now: dt.datetime = NOW, hosts
 def test_a_server_certificate_is_kept_until_it_ends_or_the_hosts_change(tmp_path: Path, authority: HubAuthority) -> None:
     first = _ensure(tmp_path, authority)
     assert _ensure(tmp_path, authority, NOW + SERVER_LIFE - SERVER_RENEWAL) == first
-    assert _ensure(tmp_path, authority, NOW + SERVER_LIFE - SERVER_RENEWAL + dt.timedelta(minutes=1)) != first
-    assert _ensure(tmp_path, authority, hosts=HOSTS[:1])[0] != first[0]
+    second = _ensure(tmp_path, authority, NOW + SERVER_LIFE - SERVER_RENEWAL + dt.timedelta(minutes=1))
+    assert second != first
+    third = _ensure(tmp_path, authority, hosts=HOSTS[:1])
+    assert third[0] != second[0]
+    assert _ensure(tmp_path, authority, hosts=HOSTS[:1]) == third
 
 
 def test_a_crash_between_the_two_writes_of_a_renewal_is_mended(tmp_path: Path, authority: HubAuthority) -> None:
@@ -60,6 +63,10 @@ def test_a_server_certificate_or_key_that_is_lost_or_damaged_is_made_anew(tmp_pa
         _ensure(tmp_path, authority)
         write_private(tmp_path / name, b"rubbish")
         _ensure(tmp_path, authority)
+    whole = (tmp_path / "server.pem").read_bytes()
+    alone = whole[:whole.index(b"-----END") + len(b"-----END CERTIFICATE-----\n")]
+    write_private(tmp_path / "server.pem", alone)  # without the intermediate no machine can check it
+    assert _ensure(tmp_path, authority)[1].count(b"BEGIN CERTIFICATE") == 2
 
 
 @pytest.mark.parametrize("name", ["keys/record.key", "keys/time.key", "keys/sealing-1.key", "ca/intermediate.key",
