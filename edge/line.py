@@ -24,7 +24,11 @@ class LineLost(Exception):
 
 
 class HubRefused(Exception):
-    """The hub answered and will not go on: tell a person; asking again soon would not help."""
+    """The hub answered and will not go on: tell a person; asking again before `retry_s` would not help."""
+
+    def __init__(self, text: str, retry_s: float = REFUSED_RETRY_S) -> None:
+        super().__init__(text)
+        self.retry_s = retry_s
 
 
 class LineStatus(StrEnum):
@@ -73,7 +77,7 @@ class Line:
                 self._become(LineStatus.UNREACHABLE, str(error))
             except HubRefused as error:
                 self._become(LineStatus.REFUSED, str(error))
-                delay = REFUSED_RETRY_S * self._random.uniform(0.5, 1.0)
+                delay = error.retry_s * self._random.uniform(0.5, 1.0)
             self._failures += 1
             await asyncio.sleep(delay)
 

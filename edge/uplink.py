@@ -27,6 +27,7 @@ from security.suites import Verifier
 BATCH_MAX_RECORDS = 2_000
 BATCH_MAX_BYTES = 1024 * 1024
 SILENCE_MAX_S = 15.0
+DISPUTE_RETRY_S = 1_200.0  # each try takes the line from the machine that this one may be a copy of
 
 Replicate = Callable[[AsyncIterator[Up]], AsyncGenerator[Down, None]]
 
@@ -104,6 +105,7 @@ class Uplink:
                 raise LineLost(f"{reason.name}: {hint}")
             case Reason.FORKED | Reason.RESTORED:
                 self._journal.stop(f"{reason.name}: {hint}")
+                raise HubRefused(f"{reason.name}: {hint}", DISPUTE_RETRY_S)
         raise HubRefused(f"{reason.name}: {hint}")
 
 

@@ -122,6 +122,33 @@ def test_a_clock_that_is_wrong_shows_and_an_outage_does_not(tmp_path: Path) -> N
         assert [*skews, ledger.journal(spine.journal_id).skew_ms] == [0, -7_200_000, 90_000, None]
 
 
+def test_a_stream_begins_though_somebody_holds_the_database(tmp_path: Path) -> None:
+    """What is noted for people waits for the lock in a thread of its own: neither the edge nor a reader waits with it."""
+    spine = Spine(tmp_path)
+
+    async def greeted() -> None:
+        async with asyncio.timeout(CEILING_S), spine.ingest() as ingest:
+            hello = asyncio.Event()
+
+            async def incoming() -> AsyncIterator[sync_pb2.ReplicateUp]:
+                yield encode_open(spine.journal_id, 7)
+
+            async def send(_: sync_pb2.ReplicateDown) -> None:
+                hello.set()
+
+            with closing(sqlite3.connect(spine.hub_db, isolation_level=None)) as other:
+                other.execute("BEGIN IMMEDIATE")
+                serving = asyncio.create_task(ingest.serve(spine.edge_id, incoming(), send))
+                await hello.wait()
+                assert not serving.done()
+                other.execute("ROLLBACK")
+            await serving
+
+    asyncio.run(greeted())
+    with Ledger(spine.hub_db) as ledger:
+        assert ledger.journal(spine.journal_id).edge_head == 7
+
+
 def test_a_gap_is_refused_with_the_position_wanted(tmp_path: Path) -> None:
     spine = Spine(tmp_path)
     run = asyncio.run(_write(spine, 9))
@@ -162,8 +189,9 @@ def test_a_fork_that_the_edge_sees_first_is_noted_at_the_hub_too(tmp_path: Path,
         async with spine.journal(path=clone) as journal, spine.ingest() as ingest:
             while journal.head.position < len(run) + more:
                 await journal.submit(draft(f"clone-{journal.head.position}"))
-            with pytest.raises(HubRefused, match="FORKED"):
+            with pytest.raises(HubRefused, match="FORKED") as caught:
                 await spine.uplink(journal, CutWire(ingest, spine.edge_id)).session()
+            assert caught.value.retry_s > 600  # it must not take the line from the machine that it is a copy of
             with pytest.raises(JournalStopped, match="another history"):
                 await journal.submit(draft("more"))
 
@@ -252,6 +280,15 @@ def test_another_machines_key_cannot_write_into_a_journal(tmp_path: Path) -> Non
     with Ledger(spine.hub_db) as ledger:
         held = ledger.journal(spine.journal_id)
     assert (held.edge_head, held.refusal) == (0, "")
+    assert spine.entries() == []
+
+
+def test_a_signature_that_no_suite_makes_is_malformed(tmp_path: Path) -> None:
+    spine = Spine(tmp_path)
+    run = asyncio.run(_write(spine, 2))
+    long = Run(1, run.previous, run.payloads, [run.signatures[0], bytes(9_000), run.signatures[2]])
+    refusal = _talk(spine, encode_batch(long, spine.signer.key_id, 3))[-1].refusal
+    assert (refusal.reason, "too long" in refusal.hint) == (Refusal.MALFORMED, True)
     assert spine.entries() == []
 
 
