@@ -122,8 +122,7 @@ class JournalStore:
         self._readonly = readonly
 
     async def __aenter__(self) -> JournalStore:
-        uri = database_uri(self._path, mode="ro" if self._readonly else "rw")
-        self._db = await aiosqlite.connect(uri, uri=True, isolation_level=None)
+        self._db = await aiosqlite.connect(self._uri(), uri=True, isolation_level=None)
         try:
             for pragma in READ_PRAGMAS if self._readonly else DURABLE_PRAGMAS:
                 await self._rows(pragma)
@@ -139,6 +138,13 @@ class JournalStore:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self._db.close()
+
+    def _uri(self) -> str:
+        if not self._readonly:
+            return database_uri(self._path, mode="rw")
+        uri = database_uri(self._path, mode="ro")
+        # Without a WAL nobody writes, and a reader need not even leave an empty one behind.
+        return uri if Path(f"{self._path}-wal").exists() else f"{uri}&immutable=1"
 
     async def _rows(self, sql: str, values: Sequence[object] = ()) -> list[sqlite3.Row]:
         """Every statement goes through here. Raises CorruptJournal, or sqlite3.Error for what may pass."""

@@ -235,8 +235,10 @@ def test_status_readers_change_nothing(tmp_path: Path) -> None:
                 await store.prune(1)
             return (await store.head()).position
 
+    listed = sorted(tmp_path.iterdir())
     assert asyncio.run(look()) == 2
     assert spine.journal_db.read_bytes() == before
+    assert sorted(tmp_path.iterdir()) == listed
 
 
 def test_a_stopped_journal_says_so_after_a_restart_too(tmp_path: Path) -> None:
