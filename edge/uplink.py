@@ -154,7 +154,8 @@ class _Session:
 
     def dispute(self, position: int) -> None:
         """Send what the hub cannot accept at that position, so that it notes the fork for the people who must act."""
-        self._hello.set_result(min(position, self._journal.head.position - 1))
+        if not self._hello.done():
+            self._hello.set_result(min(position, self._journal.head.position - 1))
 
     def stands(self, position: int) -> None:
         if not self._hello.done():

@@ -177,23 +177,31 @@ class Ingest:
 
     async def _acknowledge(self, session: _Session) -> None:
         while (item := await session.waiting.get()) is not None:
-            if isinstance(item, Refused):
-                await self._say(session)
-                raise item
-            with self._metrics.commit_seconds.time():
-                try:
-                    result = await item
-                except LedgerUnavailable as error:
-                    raise Refused(Reason.UNAVAILABLE, 0, f"{error}; keep the records and try again") from error
-            match result.verdict:
-                case Gap(wanted):
-                    raise Refused(Reason.GAP, wanted, f"records are missing before these; begin again at {wanted}")
-                case Fork(position):
-                    raise Refused(Reason.FORKED, position, "this journal has another history than the hub's: a cloned "
-                                  "disk or a restored backup; keep it, and give the machine a new journal")
-                case Accept(skip):
-                    self._metrics.repeats.inc(skip)
-            session.learn(result.head.position, result.head.digest, result.backed_up)
+            try:
+                appended = await self._outcome(item)
+            except Refused:
+                await self._say(session)  # what was committed before it
+                raise
+            session.learn(appended.head.position, appended.head.digest, appended.backed_up)
+
+    async def _outcome(self, item: asyncio.Future[Appended] | Refused) -> Appended:
+        """Of one batch, after its commit. Raises Refused."""
+        if isinstance(item, Refused):
+            raise item
+        with self._metrics.commit_seconds.time():
+            try:
+                appended = await item
+            except LedgerUnavailable as error:
+                raise Refused(Reason.UNAVAILABLE, 0, f"{error}; keep the records and try again") from error
+        match appended.verdict:
+            case Gap(wanted):
+                raise Refused(Reason.GAP, wanted, f"records are missing before these; begin again at {wanted}")
+            case Fork(position):
+                raise Refused(Reason.FORKED, position, "this journal has another history than the hub's: a cloned "
+                              "disk or a restored backup; keep it, and give the machine a new journal")
+            case Accept(skip):
+                self._metrics.repeats.inc(skip)
+        return appended
 
     async def _follow_marks(self, session: _Session) -> None:
         while True:
