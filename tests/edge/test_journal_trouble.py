@@ -94,6 +94,13 @@ def test_another_program_that_holds_the_database_stops_nothing(tmp_path: Path, m
     asyncio.run(live())
 
 
+async def _write(spine: Spine) -> None:
+    """Enough records for several pages of each table."""
+    async with asyncio.timeout(CEILING_S), spine.journal() as journal:
+        for number in range(300):
+            await journal.submit(draft(f"a{number}", b"x" * 200))
+
+
 def _flip_page(spine: Spine, table: str, which: int) -> None:
     """One bit in the header of a table's page, as a dying disk does it."""
     with closing(sqlite3.connect(spine.journal_db)) as db:
@@ -110,11 +117,6 @@ def _flip_page(spine: Spine, table: str, which: int) -> None:
 def test_a_damaged_page_stops_new_work_and_what_is_good_before_it_is_delivered(tmp_path: Path) -> None:
     spine = Spine(tmp_path)
 
-    async def write() -> None:
-        async with asyncio.timeout(CEILING_S), spine.journal() as journal:
-            for number in range(300):
-                await journal.submit(draft(f"a{number}", b"x" * 200))
-
     async def live() -> None:
         async with asyncio.timeout(CEILING_S), spine.journal() as journal, spine.ingest() as ingest:
             with pytest.raises(HubRefused, match="damaged"):
@@ -122,7 +124,7 @@ def test_a_damaged_page_stops_new_work_and_what_is_good_before_it_is_delivered(t
             with pytest.raises(JournalStopped):
                 await journal.submit(draft("more"))
 
-    asyncio.run(write())
+    asyncio.run(_write(spine))
     _flip_page(spine, "envelopes", 10)
     asyncio.run(live())
     assert 50 < len(spine.entries()) < 250
@@ -133,11 +135,6 @@ def test_a_damaged_page_stops_new_work_and_what_is_good_before_it_is_delivered(t
 def test_a_damaged_page_beside_the_records_does_not_keep_the_agent_from_starting(tmp_path: Path, table: str) -> None:
     spine = Spine(tmp_path)
 
-    async def write() -> None:
-        async with asyncio.timeout(CEILING_S), spine.journal() as journal:
-            for number in range(300):
-                await journal.submit(draft(f"a{number}", b"x" * 200))
-
     async def live() -> None:
         async with asyncio.timeout(CEILING_S), spine.journal() as journal, spine.ingest() as ingest:
             with pytest.raises(JournalStopped, match="damaged"):
@@ -145,7 +142,7 @@ def test_a_damaged_page_beside_the_records_does_not_keep_the_agent_from_starting
             with suppress(HubRefused):
                 await spine.drain(journal, CutWire(ingest, spine.edge_id))
 
-    asyncio.run(write())
+    asyncio.run(_write(spine))
     _flip_page(spine, table, -1)
     asyncio.run(live())
     assert len(spine.entries()) > 200
