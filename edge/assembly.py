@@ -17,6 +17,7 @@ import structlog
 
 from devices.cards import CardReaders
 from devices.simulated.wire import SimulatedReaders
+from edge.alarms import Alarms
 from edge.catalogue import CATALOGUE
 from edge.channel import open_channel, replicate_over, watch_over
 from edge.config import BadConfig, EdgeConfig, load_config
@@ -43,6 +44,7 @@ async def run_edge(state: StateFolder, clock: Clock, ready: Callable[[], None]) 
     signer = Ed25519Signer.load(state.record_key)
     limits = JournalLimits(config.journal_quota_bytes, config.disk_reserve_bytes)
     random = SystemRandom()
+    alarms = Alarms(state.alarms, clock)
 
     async with AsyncExitStack() as stack:
         stack.enter_context(_only_agent(state.lock))
@@ -63,12 +65,14 @@ async def run_edge(state: StateFolder, clock: Clock, ready: Callable[[], None]) 
         downlink = Downlink(resources, watch_over(channel), down_line)
 
         # The counter comes in here.
-        door = Door(state.door, config.door_port, journal, readers, lambda: resources.current(CATALOGUE), up_line, clock)
+        door = Door(state.door, config.door_port, journal, readers, lambda: resources.current(CATALOGUE), up_line, clock,
+                    alarms)
 
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(uplink.run())
             tasks.create_task(downlink.run())
             tasks.create_task(door.run())
+            tasks.create_task(alarms.run(journal))
             await door.listening()
             log.info("edge ready", edge=identity.edge, site=identity.site, door=door.port, queued=journal.queued)
             ready()

@@ -7,11 +7,13 @@ import re
 import socket
 import sqlite3
 from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from edge.alarms import Alarms, AlarmUnknown
 from edge.config import BadConfig
 from edge.drafts import CorruptJournal
 from edge.enrol import EnrolmentRefused, EnrolmentUnavailable
@@ -28,6 +30,8 @@ _ORIGIN = re.compile(r"https?://[A-Za-z0-9.-]+(:\d{1,5})?")
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
                   help="The agent of one counter machine of Suozhan.")
+alarms_app = typer.Typer(invoke_without_command=True, help="Open alarms of this machine, and clearing them.")
+app.add_typer(alarms_app, name="alarms")
 
 
 @app.callback()
@@ -70,10 +74,32 @@ def _ready() -> None:
 
 @app.command()
 def status(context: typer.Context) -> None:
-    """What is queued, what the hub holds, who we are. Reads only; works beside a running agent."""
+    """What is queued, what the hub holds, who we are. Reads only; works beside a running agent. Exit code 2: an alarm is open."""
     from edge.status import describe  # noqa: PLC0415 - one command
 
-    typer.echo(asyncio.run(describe(context.obj)))
+    alarms = Alarms(context.obj.alarms, SystemClock()).open_alarms()
+    typer.echo(asyncio.run(describe(context.obj, alarms)))
+    if alarms:
+        raise typer.Exit(2)
+
+
+@alarms_app.callback()
+def alarms_list(context: typer.Context) -> None:
+    """Open alarms, oldest first."""
+    if context.invoked_subcommand:
+        return
+    alarms = Alarms(context.obj.alarms, SystemClock()).open_alarms()
+    for one in alarms:
+        raised = datetime.fromtimestamp(one.raised_ms / 1000, UTC).isoformat(timespec="seconds")
+        typer.echo(f"{one.kind}\t{raised}\t{one.text}\t{one.hint}")
+    typer.echo(f"{len(alarms)} open alarms." if alarms else "No open alarms.")
+
+
+@alarms_app.command("clear")
+def alarms_clear(context: typer.Context, kind: str) -> None:
+    """Put an alarm away whose cause is settled; its file is kept."""
+    Alarms(context.obj.alarms, SystemClock()).clear(kind)
+    typer.echo(f"Alarm {kind} is cleared.")
 
 
 @app.command()
@@ -94,7 +120,7 @@ def pair(
 
 def main() -> None:
     """Errors that a person can mend are one line, not a traceback."""
-    mendable = (AlreadyRunning, PortTaken,
+    mendable = (AlarmUnknown, AlreadyRunning, PortTaken,
                 BadConfig, BadKey, BadToken, CorruptJournal, EnrolmentRefused, EnrolmentUnavailable, NotEnrolled, OSError)
     try:
         app()

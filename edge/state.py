@@ -51,6 +51,10 @@ class StateFolder:
         return self.root / "door.db"
 
     @property
+    def alarms(self) -> Path:
+        return self.root / "alarms"
+
+    @property
     def lock(self) -> Path:
         return self.root / "agent.lock"
 

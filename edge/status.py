@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
+from edge.alarms import Alarm
 from edge.identity import load_identity
 from edge.journal_store import JournalStore, read_stop
 from edge.state import StateFolder
 
 
-async def describe(state: StateFolder) -> str:
-    """Lines for a technician. Raises NotEnrolled, DatabaseMissing, CorruptJournal."""
+async def describe(state: StateFolder, alarms: Sequence[Alarm]) -> str:
+    """Lines for a technician, alarms first. Raises NotEnrolled, DatabaseMissing, CorruptJournal."""
     identity = load_identity(state.identity)
     async with JournalStore(state.journal, quota_bytes=1, readonly=True) as store:
         head, standing, first = await store.head(), await store.standing(), await store.first_held()
@@ -30,4 +32,5 @@ async def describe(state: StateFolder) -> str:
         **({"stopped": f"{stopped} (once that is settled, remove {state.journal.with_suffix('.stopped')})"} if stopped else {}),
         "journal file": f"{state.journal.stat().st_size} bytes",
     }
-    return "\n".join(f"{name + ':':<18}{value}" for name, value in rows.items())
+    told = [f"ALARM {one.kind}: {one.text} ({one.hint})" for one in alarms]
+    return "\n".join([*told, *(f"{name + ':':<18}{value}" for name, value in rows.items())])

@@ -17,6 +17,8 @@ from prometheus_client import CollectorRegistry
 from hub.api.app import build_app
 from hub.api.metrics import HubMetrics
 from hub.api.server import ApiServer
+from hub.attention.alarms import Alarms
+from hub.attention.approvals import Approvals
 from hub.database import open_engine
 from hub.enrolment.authority import ensure_server_certificate, load_authority
 from hub.enrolment.desk import EnrolmentDesk
@@ -73,11 +75,13 @@ async def run_hub(state: HubState, clock: Clock, ready: Callable[[], None]) -> N
 
     # Machines become known.
     own_journal = OwnJournal(state.database, config.hub, keys.record, clock)
+    alarms, approvals = Alarms(engine, own_journal, clock), Approvals(engine, own_journal, clock)
     desk = EnrolmentDesk(engine, authority, config.hub, own_journal, clock)
 
     enrolment_service = EnrolmentService(desk, authority, keys, config.hub, config.address(config.work_port))
     stopping = asyncio.Event()
-    api = ApiServer(build_app(engine, state.database, clock, registry, HubMetrics(registry), stopping),
+    api = ApiServer(build_app(engine, state.database, clock, registry, HubMetrics(registry), stopping, alarms,
+                              approvals),
                     config.listen, config.api_port, tls.certificate, tls.key, stopping)
 
     async with AsyncExitStack() as stack, asyncio.TaskGroup() as tasks:

@@ -15,6 +15,8 @@ import sqlalchemy as sa
 import typer
 from sqlalchemy.exc import DBAPIError
 
+from hub.attention.alarms import AttentionRefused
+from hub.attention.command import alarms_app, approvals_app
 from hub.backup import BackupFailed, back_up
 from hub.database import open_engine
 from hub.enrolment.authority import load_authority
@@ -45,6 +47,8 @@ catalogue_app = typer.Typer(no_args_is_help=True, help="The service catalogue th
 app.add_typer(site_app, name="site")
 app.add_typer(token_app, name="token")
 app.add_typer(catalogue_app, name="catalogue")
+app.add_typer(alarms_app, name="alarms")
+app.add_typer(approvals_app, name="approvals")
 
 
 @app.callback()
@@ -152,7 +156,7 @@ def catalogue_publish(context: typer.Context, file: Annotated[Path | None, typer
 def token_create(
     context: typer.Context,
     name: str,
-    scope: Annotated[list[str], typer.Option(help="feed:read, records:read, ledger:read, edges:read, metrics:read")],
+    scope: Annotated[list[str], typer.Option(help="feed:read, records:read, ledger:read, edges:read, metrics:read, alarms:read")],
     days: Annotated[int, typer.Option(help="Life in days; 0 = no end.", min=0, max=DAYS_MAX)] = 365,
 ) -> None:
     """Make a bearer token and print it once; only its hash is kept."""
@@ -220,7 +224,7 @@ def main() -> None:
     from hub.services.items import CatalogueInvalid  # noqa: PLC0415 - see catalogue_publish
 
     mendable = (BadConfig, BadKey, BadCertificate, SiteRefused, BackupFailed, DatabaseNewer, CatalogueInvalid, ResourceInvalid,
-                TokenRefused, OSError)  # OSError: no file, no right, a folder, a port that is taken, a full disk
+                TokenRefused, AttentionRefused, OSError)  # OSError: no file, no right, a port that is taken, a full disk
     try:
         app()
     except mendable as error:

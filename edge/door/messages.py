@@ -70,12 +70,13 @@ class Submission(_Strict):
 
 
 class TransactionState(BaseModel):
-    """`state`: `queued` (durable on this machine) or `in-ledger` (held by the city's hub)."""
+    """`state`: `queued` (durable on this machine) or `in-ledger` (held by the city's hub). `alarms` are to be shown."""
 
     id: str
     record: UUID
     position: int
     state: Literal["queued", "in-ledger"]
+    alarms: list[str] = Field(description="What a technician must look at now, in Chinese; empty when all is well.")
 
 
 class Reader(BaseModel):
@@ -129,12 +130,20 @@ class LineAnswer(BaseModel):
     detail: str
 
 
+class AlarmAnswer(BaseModel):
+    kind: str
+    raised_ms: int
+    text: str = Field(description="For a technician.")
+    hint: str = Field(description="For the counter, in Chinese.")
+
+
 class MachineState(BaseModel):
     queued: int
     head: int
     acknowledged: int
     line: LineAnswer
     catalogue: bool
+    alarms: list[AlarmAnswer]
 
 
 class PairRequest(_Strict):

@@ -13,9 +13,11 @@ from fastapi import APIRouter, Request, Response
 from devices.cards import CardReaders
 from devices.contract import Reading
 from devices.social_card import SocialCard, SocialCardDriver
+from edge.alarms import Alarms
 from edge.catalogue import Catalogue, Item, check
 from edge.door.errors import DAMAGED, DoorError, ErrorBody
 from edge.door.messages import (
+    AlarmAnswer,
     Card,
     CardReading,
     LineAnswer,
@@ -47,7 +49,7 @@ class DoorRoutes:
     """Handlers over the parts that the agent is made of."""
 
     def __init__(self, journal: Journal, readers: CardReaders, catalogue: Callable[[], Catalogue | None], line: Line,
-                 pairing: Pairing, readings: RecentReadings, metrics: DoorMetrics) -> None:
+                 pairing: Pairing, readings: RecentReadings, metrics: DoorMetrics, alarms: Alarms) -> None:
         self._journal = journal
         self._readers = readers
         self._catalogue = catalogue
@@ -55,6 +57,7 @@ class DoorRoutes:
         self._pairing = pairing
         self._readings = readings
         self._metrics = metrics
+        self._alarms = alarms
 
     def router(self) -> APIRouter:
         router = APIRouter()
@@ -144,6 +147,8 @@ class DoorRoutes:
             queued=self._journal.queued, head=self._journal.head.position,
             acknowledged=self._journal.standing.position, catalogue=self._catalogue() is not None,
             line=LineAnswer(state=line.state.value, since_ms=line.since_ms, detail=line.detail),
+            alarms=[AlarmAnswer(kind=one.kind, raised_ms=one.raised_ms, text=one.text, hint=one.hint)
+                    for one in self._alarms.open_alarms()],
         )
 
     async def metrics(self) -> Response:
@@ -164,7 +169,8 @@ class DoorRoutes:
     def _state(self, caller_id: str, stored: Stored) -> TransactionState:
         held = stored.position <= self._journal.standing.position
         return TransactionState(id=caller_id, record=stored.id, position=stored.position,
-                                state="in-ledger" if held else "queued")
+                                state="in-ledger" if held else "queued",
+                                alarms=[one.hint for one in self._alarms.open_alarms()])
 
 
 def _check(item: Item, submission: Submission, reading: Reading[SocialCard] | None) -> None:

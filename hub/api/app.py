@@ -15,10 +15,12 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from prometheus_client import CollectorRegistry, generate_latest
 
 from hub.api.errors import ApiError, ErrorBody, add_handlers
-from hub.api.messages import EdgeAnswer, FeedPage, LedgerPage, RecordAnswer, SiteAnswer
+from hub.api.messages import AttentionAnswer, EdgeAnswer, FeedPage, LedgerPage, RecordAnswer, SiteAnswer
 from hub.api.metrics import HubMetrics
 from hub.api.questions import Questions
 from hub.api.tokens import Scope, scopes_of
+from hub.attention.alarms import Alarms
+from hub.attention.approvals import Approvals
 from hub.ledger.store import Ledger
 from hub.transactions.site_ledger import LedgerQuery
 from hub.transactions.tables import cursors
@@ -34,11 +36,11 @@ _ERRORS: dict[int | str, dict[str, Any]] = {code: {"model": ErrorBody} for code 
 
 
 def build_app(engine: sa.Engine, database: Path, clock: Clock, registry: CollectorRegistry,
-              metrics: HubMetrics, stopping: asyncio.Event) -> FastAPI:
+              metrics: HubMetrics, stopping: asyncio.Event, alarms: Alarms, approvals: Approvals) -> FastAPI:
     """An ASGI application over one hub's database; once `stopping` is set, nobody waits for news any longer."""
     app = FastAPI(title="Suozhan hub reading API", version="1", docs_url=None, redoc_url=None, responses=_ERRORS)
     add_handlers(app)
-    questions = Questions(engine, database)
+    questions = Questions(engine, database, alarms, approvals)
     bearer = HTTPBearer(auto_error=False)
 
     def needs(scope: Scope) -> Any:
@@ -90,9 +92,14 @@ def build_app(engine: sa.Engine, database: Path, clock: Clock, registry: Collect
         """Machines, how far behind their journals are, and what they say of their resources."""
         return await asyncio.to_thread(questions.edges, clock.unix_ms())
 
+    @app.get("/v1/attention", dependencies=[needs(Scope.ALARMS)])
+    async def attention() -> AttentionAnswer:
+        """Open alarms, and requests that wait for a decision."""
+        return await asyncio.to_thread(questions.attention)
+
     @app.get("/metrics", dependencies=[needs(Scope.METRICS)], response_class=Response)
     async def prometheus() -> Response:
-        await asyncio.to_thread(_refresh, engine, database, metrics)
+        await asyncio.to_thread(_refresh, engine, database, metrics, alarms)
         return Response(generate_latest(registry), media_type="text/plain; version=0.0.4")
 
     return app
@@ -110,8 +117,8 @@ def _guard(engine: sa.Engine, clock: Clock, bearer: HTTPBearer, scope: Scope) ->
     return check
 
 
-def _refresh(engine: sa.Engine, database: Path, metrics: HubMetrics) -> None:
+def _refresh(engine: sa.Engine, database: Path, metrics: HubMetrics, alarms: Alarms) -> None:
     with engine.connect() as connection:
         projected = connection.execute(sa.select(sa.func.coalesce(sa.func.max(cursors.c.cursor), 0))).scalar_one()
     with Ledger(database) as ledger:
-        metrics.refresh(ledger.size(), projected, ledger.journals())
+        metrics.refresh(ledger.size(), projected, ledger.journals(), [one.kind for one in alarms.open_alarms()])

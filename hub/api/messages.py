@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from pydantic import BaseModel
 
 
@@ -110,3 +112,32 @@ class EdgeAnswer(BaseModel):
     revoked: bool
     journals: list[JournalAnswer]
     resources: list[ResourceAnswer]
+
+
+class AlarmAnswer(BaseModel):
+    """Open until a person clears it; `times` counts how often it was raised meanwhile."""
+
+    id: int
+    kind: str
+    subject: str
+    text: str
+    raised_ms: int
+    repeated_ms: int
+    times: int
+
+
+class RequestAnswer(BaseModel):
+    """A request that waits for a person's decision."""
+
+    id: int
+    kind: str
+    subject: str
+    asked_ms: int
+    body: dict[str, Any]
+
+
+class AttentionAnswer(BaseModel):
+    """What people must look at, and what they must decide."""
+
+    alarms: list[AlarmAnswer]
+    requests: list[RequestAnswer]

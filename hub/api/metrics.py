@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from prometheus_client import CollectorRegistry, Gauge
@@ -21,10 +22,14 @@ class HubMetrics:
                           ["edge", "journal"], registry=registry)
         self._arrived = Gauge("suozhan_hub_edge_last_arrival_timestamp_seconds", "Arrival of the last record.",
                               ["edge", "journal"], registry=registry)
+        self._alarms = Gauge("suozhan_hub_alarms", "Alarms that nobody has cleared.", ["kind"], registry=registry)
 
-    def refresh(self, size: int, projected: int, journals: Sequence[JournalHead]) -> None:
+    def refresh(self, size: int, projected: int, journals: Sequence[JournalHead], alarms: Sequence[str]) -> None:
         self._size.set(size)
         self._projection.set(size - projected)
+        self._alarms.clear()
+        for kind, count in Counter(alarms).items():
+            self._alarms.labels(kind).set(count)
         for head in journals:
             labels = (str(head.edge), mask_text(head.name))
             self._lag.labels(*labels).set(max(head.edge_head - head.position, 0))

@@ -10,6 +10,8 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from hub.api.messages import (
+    AlarmAnswer,
+    AttentionAnswer,
     ClearPart,
     EdgeAnswer,
     EntryAnswer,
@@ -19,9 +21,12 @@ from hub.api.messages import (
     LedgerRow,
     LedgerTotal,
     RecordAnswer,
+    RequestAnswer,
     ResourceAnswer,
     SiteAnswer,
 )
+from hub.attention.alarms import Alarms
+from hub.attention.approvals import Approvals
 from hub.enrolment.sites import list_sites
 from hub.enrolment.tables import edges
 from hub.ledger.runs import Entry
@@ -35,9 +40,18 @@ from security.record import MalformedRecord, SealedBody, parse_record
 class Questions:
     """Each method opens what it reads and lets go of it."""
 
-    def __init__(self, engine: sa.Engine, database: Path) -> None:
+    def __init__(self, engine: sa.Engine, database: Path, alarms: Alarms, approvals: Approvals) -> None:
         self._engine = engine
         self._database = database
+        self._alarms = alarms
+        self._approvals = approvals
+
+    def attention(self) -> AttentionAnswer:
+        alarms = [AlarmAnswer(**{name: getattr(one, name) for name in AlarmAnswer.model_fields})
+                  for one in self._alarms.open_alarms()]
+        requests = [RequestAnswer(**{name: getattr(one, name) for name in RequestAnswer.model_fields})
+                    for one in self._approvals.waiting()]
+        return AttentionAnswer(alarms=alarms, requests=requests)
 
     def feed(self, after: int, limit: int) -> FeedPage:
         with Ledger(self._database) as ledger:

@@ -23,6 +23,7 @@ class Scope(StrEnum):
     LEDGER = "ledger:read"
     EDGES = "edges:read"
     METRICS = "metrics:read"
+    ALARMS = "alarms:read"
 
 
 class TokenRefused(ValueError):

@@ -52,6 +52,11 @@ class OwnJournal:
                     }
                     self._append(ledger, "key.registered", body)
 
+    def note(self, kind: str, body: dict[str, object]) -> None:
+        """What the hub decided or found, as a record in clear; never a resident's data."""
+        with Ledger(self._path) as ledger, ledger.transaction():
+            self._append(ledger, kind, body)
+
     def _append(self, ledger: Ledger, kind: str, body: dict[str, object]) -> None:
         held = ledger.journal(self._hub)
         position = held.position + 1

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from devices.simulated.card import CardText
 from devices.simulated.wire import SimulatedReaders
+from edge.alarms import Alarms
 from edge.catalogue import Catalogue, parse_catalogue
 from edge.door.messages import check_id_number
 from edge.door.pairing import make_code
@@ -65,7 +66,8 @@ async def open_door(folder: Path, spine: Spine | None = None, limits: JournalLim
     held: Catalogue | None = parse_catalogue(encode_catalogue(load_catalogue())) if catalogue else None
     async with asyncio.timeout(CEILING_S), spine.journal(limits) as journal, SimulatedReaders(readers=("R1",)) as readers:
         line = Line("replicate", spine.clock, Random(1))
-        door = Door(folder / "door.db", 0, journal, readers, lambda: held, line, spine.clock)
+        door = Door(folder / "door.db", 0, journal, readers, lambda: held, line, spine.clock,
+                    Alarms(folder / "alarms", spine.clock))
         serving = asyncio.create_task(door.run())
         await door.listening()
         try:

@@ -21,6 +21,8 @@ from edge.wire import encode_batch, encode_open
 from hub.api.app import build_app
 from hub.api.metrics import HubMetrics
 from hub.api.tokens import Scope, TokenRefused, make_token, revoke_token
+from hub.attention.alarms import Alarms
+from hub.attention.approvals import Approvals
 from hub.database import open_engine
 from hub.enrolment.sites import add_site
 from hub.enrolment.tables import edges
@@ -78,7 +80,8 @@ def project(spine: Spine, engine: sa.Engine) -> None:
 
 def app_of(spine: Spine, engine: sa.Engine) -> FastAPI:
     registry = CollectorRegistry()
-    return build_app(engine, spine.hub_db, spine.clock, registry, HubMetrics(registry), asyncio.Event())
+    return build_app(engine, spine.hub_db, spine.clock, registry, HubMetrics(registry), asyncio.Event(),
+                     Alarms(engine, spine.own, spine.clock), Approvals(engine, spine.own, spine.clock))
 
 
 def ask(spine: Spine, engine: sa.Engine, visit: Callable[[httpx.AsyncClient], Awaitable[None]],
