@@ -16,24 +16,30 @@ class SignedTime(_message.Message):
     def __init__(self, unix_ms: _Optional[int] = ..., signature: _Optional[bytes] = ...) -> None: ...
 
 class ReplicateUp(_message.Message):
-    __slots__ = ("open", "batch", "head")
+    __slots__ = ("open", "batch", "missing", "head")
     OPEN_FIELD_NUMBER: _ClassVar[int]
     BATCH_FIELD_NUMBER: _ClassVar[int]
+    MISSING_FIELD_NUMBER: _ClassVar[int]
     HEAD_FIELD_NUMBER: _ClassVar[int]
     open: Open
     batch: bytes
+    missing: Missing
     head: int
-    def __init__(self, open: _Optional[_Union[Open, _Mapping]] = ..., batch: _Optional[bytes] = ..., head: _Optional[int] = ...) -> None: ...
+    def __init__(self, open: _Optional[_Union[Open, _Mapping]] = ..., batch: _Optional[bytes] = ..., missing: _Optional[_Union[Missing, _Mapping]] = ..., head: _Optional[int] = ...) -> None: ...
 
 class Open(_message.Message):
-    __slots__ = ("journal", "position", "unix_ms")
+    __slots__ = ("journal", "position", "unix_ms", "checkpoint", "receipt")
     JOURNAL_FIELD_NUMBER: _ClassVar[int]
     POSITION_FIELD_NUMBER: _ClassVar[int]
     UNIX_MS_FIELD_NUMBER: _ClassVar[int]
+    CHECKPOINT_FIELD_NUMBER: _ClassVar[int]
+    RECEIPT_FIELD_NUMBER: _ClassVar[int]
     journal: bytes
     position: int
     unix_ms: int
-    def __init__(self, journal: _Optional[bytes] = ..., position: _Optional[int] = ..., unix_ms: _Optional[int] = ...) -> None: ...
+    checkpoint: str
+    receipt: int
+    def __init__(self, journal: _Optional[bytes] = ..., position: _Optional[int] = ..., unix_ms: _Optional[int] = ..., checkpoint: _Optional[str] = ..., receipt: _Optional[int] = ...) -> None: ...
 
 class Batch(_message.Message):
     __slots__ = ("first_position", "previous_digest", "key_id", "payloads", "signatures")
@@ -49,15 +55,31 @@ class Batch(_message.Message):
     signatures: _containers.RepeatedScalarFieldContainer[bytes]
     def __init__(self, first_position: _Optional[int] = ..., previous_digest: _Optional[bytes] = ..., key_id: _Optional[bytes] = ..., payloads: _Optional[_Iterable[bytes]] = ..., signatures: _Optional[_Iterable[bytes]] = ...) -> None: ...
 
+class Missing(_message.Message):
+    __slots__ = ("first_position", "digests", "ids", "more")
+    FIRST_POSITION_FIELD_NUMBER: _ClassVar[int]
+    DIGESTS_FIELD_NUMBER: _ClassVar[int]
+    IDS_FIELD_NUMBER: _ClassVar[int]
+    MORE_FIELD_NUMBER: _ClassVar[int]
+    first_position: int
+    digests: bytes
+    ids: bytes
+    more: bool
+    def __init__(self, first_position: _Optional[int] = ..., digests: _Optional[bytes] = ..., ids: _Optional[bytes] = ..., more: _Optional[bool] = ...) -> None: ...
+
 class ReplicateDown(_message.Message):
-    __slots__ = ("hello", "standing", "refusal")
+    __slots__ = ("hello", "standing", "refusal", "receipt", "epoch")
     HELLO_FIELD_NUMBER: _ClassVar[int]
     STANDING_FIELD_NUMBER: _ClassVar[int]
     REFUSAL_FIELD_NUMBER: _ClassVar[int]
+    RECEIPT_FIELD_NUMBER: _ClassVar[int]
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
     hello: Standing
     standing: Standing
     refusal: Refusal
-    def __init__(self, hello: _Optional[_Union[Standing, _Mapping]] = ..., standing: _Optional[_Union[Standing, _Mapping]] = ..., refusal: _Optional[_Union[Refusal, _Mapping]] = ...) -> None: ...
+    receipt: Receipt
+    epoch: str
+    def __init__(self, hello: _Optional[_Union[Standing, _Mapping]] = ..., standing: _Optional[_Union[Standing, _Mapping]] = ..., refusal: _Optional[_Union[Refusal, _Mapping]] = ..., receipt: _Optional[_Union[Receipt, _Mapping]] = ..., epoch: _Optional[str] = ...) -> None: ...
 
 class Standing(_message.Message):
     __slots__ = ("position", "digest", "backed_up", "time")
@@ -70,6 +92,22 @@ class Standing(_message.Message):
     backed_up: int
     time: SignedTime
     def __init__(self, position: _Optional[int] = ..., digest: _Optional[bytes] = ..., backed_up: _Optional[int] = ..., time: _Optional[_Union[SignedTime, _Mapping]] = ...) -> None: ...
+
+class Receipt(_message.Message):
+    __slots__ = ("checkpoint", "consistency", "position", "index", "arrived_ms", "inclusion")
+    CHECKPOINT_FIELD_NUMBER: _ClassVar[int]
+    CONSISTENCY_FIELD_NUMBER: _ClassVar[int]
+    POSITION_FIELD_NUMBER: _ClassVar[int]
+    INDEX_FIELD_NUMBER: _ClassVar[int]
+    ARRIVED_MS_FIELD_NUMBER: _ClassVar[int]
+    INCLUSION_FIELD_NUMBER: _ClassVar[int]
+    checkpoint: str
+    consistency: _containers.RepeatedScalarFieldContainer[bytes]
+    position: int
+    index: int
+    arrived_ms: int
+    inclusion: _containers.RepeatedScalarFieldContainer[bytes]
+    def __init__(self, checkpoint: _Optional[str] = ..., consistency: _Optional[_Iterable[bytes]] = ..., position: _Optional[int] = ..., index: _Optional[int] = ..., arrived_ms: _Optional[int] = ..., inclusion: _Optional[_Iterable[bytes]] = ...) -> None: ...
 
 class Refusal(_message.Message):
     __slots__ = ("reason", "position", "hint")
@@ -84,6 +122,8 @@ class Refusal(_message.Message):
         MALFORMED: _ClassVar[Refusal.Reason]
         SUPERSEDED: _ClassVar[Refusal.Reason]
         UNAVAILABLE: _ClassVar[Refusal.Reason]
+        CLOSED: _ClassVar[Refusal.Reason]
+        HOLE: _ClassVar[Refusal.Reason]
     REASON_UNSPECIFIED: Refusal.Reason
     UNKNOWN_JOURNAL: Refusal.Reason
     GAP: Refusal.Reason
@@ -93,6 +133,8 @@ class Refusal(_message.Message):
     MALFORMED: Refusal.Reason
     SUPERSEDED: Refusal.Reason
     UNAVAILABLE: Refusal.Reason
+    CLOSED: Refusal.Reason
+    HOLE: Refusal.Reason
     REASON_FIELD_NUMBER: _ClassVar[int]
     POSITION_FIELD_NUMBER: _ClassVar[int]
     HINT_FIELD_NUMBER: _ClassVar[int]
