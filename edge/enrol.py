@@ -107,10 +107,11 @@ def _identity(reply: enrolment_pb2.EnrolReply, root: x509.Certificate, journal: 
     chain = [x509.load_der_x509_certificate(der) for der in reply.chain_der]
     return Identity(
         edge=str(UUID(bytes=reply.edge)), hub=str(UUID(bytes=reply.hub)), site=reply.site, site_name=reply.site_name,
-        site_kind=reply.site_kind, work_address=reply.work_address, root=pem(root).decode(),
-        chain=pem(*chain).decode(), journal=str(journal), hub_resource_key=reply.keys.resource.hex(),
+        site_kind=reply.site_kind, work_address=reply.work_address, enrol_address=reply.enrol_address,
+        api_address=reply.api_address, root=pem(root).decode(), chain=pem(*chain).decode(),
+        journal=str(journal), hub_resource_key=reply.keys.resource.hex(),
         hub_time_key=reply.keys.time.hex(), hub_sealing_key=reply.keys.sealing.hex(),
-        hub_record_key=reply.keys.record.hex(),
+        hub_record_key=reply.keys.record.hex(), hub_log_key=reply.keys.log.hex(),
     )
 
 

@@ -25,6 +25,8 @@ class Identity:
     site_name: str
     site_kind: str
     work_address: str
+    enrol_address: str
+    api_address: str
     root: str
     chain: str
     journal: str
@@ -32,6 +34,7 @@ class Identity:
     hub_time_key: str
     hub_sealing_key: str
     hub_record_key: str
+    hub_log_key: str
 
     @property
     def edge_id(self) -> UUID:
@@ -43,10 +46,13 @@ class Identity:
     def time_verifier(self) -> Verifier:
         return Verifier(Suite.ED25519_SHA256, bytes.fromhex(self.hub_time_key))
 
+    def log_verifier(self) -> Verifier:
+        return Verifier(Suite.ED25519_SHA256, bytes.fromhex(self.hub_log_key))
+
     def check(self) -> None:
         """Raises ValueError for text that cannot be what it stands for."""
         UUID(self.edge), UUID(self.hub), UUID(self.journal)
-        self.resource_verifier(), self.time_verifier()
+        self.resource_verifier(), self.time_verifier(), self.log_verifier()
         bytes.fromhex(self.hub_sealing_key), bytes.fromhex(self.hub_record_key)
 
     def save(self, path: Path) -> None:

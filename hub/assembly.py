@@ -22,7 +22,7 @@ from hub.attention.approvals import Approvals
 from hub.database import open_engine
 from hub.enrolment.authority import ensure_server_certificate, load_authority
 from hub.enrolment.desk import EnrolmentDesk
-from hub.enrolment.service import EnrolmentService
+from hub.enrolment.service import Addresses, EnrolmentService
 from hub.grpc_servers import (
     enrolment_credentials,
     new_enrolment_server,
@@ -78,7 +78,8 @@ async def run_hub(state: HubState, clock: Clock, ready: Callable[[], None]) -> N
     alarms, approvals = Alarms(engine, own_journal, clock), Approvals(engine, own_journal, clock)
     desk = EnrolmentDesk(engine, authority, config.hub, own_journal, clock)
 
-    enrolment_service = EnrolmentService(desk, authority, keys, config.hub, config.address(config.work_port))
+    addresses = Addresses(*map(config.address, (config.work_port, config.enrol_port, config.api_port)))
+    enrolment_service = EnrolmentService(desk, authority, keys, config.hub, addresses)
     stopping = asyncio.Event()
     api = ApiServer(build_app(engine, state.database, clock, registry, HubMetrics(registry), stopping, alarms,
                               approvals),

@@ -11,33 +11,39 @@ from security.sealing import Unsealer, create_sealing_key
 from security.signer import Ed25519Signer, Signer, read_key
 
 SEALING_KEY = "sealing-1.key"
+LOG_KEY = "log.key"
 
 
 @dataclass(frozen=True)
 class HubKeys:
-    """Record: the hub's own journal. Resource: what flows down. Time: the hub's word for it. Sealing: bodies."""
+    """Record: the hub's own journal. Resource: what flows down. Time: the hub's word for it. Log: checkpoints of the
+    ledger's tree. Sealing: bodies."""
 
     record: Signer
     resource: Signer
     time: Signer
+    log: Signer
     sealing_public: bytes
     unsealer: Unsealer
 
 
 def create_keys(folder: Path) -> None:
     """New keys; raises FileExistsError rather than replace one."""
-    for name in ("record", "resource", "time"):
+    for name in ("record", "resource", "time", "log"):
         Ed25519Signer.create(folder / f"{name}.key")
     create_sealing_key(folder / SEALING_KEY)
 
 
 def load_keys(folder: Path) -> HubKeys:
-    """Raises FileNotFoundError, ExposedSecret, BadKey."""
+    """Raises FileNotFoundError, ExposedSecret, BadKey. A hub that was founded before there was a log key gets one here."""
+    if not (folder / LOG_KEY).exists():
+        Ed25519Signer.create(folder / LOG_KEY)
     newest = X25519PrivateKey.from_private_bytes(read_key(folder / SEALING_KEY))
     return HubKeys(
         record=Ed25519Signer.load(folder / "record.key"),
         resource=Ed25519Signer.load(folder / "resource.key"),
         time=Ed25519Signer.load(folder / "time.key"),
+        log=Ed25519Signer.load(folder / LOG_KEY),
         sealing_public=newest.public_key().public_bytes_raw(),
         unsealer=Unsealer.load(folder),
     )

@@ -1,4 +1,5 @@
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from collections.abc import Iterable as _Iterable, Mapping as _Mapping
@@ -57,7 +58,7 @@ class JournalDeclaration(_message.Message):
     def __init__(self, journal: _Optional[bytes] = ..., name: _Optional[str] = ...) -> None: ...
 
 class EnrolReply(_message.Message):
-    __slots__ = ("edge", "chain_der", "work_address", "hub", "keys", "site", "site_name", "site_kind")
+    __slots__ = ("edge", "chain_der", "work_address", "hub", "keys", "site", "site_name", "site_kind", "enrol_address", "api_address")
     EDGE_FIELD_NUMBER: _ClassVar[int]
     CHAIN_DER_FIELD_NUMBER: _ClassVar[int]
     WORK_ADDRESS_FIELD_NUMBER: _ClassVar[int]
@@ -66,6 +67,8 @@ class EnrolReply(_message.Message):
     SITE_FIELD_NUMBER: _ClassVar[int]
     SITE_NAME_FIELD_NUMBER: _ClassVar[int]
     SITE_KIND_FIELD_NUMBER: _ClassVar[int]
+    ENROL_ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    API_ADDRESS_FIELD_NUMBER: _ClassVar[int]
     edge: bytes
     chain_der: _containers.RepeatedScalarFieldContainer[bytes]
     work_address: str
@@ -74,16 +77,72 @@ class EnrolReply(_message.Message):
     site: str
     site_name: str
     site_kind: str
-    def __init__(self, edge: _Optional[bytes] = ..., chain_der: _Optional[_Iterable[bytes]] = ..., work_address: _Optional[str] = ..., hub: _Optional[bytes] = ..., keys: _Optional[_Union[HubKeys, _Mapping]] = ..., site: _Optional[str] = ..., site_name: _Optional[str] = ..., site_kind: _Optional[str] = ...) -> None: ...
+    enrol_address: str
+    api_address: str
+    def __init__(self, edge: _Optional[bytes] = ..., chain_der: _Optional[_Iterable[bytes]] = ..., work_address: _Optional[str] = ..., hub: _Optional[bytes] = ..., keys: _Optional[_Union[HubKeys, _Mapping]] = ..., site: _Optional[str] = ..., site_name: _Optional[str] = ..., site_kind: _Optional[str] = ..., enrol_address: _Optional[str] = ..., api_address: _Optional[str] = ...) -> None: ...
 
 class HubKeys(_message.Message):
-    __slots__ = ("resource", "time", "sealing", "record")
+    __slots__ = ("resource", "time", "sealing", "record", "log")
     RESOURCE_FIELD_NUMBER: _ClassVar[int]
     TIME_FIELD_NUMBER: _ClassVar[int]
     SEALING_FIELD_NUMBER: _ClassVar[int]
     RECORD_FIELD_NUMBER: _ClassVar[int]
+    LOG_FIELD_NUMBER: _ClassVar[int]
     resource: bytes
     time: bytes
     sealing: bytes
     record: bytes
-    def __init__(self, resource: _Optional[bytes] = ..., time: _Optional[bytes] = ..., sealing: _Optional[bytes] = ..., record: _Optional[bytes] = ...) -> None: ...
+    log: bytes
+    def __init__(self, resource: _Optional[bytes] = ..., time: _Optional[bytes] = ..., sealing: _Optional[bytes] = ..., record: _Optional[bytes] = ..., log: _Optional[bytes] = ...) -> None: ...
+
+class NonceRequest(_message.Message):
+    __slots__ = ("edge",)
+    EDGE_FIELD_NUMBER: _ClassVar[int]
+    edge: bytes
+    def __init__(self, edge: _Optional[bytes] = ...) -> None: ...
+
+class NonceReply(_message.Message):
+    __slots__ = ("nonce",)
+    NONCE_FIELD_NUMBER: _ClassVar[int]
+    nonce: bytes
+    def __init__(self, nonce: _Optional[bytes] = ...) -> None: ...
+
+class RenewRequest(_message.Message):
+    __slots__ = ("edge", "csr_der", "generation", "nonce", "signature")
+    EDGE_FIELD_NUMBER: _ClassVar[int]
+    CSR_DER_FIELD_NUMBER: _ClassVar[int]
+    GENERATION_FIELD_NUMBER: _ClassVar[int]
+    NONCE_FIELD_NUMBER: _ClassVar[int]
+    SIGNATURE_FIELD_NUMBER: _ClassVar[int]
+    edge: bytes
+    csr_der: bytes
+    generation: int
+    nonce: bytes
+    signature: bytes
+    def __init__(self, edge: _Optional[bytes] = ..., csr_der: _Optional[bytes] = ..., generation: _Optional[int] = ..., nonce: _Optional[bytes] = ..., signature: _Optional[bytes] = ...) -> None: ...
+
+class RenewReply(_message.Message):
+    __slots__ = ("outcome", "chain_der", "approval", "text")
+    class Outcome(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        OUTCOME_UNSPECIFIED: _ClassVar[RenewReply.Outcome]
+        ISSUED: _ClassVar[RenewReply.Outcome]
+        WAITING: _ClassVar[RenewReply.Outcome]
+        REVOKED: _ClassVar[RenewReply.Outcome]
+        CLONED: _ClassVar[RenewReply.Outcome]
+        REFUSED: _ClassVar[RenewReply.Outcome]
+    OUTCOME_UNSPECIFIED: RenewReply.Outcome
+    ISSUED: RenewReply.Outcome
+    WAITING: RenewReply.Outcome
+    REVOKED: RenewReply.Outcome
+    CLONED: RenewReply.Outcome
+    REFUSED: RenewReply.Outcome
+    OUTCOME_FIELD_NUMBER: _ClassVar[int]
+    CHAIN_DER_FIELD_NUMBER: _ClassVar[int]
+    APPROVAL_FIELD_NUMBER: _ClassVar[int]
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    outcome: RenewReply.Outcome
+    chain_der: _containers.RepeatedScalarFieldContainer[bytes]
+    approval: int
+    text: str
+    def __init__(self, outcome: _Optional[_Union[RenewReply.Outcome, str]] = ..., chain_der: _Optional[_Iterable[bytes]] = ..., approval: _Optional[int] = ..., text: _Optional[str] = ...) -> None: ...

@@ -45,6 +45,16 @@ class EnrolmentStub:
                 request_serializer=proto_dot_enrolment__pb2.EnrolRequest.SerializeToString,
                 response_deserializer=proto_dot_enrolment__pb2.EnrolReply.FromString,
                 _registered_method=True)
+        self.Nonce = channel.unary_unary(
+                '/suozhan.v1.Enrolment/Nonce',
+                request_serializer=proto_dot_enrolment__pb2.NonceRequest.SerializeToString,
+                response_deserializer=proto_dot_enrolment__pb2.NonceReply.FromString,
+                _registered_method=True)
+        self.Renew = channel.unary_unary(
+                '/suozhan.v1.Enrolment/Renew',
+                request_serializer=proto_dot_enrolment__pb2.RenewRequest.SerializeToString,
+                response_deserializer=proto_dot_enrolment__pb2.RenewReply.FromString,
+                _registered_method=True)
 
 
 class EnrolmentServicer:
@@ -64,6 +74,19 @@ class EnrolmentServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Nonce(self, request, context):
+        """A new certificate for a known machine, whether its old one still holds or ended long ago.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Renew(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_EnrolmentServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -76,6 +99,16 @@ def add_EnrolmentServicer_to_server(servicer, server):
                     servicer.Enrol,
                     request_deserializer=proto_dot_enrolment__pb2.EnrolRequest.FromString,
                     response_serializer=proto_dot_enrolment__pb2.EnrolReply.SerializeToString,
+            ),
+            'Nonce': grpc.unary_unary_rpc_method_handler(
+                    servicer.Nonce,
+                    request_deserializer=proto_dot_enrolment__pb2.NonceRequest.FromString,
+                    response_serializer=proto_dot_enrolment__pb2.NonceReply.SerializeToString,
+            ),
+            'Renew': grpc.unary_unary_rpc_method_handler(
+                    servicer.Renew,
+                    request_deserializer=proto_dot_enrolment__pb2.RenewRequest.FromString,
+                    response_serializer=proto_dot_enrolment__pb2.RenewReply.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -133,6 +166,60 @@ class Enrolment:
             '/suozhan.v1.Enrolment/Enrol',
             proto_dot_enrolment__pb2.EnrolRequest.SerializeToString,
             proto_dot_enrolment__pb2.EnrolReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Nonce(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/suozhan.v1.Enrolment/Nonce',
+            proto_dot_enrolment__pb2.NonceRequest.SerializeToString,
+            proto_dot_enrolment__pb2.NonceReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Renew(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/suozhan.v1.Enrolment/Renew',
+            proto_dot_enrolment__pb2.RenewRequest.SerializeToString,
+            proto_dot_enrolment__pb2.RenewReply.FromString,
             options,
             channel_credentials,
             insecure,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+from dataclasses import dataclass
 from uuid import UUID
 
 import grpc.aio
@@ -21,15 +22,25 @@ log = structlog.get_logger()
 _Context = grpc.aio.ServicerContext[enrolment_pb2.EnrolRequest, enrolment_pb2.EnrolReply]
 
 
+@dataclass(frozen=True)
+class Addresses:
+    """host:port of the hub's three servers, as machines reach them."""
+
+    work: str
+    enrol: str
+    api: str
+
+
 class EnrolmentService(enrolment_pb2_grpc.EnrolmentServicer):
     """Answers GetRoot and Enrol."""
 
-    def __init__(self, desk: EnrolmentDesk, authority: HubAuthority, keys: HubKeys, hub: UUID, work_address: str) -> None:
+    def __init__(self, desk: EnrolmentDesk, authority: HubAuthority, keys: HubKeys, hub: UUID,
+                 addresses: Addresses) -> None:
         self._desk = desk
         self._authority = authority
         self._keys = keys
         self._hub = hub
-        self._work_address = work_address
+        self._addresses = addresses
 
     async def GetRoot(self, request: enrolment_pb2.GetRootRequest, context: _Context) -> enrolment_pb2.GetRootReply:  # noqa: N802
         return enrolment_pb2.GetRootReply(root_der=der(self._authority.root))
@@ -45,11 +56,13 @@ class EnrolmentService(enrolment_pb2_grpc.EnrolmentServicer):
         return enrolment_pb2.EnrolReply(
             edge=admission.edge.bytes,
             chain_der=[admission.certificate_der, der(self._authority.intermediate.certificate)],
-            work_address=self._work_address, hub=self._hub.bytes, site=admission.site, site_name=admission.site_name,
+            work_address=self._addresses.work, enrol_address=self._addresses.enrol, api_address=self._addresses.api,
+            hub=self._hub.bytes, site=admission.site, site_name=admission.site_name,
             site_kind=admission.site_kind,
             keys=enrolment_pb2.HubKeys(
                 resource=self._keys.resource.public_key, time=self._keys.time.public_key,
                 sealing=self._keys.sealing_public, record=self._keys.record.public_key,
+                log=self._keys.log.public_key,
             ),
         )
 
