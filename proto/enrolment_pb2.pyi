@@ -102,24 +102,28 @@ class NonceRequest(_message.Message):
     def __init__(self, edge: _Optional[bytes] = ...) -> None: ...
 
 class NonceReply(_message.Message):
-    __slots__ = ("nonce",)
+    __slots__ = ("nonce", "unix_ms")
     NONCE_FIELD_NUMBER: _ClassVar[int]
+    UNIX_MS_FIELD_NUMBER: _ClassVar[int]
     nonce: bytes
-    def __init__(self, nonce: _Optional[bytes] = ...) -> None: ...
+    unix_ms: int
+    def __init__(self, nonce: _Optional[bytes] = ..., unix_ms: _Optional[int] = ...) -> None: ...
 
 class RenewRequest(_message.Message):
-    __slots__ = ("edge", "csr_der", "generation", "nonce", "signature")
+    __slots__ = ("edge", "csr_der", "generation", "nonce", "signature", "certificate_der")
     EDGE_FIELD_NUMBER: _ClassVar[int]
     CSR_DER_FIELD_NUMBER: _ClassVar[int]
     GENERATION_FIELD_NUMBER: _ClassVar[int]
     NONCE_FIELD_NUMBER: _ClassVar[int]
     SIGNATURE_FIELD_NUMBER: _ClassVar[int]
+    CERTIFICATE_DER_FIELD_NUMBER: _ClassVar[int]
     edge: bytes
     csr_der: bytes
     generation: int
     nonce: bytes
     signature: bytes
-    def __init__(self, edge: _Optional[bytes] = ..., csr_der: _Optional[bytes] = ..., generation: _Optional[int] = ..., nonce: _Optional[bytes] = ..., signature: _Optional[bytes] = ...) -> None: ...
+    certificate_der: bytes
+    def __init__(self, edge: _Optional[bytes] = ..., csr_der: _Optional[bytes] = ..., generation: _Optional[int] = ..., nonce: _Optional[bytes] = ..., signature: _Optional[bytes] = ..., certificate_der: _Optional[bytes] = ...) -> None: ...
 
 class RenewReply(_message.Message):
     __slots__ = ("outcome", "chain_der", "approval", "text")

@@ -66,11 +66,11 @@ def _name(common_name: str) -> x509.Name:
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
 
 
-def _builder(subject: str, issuer: x509.Name, public_key: ec.EllipticCurvePublicKey,
+def _builder(subject: x509.Name, issuer: x509.Name, public_key: ec.EllipticCurvePublicKey,
              now: dt.datetime, life: dt.timedelta) -> x509.CertificateBuilder:
     return (
         x509.CertificateBuilder()
-        .subject_name(_name(subject))
+        .subject_name(subject)
         .issuer_name(issuer)
         .public_key(public_key)
         .serial_number(x509.random_serial_number())
@@ -90,9 +90,9 @@ def _usage(*, ca: bool) -> x509.KeyUsage:
 def new_root(hub: UUID, now: dt.datetime) -> Authority:
     """Self-signed; its key leaves the hub encrypted and stays offline."""
     key = new_key()
-    name = f"Suozhan root {hub}"
+    name = _name(f"Suozhan root {hub}")
     certificate = (
-        _builder(name, _name(name), key.public_key(), now, ROOT_LIFE)
+        _builder(name, name, key.public_key(), now, ROOT_LIFE)
         .add_extension(x509.BasicConstraints(ca=True, path_length=1), critical=True)
         .add_extension(_usage(ca=True), critical=True)
         .sign(key, hashes.SHA256())
@@ -104,7 +104,7 @@ def new_intermediate(root: Authority, hub: UUID, now: dt.datetime) -> Authority:
     """The CA that works online."""
     key = new_key()
     certificate = (
-        _builder(f"Suozhan intermediate {hub}", root.certificate.subject, key.public_key(), now, INTERMEDIATE_LIFE)
+        _builder(_name(f"Suozhan intermediate {hub}"), root.certificate.subject, key.public_key(), now, INTERMEDIATE_LIFE)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(_usage(ca=True), critical=True)
         .add_extension(_authority_id(root), critical=False)
@@ -117,14 +117,15 @@ def _authority_id(issuer: Authority) -> x509.AuthorityKeyIdentifier:
     return x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer.key.public_key())
 
 
-def _leaf(issuer: Authority, subject: str, public_key: ec.EllipticCurvePublicKey, names: list[x509.GeneralName],
-          usage: x509.ObjectIdentifier, now: dt.datetime, life: dt.timedelta) -> x509.Certificate:
+def _leaf(issuer: Authority, subject: x509.Name, public_key: ec.EllipticCurvePublicKey,
+          names: x509.SubjectAlternativeName, usage: x509.ObjectIdentifier, now: dt.datetime,
+          life: dt.timedelta) -> x509.Certificate:
     return (
         _builder(subject, issuer.certificate.subject, public_key, now, life)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(_usage(ca=False), critical=True)
         .add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
-        .add_extension(x509.SubjectAlternativeName(names), critical=False)
+        .add_extension(names, critical=False)
         .add_extension(_authority_id(issuer), critical=False)
         .sign(issuer.key, hashes.SHA256())
     )
@@ -133,8 +134,12 @@ def _leaf(issuer: Authority, subject: str, public_key: ec.EllipticCurvePublicKey
 def server_certificate(issuer: Authority, key: ec.EllipticCurvePrivateKey, hosts: list[str],
                        now: dt.datetime) -> x509.Certificate:
     """For the host names and IP addresses by which edges reach the hub."""
-    return _leaf(issuer, "Suozhan hub", key.public_key(), [_general_name(host) for host in hosts],
+    return _leaf(issuer, _name("Suozhan hub"), key.public_key(), server_names(hosts),
                  ExtendedKeyUsageOID.SERVER_AUTH, now, SERVER_LIFE)
+
+
+def server_names(hosts: list[str]) -> x509.SubjectAlternativeName:
+    return x509.SubjectAlternativeName([_general_name(host) for host in hosts])
 
 
 def _general_name(host: str) -> x509.GeneralName:
@@ -169,8 +174,10 @@ def new_csr(key: ec.EllipticCurvePrivateKey, machine: str) -> bytes:
     return request.public_bytes(Encoding.DER)
 
 
-def edge_certificate(issuer: Authority, csr_der: bytes, hub: UUID, edge: UUID, now: dt.datetime) -> x509.Certificate:
-    """Raises BadCertificate when the request is broken, not signed by its own key, or not P-256."""
+def edge_certificate(issuer: Authority, csr_der: bytes, hub: UUID, edge: UUID, now: dt.datetime,
+                     life: dt.timedelta = EDGE_LIFE, generation: int = 0) -> x509.Certificate:
+    """`generation` counts a machine's renewals; a certificate says it, so that a hub restored from a backup can tell what
+    it has issued since. Raises BadCertificate when the request is broken, not signed by its own key, or not P-256."""
     try:
         csr = x509.load_der_x509_csr(csr_der)
         public_key = csr.public_key()
@@ -179,8 +186,28 @@ def edge_certificate(issuer: Authority, csr_der: bytes, hub: UUID, edge: UUID, n
         raise BadCertificate("the certificate request cannot be read; enrol again") from error
     if not holds or not isinstance(public_key, ec.EllipticCurvePublicKey) or public_key.curve.name != "secp256r1":
         raise BadCertificate("the certificate request must be signed by its own P-256 key; enrol again")
-    name = x509.UniformResourceIdentifier(edge_uri(hub, edge))
-    return _leaf(issuer, str(edge), public_key, [name], ExtendedKeyUsageOID.CLIENT_AUTH, now, EDGE_LIFE)
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, str(edge)),
+                         x509.NameAttribute(NameOID.DN_QUALIFIER, str(generation))])
+    names = x509.SubjectAlternativeName([x509.UniformResourceIdentifier(edge_uri(hub, edge))])
+    return _leaf(issuer, subject, public_key, names, ExtendedKeyUsageOID.CLIENT_AUTH, now, life)
+
+
+def edge_of(hub: UUID, certificate: x509.Certificate) -> tuple[UUID, int]:
+    """Machine and generation that a machine's certificate names. Raises BadCertificate."""
+    try:
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        uris = names.get_values_for_type(x509.UniformResourceIdentifier)
+        qualifiers = certificate.subject.get_attributes_for_oid(NameOID.DN_QUALIFIER)
+        generation = int(qualifiers[0].value) if qualifiers else 0  # the first certificates did not say it
+    except (ValueError, x509.ExtensionNotFound) as error:
+        raise BadCertificate("the certificate names no machine; enrol the machine again") from error
+    return edge_of_uri(hub, uris[0] if len(uris) == 1 else ""), generation
+
+
+def validity_ms(certificate: x509.Certificate) -> tuple[int, int]:
+    """First and last moment, Unix milliseconds."""
+    first, last = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+    return int(first.timestamp() * 1000), int(last.timestamp() * 1000)
 
 
 def pem(*certificates: x509.Certificate) -> bytes:

@@ -99,9 +99,23 @@ def test_the_pin_is_the_hash_of_the_public_key_and_survives_a_new_certificate() 
 # ---- what a machine's certificate says ----
 
 def test_the_hub_chooses_every_name_itself() -> None:
-    assert LEAF.subject == x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, str(EDGE))])
+    assert LEAF.subject == x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, str(EDGE)),
+                                      x509.NameAttribute(NameOID.DN_QUALIFIER, "0")])
     names = LEAF.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     assert list(names) == [x509.UniformResourceIdentifier(edge_uri(HUB, EDGE))]
+
+
+def test_a_machines_certificate_says_its_generation_and_how_long_it_holds() -> None:
+    hour = dt.timedelta(hours=1)
+    leaf = edge_certificate(INTERMEDIATE, CSR, HUB, EDGE, NOW, hour, 7)
+    assert certificates.edge_of(HUB, leaf) == (EDGE, 7)
+    now_ms = int(NOW.timestamp() * 1000)
+    assert certificates.validity_ms(leaf) == (now_ms - 3_600_000, now_ms + 3_600_000)
+    with pytest.raises(BadCertificate):
+        certificates.edge_of(OTHER, leaf)
+    for other in (ROOT.certificate, certificates.server_certificate(INTERMEDIATE, KEY, ["hub.example"], NOW)):
+        with pytest.raises(BadCertificate, match="names no machine"):
+            certificates.edge_of(HUB, other)
 
 
 def test_a_machines_certificate_is_a_client_leaf_for_the_key_of_its_request() -> None:

@@ -11,14 +11,18 @@ from hypothesis import strategies as st
 
 from security.invitations import enrolment_proof
 from security.record import signature_holds
+from security.renewal import RENEW_CONTEXT
 from security.signer import Ed25519Signer
 from security.statements import (
     RESOURCE_CONTEXT,
+    TIME_ANSWER_CONTEXT,
     TIME_CONTEXT,
     ForgedStatement,
     SignedTime,
     check_resource,
+    check_time_answer,
     sign_resource,
+    sign_time_answer,
 )
 from security.suites import Verifier
 
@@ -65,6 +69,18 @@ def test_a_stranger_cannot_tell_the_time() -> None:
         SignedTime.sign(STRANGER, NOW_MS).check(VERIFIER)
 
 
+def test_an_answer_about_the_time_holds_for_its_question_and_its_time_only() -> None:
+    nonce, other = bytes(32), bytes([1]) * 32
+    signature = sign_time_answer(HUB, nonce, NOW_MS)
+    check_time_answer(VERIFIER, nonce, NOW_MS, signature)
+    plain = SignedTime.sign(HUB, NOW_MS).signature
+    for asked, said_ms, signed in ((other, NOW_MS, signature), (nonce, NOW_MS + 1, signature), (nonce, NOW_MS, plain),
+                                   (nonce, NOW_MS, sign_time_answer(STRANGER, nonce, NOW_MS)), (nonce, NOW_MS, b""),
+                                   (nonce, -1, signature), (nonce, 2**64, signature)):
+        with pytest.raises(ForgedStatement, match="IT desk"):
+            check_time_answer(VERIFIER, asked, said_ms, signed)
+
+
 def test_no_statement_stands_in_for_one_of_another_sort_even_under_one_key() -> None:
     time = SignedTime.sign(HUB, NOW_MS)
     with pytest.raises(ForgedStatement):
@@ -76,6 +92,7 @@ def test_no_statement_stands_in_for_one_of_another_sort_even_under_one_key() -> 
 
 
 def test_no_context_is_the_beginning_of_another() -> None:
-    contexts = {RESOURCE_CONTEXT, TIME_CONTEXT, b"suozhan/record/v1\0", b"suozhan/enrol/v1\0"}
-    assert len(contexts) == 4
+    contexts = {RESOURCE_CONTEXT, TIME_CONTEXT, TIME_ANSWER_CONTEXT, RENEW_CONTEXT, b"suozhan/record/v1\0",
+                b"suozhan/enrol/v1\0"}
+    assert len(contexts) == 6
     assert all(not a.startswith(b) for a in contexts for b in contexts - {a})

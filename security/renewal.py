@@ -1,0 +1,39 @@
+"""Renewing a machine's certificate: what its present TLS key signs to get the next one."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from security.suites import sha256
+
+RENEW_CONTEXT = b"suozhan/renew/v1\0"
+NONCE_BYTES = 32
+
+_ECDSA = ec.ECDSA(hashes.SHA256())
+
+
+def renewal_statement(hub: UUID, edge: UUID, nonce: bytes, csr_der: bytes) -> bytes:
+    """Bound to this hub, this machine, one nonce of the hub's, and one request."""
+    assert len(nonce) == NONCE_BYTES
+    return RENEW_CONTEXT + hub.bytes + edge.bytes + nonce + sha256(csr_der)
+
+
+def sign_renewal(key: ec.EllipticCurvePrivateKey, statement: bytes) -> bytes:
+    """ECDSA with SHA-256, DER."""
+    return key.sign(statement, _ECDSA)
+
+
+def renewal_holds(certificate: x509.Certificate, signature: bytes, statement: bytes) -> bool:
+    """True when the key of this certificate signed the statement."""
+    key = certificate.public_key()
+    assert isinstance(key, ec.EllipticCurvePublicKey)
+    try:
+        key.verify(signature, statement, _ECDSA)
+    except InvalidSignature:
+        return False
+    return True
