@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
 from random import SystemRandom
+from uuid import UUID
 
 import structlog
 
@@ -26,6 +27,8 @@ from edge.downlink import Downlink
 from edge.identity import load_identity
 from edge.journal import Journal, JournalLimits
 from edge.line import Line
+from edge.receipt_book import ReceiptBook
+from edge.receipt_store import ReceiptStore
 from edge.resources import ResourceStore
 from edge.start import AlreadyRunning
 from edge.state import StateFolder
@@ -56,7 +59,9 @@ async def run_edge(state: StateFolder, clock: Clock, ready: Callable[[], None]) 
 
         # Records flow up.
         up_line = Line("replicate", clock, random)
-        uplink = Uplink(journal, replicate_over(channel), up_line, identity.time_verifier(), clock)
+        receipts = ReceiptBook(journal, ReceiptStore(state.journal), UUID(identity.hub),
+                               identity.log_verifier().public_key, alarms)
+        uplink = Uplink(journal, receipts, replicate_over(channel), up_line, identity.time_verifier(), clock)
 
         # Resources flow down.
         resources = ResourceStore(state.resources, identity.edge_id, identity.resource_verifier(), clock, [CATALOGUE])

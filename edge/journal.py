@@ -190,7 +190,7 @@ class Journal:
         return self._appended
 
     async def take_standing(self, standing: Standing) -> None:
-        """Keep what the hub said, then prune what it has in a backup.
+        """Keep what the hub said, then prune what it has in a backup and has proved.
 
         A disk that does not take it, or is damaged there, stops no delivery: the hub says it again, and nothing is pruned.
         """
@@ -201,18 +201,45 @@ class Journal:
         try:
             async with self._store_in_use:
                 await self._store.set_standing(standing)
-                first = await self._store.first_held()
             self._standing_on_disk = standing
-            while first is not None and first <= standing.backed_up:
-                # In steps, so that a counter never waits behind a long clean-up.
-                async with self._store_in_use:
-                    await self._store.prune(min(first + PRUNE_STEP - 1, standing.backed_up))
-                first += PRUNE_STEP
+            await self._prune(standing.backed_up - 1)
         except sqlite3.Error as error:
             self._note_trouble(str(error))
         except CorruptJournal as error:
             if not self.stopped:
                 self.stop(str(error))
+
+    async def _prune(self, last: int) -> None:
+        async with self._store_in_use:
+            first, proved = await self._store.first_held(), await self._store.proved_to()
+        last = min(last, proved)
+        while first is not None and first <= last:
+            # In steps, so that a counter never waits behind a long clean-up.
+            async with self._store_in_use:
+                await self._store.prune(min(first + PRUNE_STEP - 1, last))
+            first += PRUNE_STEP
+
+    async def proved(self, position: int) -> None:
+        """The hub has proved that it holds everything up to there; what is in a backup, too, may go. Raises CorruptJournal."""
+        try:
+            await self._prune(min(self.standing.backed_up - 1, position))
+        except sqlite3.Error as error:
+            self._note_trouble(str(error))
+
+    async def signed_at(self, position: int) -> tuple[bytes, bytes] | None:
+        """Digest and signature of a record that is still here. Raises CorruptJournal, sqlite3.Error."""
+        async with self._store_in_use:
+            first = await self._store.first_held()
+            if first is None or not first <= position <= self.head.position:
+                return None
+            digest = await self._store.digest_at(position)
+            run = await self._store.after(position - 1, 1, 1)
+        return (digest, run.signatures[0]) if digest and run else None
+
+    async def known_of(self, first: int, last: int) -> list[tuple[bytes, bytes]]:
+        """Digest and id of each record from `first` to `last`, pruned or not. Raises CorruptJournal, sqlite3.Error."""
+        async with self._store_in_use:
+            return await self._store.known_of(first, last)
 
     def stop(self, reason: str) -> None:
         """Take no more records, after a restart neither: its history is in doubt. What is stored stays, and is delivered."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from itertools import accumulate
@@ -21,7 +21,8 @@ from security.record import Link
 from security.run import Run
 from security.suites import Suite
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+FIRST_VERSION = 1
 PAGE_BYTES = 4096
 RECORD_MIN_BYTES = 128  # payload and signature; so that no more rows are read than fit a batch
 KEEP_AND_CALL = "keep this file and call the city's IT desk"
@@ -35,8 +36,10 @@ _SELECT_IDS = "SELECT id, position, tag FROM digests WHERE id IN (MARKS)"
 _SELECT_AFTER = "SELECT position, payload, signature FROM envelopes WHERE position > ? ORDER BY position LIMIT ?"
 _SELECT_DIGEST = "SELECT digest FROM digests WHERE position = ?"
 _INSERT = "INSERT INTO chain (position, id, previous, digest, tag, payload, signature) VALUES "
-# The hub never goes back behind what it has acknowledged; a restored hub is the next issue's matter.
+# A hub that was restored goes back behind what it has acknowledged: what it says now counts.
 _UPDATE_STANDING = "UPDATE standing SET position = ?, backed_up = ?, hub_ms = max(hub_ms, ?)"
+_SELECT_PROVED = "SELECT coalesce(max(position), 0) FROM receipts"
+_SELECT_MISSING = "SELECT digest, id FROM digests WHERE position BETWEEN ? AND ? ORDER BY position"
 _FIRST_HELD = "SELECT min(position) FROM envelopes"
 _PRUNE = "DELETE FROM envelopes WHERE position <= ?"
 
@@ -79,17 +82,27 @@ class NewRow:
 
 def create_journal(path: Path, name: str, genesis: Genesis) -> None:
     """An empty journal file; only enrolment calls this. Raises FileExistsError."""
-    schema = files("edge").joinpath("journal_schema.sql").read_text(encoding="utf-8")
+    schema = _script("journal_schema.sql")
     head = f"INSERT INTO head VALUES (1, 0, {_blob(genesis.digest())});"  # noqa: S608 - hex
     standing = "INSERT INTO standing VALUES (1, 0, 0, 0);"
     values = (
-        "1", str(SCHEMA_VERSION), f"'{_plain(name)}'", _blob(genesis.edge.bytes), _blob(genesis.journal.bytes),
+        "1", str(FIRST_VERSION), f"'{_plain(name)}'", _blob(genesis.edge.bytes), _blob(genesis.journal.bytes),
         str(int(genesis.suite)), _blob(genesis.public_key),
         _blob(genesis.predecessor.bytes) if genesis.predecessor else "NULL",
     )
     row = f"INSERT INTO journal VALUES ({', '.join(values)});"  # noqa: S608 - numbers, hex, and a plain word
-    create_database(path, schema + head + standing + row)
+    create_database(path, schema + head + standing + row + "".join(_migrations(FIRST_VERSION)))
     open_durable(path).close()  # WAL from the beginning, so that read-only openers never have to switch it on
+
+
+def _script(name: str) -> str:
+    return files("edge").joinpath(name).read_text(encoding="utf-8")
+
+
+def _migrations(version: int) -> Iterator[str]:
+    """What leads from a schema version to ours, one script each; forward only."""
+    for number in range(version + 1, SCHEMA_VERSION + 1):
+        yield _script(f"journal_{number}.sql")
 
 
 def read_stop(journal: Path) -> str:
@@ -129,6 +142,8 @@ class JournalStore:
             # SQLite itself keeps the quota: a statement that would outgrow it fails whole with SQLITE_FULL.
             await self._rows(f"PRAGMA max_page_count = {max(self._quota_bytes // PAGE_BYTES, 1)}")
             self.identity = await self._read_identity()
+            if not self._readonly:
+                await self._migrate()
         except BaseException:
             await self._db.close()
             raise
@@ -166,8 +181,14 @@ class JournalStore:
         version, name, edge, journal, suite, public_key, predecessor = row
         if version > SCHEMA_VERSION:
             raise CorruptJournal(f"{self._path} was written by a newer program (schema {version}); update this one")
+        self._version = version
         before = UUID(bytes=predecessor) if predecessor else None
         return JournalIdentity(name, Genesis(UUID(bytes=edge), UUID(bytes=journal), Suite(suite), public_key, before))
+
+    async def _migrate(self) -> None:
+        for script in _migrations(self._version):
+            await self._db.executescript(f"BEGIN IMMEDIATE; {script}; COMMIT;")
+        self._version = SCHEMA_VERSION
 
     async def head(self) -> Head:
         row = await self._row(_SELECT_HEAD)
@@ -254,6 +275,18 @@ class JournalStore:
         row = await self._row(_FIRST_HELD)
         return row[0] if row else None
 
+    async def proved_to(self) -> int:
+        """The newest position that a receipt of the hub covers."""
+        row = await self._row(_SELECT_PROVED)
+        return int(row[0]) if row else 0
+
+    async def known_of(self, first: int, last: int) -> list[tuple[bytes, bytes]]:
+        """Digest and id of each record from `first` to `last`, pruned or not."""
+        rows = await self._rows(_SELECT_MISSING, (first, last))
+        if len(rows) != last - first + 1:
+            raise CorruptJournal(f"{self._path}: digests between {first} and {last} are missing; {KEEP_AND_CALL}")
+        return [(digest, one) for digest, one in rows]
+
     async def prune(self, position: int) -> None:
-        """Drop envelopes up to `position`; the database itself refuses beyond the backed-up mark."""
+        """Drop envelopes up to `position`; the database itself refuses what is not backed up and proved."""
         await self._rows(_PRUNE, (position,))

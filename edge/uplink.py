@@ -19,7 +19,21 @@ from edge.journal import Journal
 from edge.journal_store import Standing
 from edge.line import HubRefused, Line, LineLost
 from edge.pace import Pace
-from edge.wire import Down, HubRefusal, HubStanding, MalformedReply, Reason, Up, decode, encode_batch, encode_open
+from edge.receipt_book import ReceiptBook
+from edge.wire import (
+    Down,
+    HubEpoch,
+    HubReceipt,
+    HubRefusal,
+    HubStanding,
+    MalformedReply,
+    Reason,
+    Up,
+    decode,
+    encode_batch,
+    encode_missing,
+    encode_open,
+)
 from security.clock import Clock
 from security.statements import ForgedStatement
 from security.suites import Verifier
@@ -27,6 +41,8 @@ from security.suites import Verifier
 BATCH_MAX_RECORDS = 2_000
 BATCH_MAX_BYTES = 1024 * 1024
 SILENCE_MAX_S = 15.0
+MISSING_STEP = 20_000
+HOLE_RETRY_S = 30.0
 DISPUTE_RETRY_S = 1_200.0  # each try takes the line from the machine that this one may be a copy of
 
 Replicate = Callable[[AsyncIterator[Up]], AsyncGenerator[Down, None]]
@@ -37,7 +53,9 @@ log = structlog.get_logger()
 class Uplink:
     """One journal's way up. `replicate` is the stub's method, or a stand-in of the same shape."""
 
-    def __init__(self, journal: Journal, replicate: Replicate, line: Line, time_verifier: Verifier, clock: Clock) -> None:
+    def __init__(self, journal: Journal, receipts: ReceiptBook, replicate: Replicate, line: Line, time_verifier: Verifier,
+                 clock: Clock) -> None:
+        self._receipts = receipts
         self._journal = journal
         self._replicate = replicate
         self._line = line
@@ -51,7 +69,7 @@ class Uplink:
     async def session(self) -> None:
         """One stream, until the hub ends it. Raises LineLost, HubRefused."""
         self._pace.begin()
-        session = _Session(self._journal, self._pace, self._clock)
+        session = _Session(self._journal, self._receipts, self._pace, self._clock)
         async with aclosing(self._replicate(session.requests())) as replies:
             try:
                 while (message := await _next(replies, session)) is not None:
@@ -71,6 +89,8 @@ class Uplink:
         match decode(message):
             case HubRefusal(reason, position, hint):
                 self._refused(reason, position, hint)
+            case HubReceipt() | HubEpoch() as proof:
+                await self._receipts.take(proof)
             case HubStanding() as word:
                 if not await self._same_history(word):
                     session.dispute(word.position)
@@ -93,9 +113,9 @@ class Uplink:
             if word.hello and ours is not None and self._journal.head.position:
                 return False
             raise HubRefused(f"{reason}; keep this machine as it is and call the city's IT desk")
-        if word.hello and word.position < await self._journal.pruned_to():
-            raise HubRefused(f"the hub lacks records from {word.position + 1} that are pruned here: it was restored "
-                             "from an old backup; call the city's IT desk")
+        if word.hello and word.position < self._journal.standing.position:
+            log.warning("the hub went back", held=word.position, before=self._journal.standing.position,
+                        next="what it lacks is sent again; it was restored from a backup")
         return True
 
     def _refused(self, reason: Reason, position: int, hint: str) -> None:
@@ -103,7 +123,9 @@ class Uplink:
         match reason:
             case Reason.GAP | Reason.UNAVAILABLE:
                 raise LineLost(f"{reason.name}: {hint}")
-            case Reason.FORKED | Reason.RESTORED:
+            case Reason.HOLE:
+                raise HubRefused(f"{reason.name}: {hint}", HOLE_RETRY_S)
+            case Reason.FORKED | Reason.RESTORED | Reason.CLOSED:
                 self._journal.stop(f"{reason.name}: {hint}")
                 raise HubRefused(f"{reason.name}: {hint}", DISPUTE_RETRY_S)
         raise HubRefused(f"{reason.name}: {hint}")
@@ -137,14 +159,16 @@ class _Flying:
 class _Session:
     """The sending half of one stream: what is in flight, and where the next batch begins."""
 
-    def __init__(self, journal: Journal, pace: Pace, clock: Clock) -> None:
+    def __init__(self, journal: Journal, receipts: ReceiptBook, pace: Pace, clock: Clock) -> None:
         self._journal = journal
+        self._receipts = receipts
         self._clock = clock
         self._pace = pace
         self._loop = asyncio.get_running_loop()
         self._hello: asyncio.Future[int] = self._loop.create_future()
         self._in_flight: deque[_Flying] = deque()
         self._owed_since: float | None = self._loop.time()
+        self._held = 0
         self._acknowledged = asyncio.Event()
         self._failed: Exception | None = None
 
@@ -158,6 +182,7 @@ class _Session:
             self._hello.set_result(min(position, self._journal.head.position - 1))
 
     def stands(self, position: int) -> None:
+        self._held = position
         if not self._hello.done():
             self._hello.set_result(position)
         while self._in_flight and self._in_flight[0].last <= position:
@@ -184,10 +209,20 @@ class _Session:
             self._failed = error
 
     async def _messages(self) -> AsyncGenerator[Up, None]:
-        yield encode_open(self._journal.identity.genesis.journal, self._journal.head.position, self._clock.unix_ms())
+        checkpoint, receipt = await self._receipts.opening()
+        yield encode_open(self._journal.identity.genesis.journal, self._journal.head.position, self._clock.unix_ms(),
+                          checkpoint, receipt)
         position = await self._hello
         if await self._journal.digest_at(position) is None:
             return  # the hub holds more than we have; _same_history says so
+        pruned_to = await self._journal.pruned_to()
+        if position < pruned_to:
+            async for message in self._missing(position, pruned_to):
+                yield message
+            position = pruned_to
+            while self._held < pruned_to:  # once somebody has approved it
+                self._acknowledged.clear()
+                await self._acknowledged.wait()
         while True:
             appended = self._journal.appended()
             run = await self._journal.after(position, BATCH_MAX_RECORDS, min(self._pace.batch_bytes, BATCH_MAX_BYTES))
@@ -202,6 +237,12 @@ class _Session:
             while self._flying_bytes() >= self._pace.window_bytes:
                 self._acknowledged.clear()
                 await self._acknowledged.wait()
+
+    async def _missing(self, held: int, pruned_to: int) -> AsyncIterator[Up]:
+        """All that is known of what the hub lost and this machine no longer has."""
+        for first in range(held + 1, pruned_to + 1, MISSING_STEP):
+            last = min(first + MISSING_STEP - 1, pruned_to)
+            yield encode_missing(first, await self._journal.known_of(first, last), more=last < pruned_to)
 
     def _flying_bytes(self) -> int:
         return sum(one.size_bytes for one in self._in_flight)

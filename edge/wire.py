@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 from uuid import UUID
@@ -36,6 +37,8 @@ class Reason(Enum):
     MALFORMED = sync_pb2.Refusal.MALFORMED
     SUPERSEDED = sync_pb2.Refusal.SUPERSEDED
     UNAVAILABLE = sync_pb2.Refusal.UNAVAILABLE
+    CLOSED = sync_pb2.Refusal.CLOSED
+    HOLE = sync_pb2.Refusal.HOLE
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +53,25 @@ class HubStanding:
 
 
 @dataclass(frozen=True, slots=True)
+class HubReceipt:
+    """A signed checkpoint with the proof that it grew out of the last one; `position` 0, or whose leaf `inclusion` proves."""
+
+    checkpoint: str
+    consistency: tuple[bytes, ...]
+    position: int
+    index: int
+    arrived_ms: int
+    inclusion: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class HubEpoch:
+    """The hub has begun its log anew: a signed note."""
+
+    statement: str
+
+
+@dataclass(frozen=True, slots=True)
 class HubRefusal:
     """The hub's last word on a stream."""
 
@@ -58,9 +80,18 @@ class HubRefusal:
     hint: str
 
 
-def encode_open(journal: UUID, position: int, unix_ms: int = 0) -> Up:
-    """`unix_ms` is this machine's clock, 0 to say nothing of it."""
-    return Up(open=sync_pb2.Open(journal=journal.bytes, position=position, unix_ms=unix_ms))
+def encode_open(journal: UUID, position: int, unix_ms: int = 0, checkpoint: str = "", receipt: int = 0) -> Up:
+    """`unix_ms` is this machine's clock (0: not said), `checkpoint` the newest that it accepted, `receipt` the newest position
+    that has one under it.
+    """
+    return Up(open=sync_pb2.Open(journal=journal.bytes, position=position, unix_ms=unix_ms, checkpoint=checkpoint,
+                                 receipt=receipt))
+
+
+def encode_missing(first: int, known: Sequence[tuple[bytes, bytes]], *, more: bool) -> Up:
+    """Digest and id of each record, from `first` on, that the hub lacks and that is no longer here."""
+    return Up(missing=sync_pb2.Missing(first_position=first, digests=b"".join(digest for digest, _ in known),
+                                       ids=b"".join(one for _, one in known), more=more))
 
 
 def encode_batch(run: Run, key_id: bytes, head: int) -> Up:
@@ -70,19 +101,30 @@ def encode_batch(run: Run, key_id: bytes, head: int) -> Up:
     return Up(batch=zstandard.ZstdCompressor(level=COMPRESSION_LEVEL).compress(batch.SerializeToString()), head=head)
 
 
-def decode(message: Down) -> HubStanding | HubRefusal:
+def decode(message: Down) -> HubStanding | HubReceipt | HubEpoch | HubRefusal:
     """Raises MalformedReply."""
     match message.WhichOneof("message"):
         case "hello":
             return _standing(message.hello, hello=True)
         case "standing":
             return _standing(message.standing, hello=False)
+        case "receipt":
+            return _receipt(message.receipt)
+        case "epoch":
+            return HubEpoch(message.epoch)
         case "refusal":
             reason = message.refusal.reason
             known = Reason(reason) if reason in {item.value for item in Reason} else Reason.UNSPECIFIED
             return HubRefusal(known, message.refusal.position, message.refusal.hint)
         case _:
             raise MalformedReply("the hub sent an empty message")
+
+
+def _receipt(receipt: sync_pb2.Receipt) -> HubReceipt:
+    if max(receipt.position, receipt.index, receipt.arrived_ms) > POSITION_MAX:
+        raise MalformedReply("the hub's receipt names a place that no log has")
+    return HubReceipt(receipt.checkpoint, tuple(receipt.consistency), receipt.position, receipt.index, receipt.arrived_ms,
+                      tuple(receipt.inclusion))
 
 
 def _standing(standing: sync_pb2.Standing, *, hello: bool) -> HubStanding:

@@ -31,9 +31,15 @@ from hub.grpc_servers import (
     work_credentials,
 )
 from hub.keys import load_keys
+from hub.ledger.checkpointer import Checkpointer
+from hub.ledger.high_water import HighWater
+from hub.ledger.holes import HoleDesk
 from hub.ledger.ingest import Ingest
 from hub.ledger.metrics import IngestMetrics
 from hub.ledger.own_journal import OwnJournal
+from hub.ledger.receipt_giver import ReceiptGiver
+from hub.ledger.receipts import Receipts
+from hub.ledger.transparency import TransparencyLog
 from hub.ledger.writer import LedgerWriter
 from hub.migrate import upgrade
 from hub.ports import require_free
@@ -63,10 +69,17 @@ async def run_hub(state: HubState, clock: Clock, ready: Callable[[], None]) -> N
     await asyncio.to_thread(upgrade, engine)
     registry = CollectorRegistry()
 
-    # Records flow up.
+    own_journal = OwnJournal(state.database, config.hub, keys.record, clock)
+    alarms, approvals = Alarms(engine, own_journal, clock), Approvals(engine, own_journal, clock)
+
+    # Records flow up, receipts come back.
     ingest_metrics = IngestMetrics(registry)
     writer = LedgerWriter(state.database, ingest_metrics)
-    ingest = Ingest(state.database, writer, clock, keys.time, ingest_metrics)
+    transparency = TransparencyLog(state.database, HighWater(state.high_water), config.hub, keys.log, clock)
+    checkpointer = Checkpointer(transparency, writer, alarms)
+    receipts = Receipts(state.database, config.hub, keys.log.public_key)
+    ingest = Ingest(state.database, writer, clock, keys.time, ingest_metrics,
+                    ReceiptGiver(receipts, checkpointer, alarms), HoleDesk(approvals, own_journal))
     projector = Projector(engine, state.database, keys.unsealer, writer.quiet)
 
     # Resources flow down.
@@ -74,8 +87,6 @@ async def run_hub(state: HubState, clock: Clock, ready: Callable[[], None]) -> N
     watch = Watch(engine, publications, clock)
 
     # Machines become known.
-    own_journal = OwnJournal(state.database, config.hub, keys.record, clock)
-    alarms, approvals = Alarms(engine, own_journal, clock), Approvals(engine, own_journal, clock)
     desk = EnrolmentDesk(engine, authority, config.hub, own_journal, clock)
 
     addresses = Addresses(*map(config.address, (config.work_port, config.enrol_port, config.api_port)))
@@ -88,6 +99,7 @@ async def run_hub(state: HubState, clock: Clock, ready: Callable[[], None]) -> N
     async with AsyncExitStack() as stack, asyncio.TaskGroup() as tasks:
         stack.callback(engine.dispose)
         tasks.create_task(writer.run())
+        tasks.create_task(checkpointer.run())
         tasks.create_task(projector.run())
         tasks.create_task(publications.run())
         tasks.create_task(api.run())

@@ -85,6 +85,11 @@ class HubState:
         return self.root / "hub.db"
 
     @property
+    def high_water(self) -> Path:
+        """The newest checkpoint that was signed: not in the database, nor in its backups."""
+        return self.root / "high-water.note"
+
+    @property
     def keys(self) -> Path:
         return self.root / "keys"
 

@@ -14,16 +14,28 @@ from uuid import UUID, uuid4
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from prometheus_client import CollectorRegistry
 
+from edge.alarms import Alarms as EdgeAlarms
 from edge.drafts import Draft
 from edge.journal import Journal, JournalLimits
 from edge.journal_store import create_journal
 from edge.line import Line, LineLost
+from edge.receipt_book import ReceiptBook
+from edge.receipt_store import Receipt, ReceiptStore
 from edge.uplink import Uplink
+from hub.attention.alarms import Alarms
+from hub.attention.approvals import Approvals
+from hub.database import open_engine
+from hub.ledger.checkpointer import Checkpointer
+from hub.ledger.high_water import HighWater
+from hub.ledger.holes import HoleDesk
 from hub.ledger.ingest import Ingest
 from hub.ledger.metrics import IngestMetrics
 from hub.ledger.own_journal import OwnJournal
+from hub.ledger.receipt_giver import ReceiptGiver
+from hub.ledger.receipts import Receipts
 from hub.ledger.runs import Entry
 from hub.ledger.store import Ledger
+from hub.ledger.transparency import TransparencyLog
 from hub.ledger.verify import LedgerCheck
 from hub.ledger.writer import LedgerWriter
 from hub.migrate import create
@@ -128,6 +140,8 @@ class Spine:
         self.hub_id, self.edge_id, self.journal_id = uuid4(), uuid4(), uuid4()
         self.signer = Ed25519Signer.create(folder / "edge-record.key")
         self.time_signer = Ed25519Signer.create(folder / "time.key")
+        self.log_signer = Ed25519Signer.create(folder / "log.key")
+        self.checkpoint_s = 0.05
         self.sealing = X25519PrivateKey.generate()
         write_private(folder / "sealing-1.key", self.sealing.private_bytes_raw())
         self.hub_db = folder / "hub.db"
@@ -149,18 +163,40 @@ class Spine:
         """The hub's side, running."""
         metrics = IngestMetrics(CollectorRegistry())
         writer = LedgerWriter(self.hub_db, metrics)
-        task = asyncio.create_task(writer.run())
+        engine = open_engine(self.hub_db)
+        alarms, approvals = Alarms(engine, self.own, self.clock), Approvals(engine, self.own, self.clock)
+        checkpointer = Checkpointer(self.transparency(), writer, alarms, interval_s=self.checkpoint_s)
+        receipts = Receipts(self.hub_db, self.hub_id, self.log_signer.public_key)
+        tasks = [asyncio.create_task(writer.run()), asyncio.create_task(checkpointer.run())]
         try:
-            yield Ingest(self.hub_db, writer, self.clock, self.time_signer, metrics)
+            yield Ingest(self.hub_db, writer, self.clock, self.time_signer, metrics,
+                         ReceiptGiver(receipts, checkpointer, alarms), HoleDesk(approvals, self.own))
         finally:
-            task.cancel()
-            await asyncio.wait([task])
-            if not task.cancelled():
-                task.result()
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
+            engine.dispose()
+            for task in tasks:
+                if not task.cancelled():
+                    task.result()
+
+    def transparency(self) -> TransparencyLog:
+        """The hub's log; not begun."""
+        return TransparencyLog(self.hub_db, HighWater(self.folder / "high-water.note"), self.hub_id, self.log_signer, self.clock)
+
+    @property
+    def alarms(self) -> EdgeAlarms:
+        """Of the machine."""
+        return EdgeAlarms(self.folder / "alarms", self.clock)
+
+    def receipts(self, journal: Journal) -> ReceiptBook:
+        """Of an open journal."""
+        return ReceiptBook(journal, ReceiptStore(self.journal_db), self.hub_id, self.log_signer.public_key, self.alarms)
 
     def uplink(self, journal: Journal, wire: CutWire, random: Random | None = None) -> Uplink:
         verifier = Verifier(Suite.ED25519_SHA256, self.time_signer.public_key)
-        return Uplink(journal, wire.replicate, Line("replicate", self.clock, random or Random(1)), verifier, self.clock)
+        return Uplink(journal, self.receipts(journal), wire.replicate,
+                      Line("replicate", self.clock, random or Random(1)), verifier, self.clock)
 
     async def drain(self, journal: Journal, wire: CutWire) -> None:
         """Streams, one after the other, until the hub holds all; a broken line is tried again."""
@@ -192,6 +228,11 @@ class Spine:
 
 def draft(caller_id: str, body: bytes = b'{"item":"003-01"}') -> Draft:
     return Draft(caller_id, "transaction", body)
+
+
+def prove(journal: Path, position: int) -> None:
+    """As if the hub had given a receipt: what is in a backup may now be pruned up to there."""
+    ReceiptStore(journal).keep("a checkpoint", Receipt(position, 1, position, 0, bytes(64), (), "a checkpoint"))
 
 
 def damage(database: Path, statement: str) -> None:

@@ -35,7 +35,14 @@ class Fork:
     position: int
 
 
-Verdict = Accept | Gap | Fork
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """The journal has ended: its machine goes on in another one. The ledger says so before it asks the rule."""
+
+    reason: str
+
+
+Verdict = Accept | Gap | Fork | Closed
 
 
 def judge(

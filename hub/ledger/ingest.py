@@ -14,15 +14,18 @@ from uuid import UUID
 
 import structlog
 
-from hub.ledger.append_rule import Accept, Fork, Gap
+from hub.ledger.append_rule import Accept, Closed, Fork, Gap
 from hub.ledger.batch_check import Broken, check_batch
+from hub.ledger.holes import RECORDS_MAX, HoleDesk, joined
 from hub.ledger.metrics import IngestMetrics
+from hub.ledger.receipt_giver import ReceiptGiver
 from hub.ledger.runs import Arrival
 from hub.ledger.store import Appended, JournalHead, Ledger, read_journal
 from hub.ledger.wire import (
     Delivery,
     Down,
     MalformedMessage,
+    MissingPart,
     Opening,
     Reason,
     Up,
@@ -61,8 +64,9 @@ class Refused(Exception):
 class _Session:
     """One stream's state: what it may still say, and what waits for its commit."""
 
-    def __init__(self, journal: JournalHead, send: Send) -> None:
+    def __init__(self, journal: JournalHead, edge_head: int, send: Send) -> None:
         self.journal = journal
+        self.edge_head = edge_head
         self.verifier = Verifier(journal.suite, journal.public_key)
         self.send = send
         self.superseded = asyncio.Event()
@@ -70,6 +74,7 @@ class _Session:
         # Bounded: a slow disk stops the reading, gRPC's flow control then stops the edge.
         self.waiting: asyncio.Queue[asyncio.Future[Appended] | Refused | None] = asyncio.Queue(IN_FLIGHT_MAX_BATCHES)
         self.position, self.digest, self.backed_up = journal.position, journal.digest, journal.backed_up
+        self.missing: list[MissingPart] = []
         self.news = asyncio.Event()
 
     def learn(self, position: int, digest: bytes, backed_up: int) -> None:
@@ -83,8 +88,10 @@ class _Session:
 class Ingest:
     """Takes records of enrolled edges into the ledger."""
 
-    def __init__(self, path: Path, writer: LedgerWriter, clock: Clock, time_signer: Signer,
-                 metrics: IngestMetrics) -> None:
+    def __init__(self, path: Path, writer: LedgerWriter, clock: Clock, time_signer: Signer, metrics: IngestMetrics,
+                 receipts: ReceiptGiver, holes: HoleDesk) -> None:
+        self._receipts = receipts
+        self._holes = holes
         self._path = path
         self._writer = writer
         self._clock = clock
@@ -124,11 +131,14 @@ class Ingest:
             raise Refused(Reason.UNAVAILABLE, 0, f"the ledger cannot be read: {error}; try again later") from error
         if journal is None or journal.edge != edge:
             raise Refused(Reason.UNKNOWN_JOURNAL, 0, "this journal is not registered for this machine; enrol it again")
+        if journal.closed:
+            raise Refused(Reason.CLOSED, journal.position, f"this journal has ended ({journal.closed}); run on the machine: "
+                          "suozhan-edge rejoin")
         if opening.position < journal.position:
             hint = (f"the machine's journal ends at {opening.position}, the hub holds {journal.position}: "
-                    "it was restored from a backup; give it a new journal")
+                    "it was restored from a backup; run on it: suozhan-edge rejoin")
             raise Refused(Reason.RESTORED, journal.position, hint)
-        session = _Session(journal, send)
+        session = _Session(journal, opening.position, send)
         older = self._sessions.get(journal.journal)
         self._sessions[journal.journal] = session
         if older is not None:
@@ -138,15 +148,20 @@ class Ingest:
             skew_ms = opening.unix_ms - self._clock.unix_ms() if opening.unix_ms else None
             await self._say(session, hello=True)
             await self._note(lambda ledger: ledger.open_session(opening.journal, edge, opening.position, skew_ms))
-            await self._work(session, incoming)
+            await self._work(session, opening, incoming)
         finally:
             if self._sessions.get(journal.journal) is session:
                 del self._sessions[journal.journal]
 
-    async def _work(self, session: _Session, incoming: AsyncIterator[Up]) -> None:
+    async def _work(self, session: _Session, opening: Opening, incoming: AsyncIterator[Up]) -> None:
+        async def give(message: Down) -> None:
+            async with session.sending:
+                await session.send(message)
+
         async with asyncio.TaskGroup() as tasks:
             watchers = [tasks.create_task(watching) for watching in (
-                _until_superseded(session), self._follow_marks(session), self._tell_news(session))]
+                _until_superseded(session), self._follow_marks(session), self._tell_news(session),
+                self._receipts.follow(session.journal, opening, give))]
             acknowledging = tasks.create_task(self._acknowledge(session))
             await self._read(session, incoming)
             await session.waiting.put(None)
@@ -170,10 +185,30 @@ class Ingest:
                 return
 
     async def _take(self, session: _Session, message: Up) -> Broken | None:
-        arrival, broken = await asyncio.to_thread(_check, session, message, self._clock.unix_ms())
+        checked = await asyncio.to_thread(_check, session, message, self._clock.unix_ms())
+        if isinstance(checked, MissingPart):
+            await self._take_missing(session, checked)
+            return None
+        arrival, broken = checked
         if arrival is not None:
             await session.waiting.put(await self._writer.append(arrival))
         return broken
+
+    async def _take_missing(self, session: _Session, part: MissingPart) -> None:
+        session.missing.append(part)
+        if sum(len(one.digests) for one in session.missing) > RECORDS_MAX:
+            raise MalformedMessage(f"more than {RECORDS_MAX} records are missing; call the maker of this program")
+        if part.more:
+            return
+        hole = joined(session.journal, session.missing, session.edge_head)
+        approval = await asyncio.to_thread(self._holes.settle, session.journal, hole)
+        if approval.state == "approved":
+            session.learn(hole.last, hole.digests[-1], session.backed_up)
+            return
+        decide = f"suozhan-hub approvals approve {approval.id}" if approval.state == "waiting" else "it was refused"
+        await session.waiting.put(Refused(
+            Reason.HOLE, hole.first, f"positions {hole.first} to {hole.last} are lost at the hub and pruned here; request "
+            f"{approval.id} waits for a decision at the hub ({decide})"))
 
     async def _acknowledge(self, session: _Session) -> None:
         while (item := await session.waiting.get()) is not None:
@@ -198,7 +233,9 @@ class Ingest:
                 raise Refused(Reason.GAP, wanted, f"records are missing before these; begin again at {wanted}")
             case Fork(position):
                 raise Refused(Reason.FORKED, position, "this journal has another history than the hub's: a cloned "
-                              "disk or a restored backup; keep it, and give the machine a new journal")
+                              "disk or a restored backup; keep it, and run on the machine: suozhan-edge rejoin")
+            case Closed(reason):
+                raise Refused(Reason.CLOSED, 0, f"this journal has ended ({reason}); run on the machine: suozhan-edge rejoin")
             case Accept(skip):
                 self._metrics.repeats.inc(skip)
         return appended
@@ -255,9 +292,11 @@ class Ingest:
             write(ledger)
 
 
-def _check(session: _Session, message: Up, now_ms: int) -> tuple[Arrival | None, Broken | None]:
+def _check(session: _Session, message: Up, now_ms: int) -> tuple[Arrival | None, Broken | None] | MissingPart:
     """The good beginning of a message, and what ended it. Raises MalformedMessage."""
     delivery = decode(message)
+    if isinstance(delivery, MissingPart):
+        return delivery
     if not isinstance(delivery, Delivery):
         return None, None  # Open, said twice; we have answered it
     batch, journal = delivery.run, session.journal

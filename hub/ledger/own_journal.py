@@ -8,7 +8,7 @@ from pathlib import Path
 from uuid import UUID, uuid4
 
 from hub.ledger.runs import Arrival
-from hub.ledger.store import Ledger
+from hub.ledger.store import Hole, Ledger
 from security.chain import Genesis, leaf_hash
 from security.clock import Clock
 from security.record import ClearBody, Record, Times, sign_link
@@ -16,6 +16,7 @@ from security.run import Run
 from security.signer import Signer
 
 NAME = "hub"
+LISTED_MAX = 300  # of a hole in one record, which has to stay below PAYLOAD_MAX_BYTES
 
 
 class OwnJournal:
@@ -56,6 +57,17 @@ class OwnJournal:
         """What the hub decided or found, as a record in clear; never a resident's data."""
         with Ledger(self._path) as ledger, ledger.transaction():
             self._append(ledger, kind, body)
+
+    def accept_hole(self, journal: UUID, hole: Hole, approval: dict[str, object]) -> None:
+        """Let a journal go on behind what is lost, with records that list every position: all in one commit."""
+        with Ledger(self._path) as ledger, ledger.transaction():
+            for start in range(0, len(hole.ids), LISTED_MAX):
+                end = min(start + LISTED_MAX, len(hole.ids))
+                self._append(ledger, "hole.accepted", {
+                    "journal": str(journal), "first": hole.first + start, "last": hole.first + end - 1, "approval": approval,
+                    "records": [{"id": str(one), "digest": digest.hex()}
+                                for one, digest in zip(hole.ids[start:end], hole.digests[start:end], strict=True)]})
+            ledger.add_hole(journal, hole)
 
     def _append(self, ledger: Ledger, kind: str, body: dict[str, object]) -> None:
         held = ledger.journal(self._hub)

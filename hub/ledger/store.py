@@ -13,11 +13,12 @@ from pathlib import Path
 from types import TracebackType, UnionType
 from uuid import UUID
 
-from hub.ledger.append_rule import Accept, Head, Verdict, judge
+from hub.ledger.append_rule import Accept, Closed, Head, Verdict, judge
 from hub.ledger.runs import Arrival, Damaged, DamagedRow, Entry, StoredRun, columns
 from security.chain import Genesis
 from security.durable_sqlite import open_durable, open_readonly
 from security.suites import Suite, check_public_key, fingerprint
+from security.tree import split_hashes
 
 POSITION_MAX = 2**63 - 1  # SQLite's largest integer
 PAGE_MAX_BYTES = 4 * 1024 * 1024  # of payloads and signatures; the row that ends a page is read whole
@@ -39,7 +40,7 @@ WHERE r.journal = ? AND r.first >= (SELECT max(first) FROM runs WHERE journal = 
 """  # noqa: S608 - constants only
 _JOURNAL_COLUMNS = (
     "ref, journal, edge, name, suite, public_key, predecessor, genesis, "
-    "position, digest, arrived_ms, backed_up, edge_head, skew_ms, refusal"
+    "position, digest, arrived_ms, backed_up, edge_head, skew_ms, refusal, closed"
 )
 _JOURNAL = f"SELECT {_JOURNAL_COLUMNS} FROM journals WHERE journal = ?"  # noqa: S608 - constants only
 _JOURNALS = f"SELECT {_JOURNAL_COLUMNS} FROM journals ORDER BY ref"  # noqa: S608 - constants only
@@ -48,8 +49,14 @@ INSERT INTO journals (journal, edge, name, suite, public_key, key_id, predecesso
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?)
 """
 _DIGEST_AT = """
-SELECT substr(digests, 32 * (? - first) + 1, 32) FROM runs WHERE journal = ? AND first <= ? ORDER BY first DESC LIMIT 1
+SELECT substr(digests, 32 * (:at - first) + 1, 32) FROM (
+    SELECT first, count, digests FROM runs WHERE journal = :journal AND first = (
+        SELECT max(first) FROM runs WHERE journal = :journal AND first <= :at)
+    UNION ALL SELECT first, count, digests FROM holes WHERE journal = :journal)
+WHERE :at BETWEEN first AND first + count - 1
 """
+_HOLES = "SELECT first, count, previous, digests, ids, approval FROM holes WHERE journal = ? ORDER BY first"
+_ADD_HOLE = "INSERT INTO holes (journal, first, count, previous, digests, ids, approval) VALUES (?, ?, ?, ?, ?, ?, ?)"
 _CLAIM_HEAD = "UPDATE journals SET edge_head = max(?, position) WHERE ref = ?"
 _INSERT = """
 INSERT INTO runs (idx, journal, first, count, arrived_ms, sizes, digests, leaves, signatures, payloads)
@@ -58,7 +65,7 @@ VALUES ((SELECT size FROM ledger_head), ?, ?, ?, ?, ?, ?, ?, ?, ?)
 # What a damaged page may change, too: STRICT is not asked again when a row is read.
 _RUN_TYPES = (int, bytes, bytes, bytes, int, int, int, bytes, bytes, bytes, bytes, bytes)
 _JOURNAL_TYPES: tuple[type | UnionType, ...] = (
-    int, bytes, bytes, str, int, bytes, bytes | None, bytes, int, bytes, int, int, int, int | None, str)
+    int, bytes, bytes, str, int, bytes, bytes | None, bytes, int, bytes, int, int, int, int | None, str, str)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +73,7 @@ class JournalHead:
     """A registered journal and where it stands.
 
     `edge_head` is what its edge last claimed, `skew_ms` how far its clock was ahead of ours then, `refusal`
-    why the hub ended its last stream ("" if all is well).
+    why the hub ended its last stream ("" if all is well), `closed` why the journal has ended ("" while it goes on).
     """
 
     ref: int
@@ -84,6 +91,7 @@ class JournalHead:
     edge_head: int
     skew_ms: int | None
     refusal: str
+    closed: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +101,21 @@ class Appended:
     verdict: Verdict
     head: Head
     backed_up: int
+
+
+@dataclass(frozen=True, slots=True)
+class Hole:
+    """Records that neither the hub nor its edge has any more: the digest before them, then digest and id of each."""
+
+    first: int
+    previous: bytes
+    digests: Sequence[bytes]
+    ids: Sequence[UUID]
+    approval: int = 0
+
+    @property
+    def last(self) -> int:
+        return self.first + len(self.digests) - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,10 +206,16 @@ class Ledger:
         """The digest of a journal's entry there, its genesis digest at 0."""
         if position == 0:
             return head.genesis
-        row = self._db.execute(_DIGEST_AT, (position, head.ref, position)).fetchone()
+        row = self._db.execute(_DIGEST_AT, {"at": position, "journal": head.ref}).fetchone()
         if row is None:
             raise Damaged(f"journal {head.journal} has no entry at position {position}")
         return bytes(row[0])
+
+    def holes(self, head: JournalHead) -> list[Hole]:
+        """What of a journal was lost for good, and approved; in order."""
+        rows = self._db.execute(_HOLES, (head.ref,))
+        return [Hole(first, previous, split_hashes(digests), [UUID(bytes=ids[at:at + 16]) for at in range(0, 16 * count, 16)],
+                     approval) for first, count, previous, digests, ids, approval in rows]
 
     def size(self) -> int:
         """Entries in all; also the newest cursor."""
@@ -258,6 +287,8 @@ class Ledger:
         """`append` of one arrival as a part of the caller's transaction."""
         held = self.journal(arrival.journal)
         head = Head(held.position, held.digest)
+        if held.closed:
+            return Appended(Closed(held.closed), head, held.backed_up)
         run, digests = arrival.run, arrival.digests
         verdict = judge(head, run.first, run.previous, digests, lambda at: self.digest_at(held, at))
         if isinstance(verdict, Accept) and verdict.skip < len(digests):
@@ -265,6 +296,16 @@ class Ledger:
             self._db.execute(_CLAIM_HEAD, (min(arrival.edge_head, POSITION_MAX), held.ref))
             head = Head(run.last, digests[-1])
         return Appended(verdict, head, held.backed_up)
+
+    def add_hole(self, journal: UUID, hole: Hole) -> None:
+        """Go on behind what is lost, as a part of the caller's transaction. Raises IntegrityError off the journal's head."""
+        held = self.journal(journal)
+        self._db.execute(_ADD_HOLE, (held.ref, hole.first, len(hole.digests), hole.previous, b"".join(hole.digests),
+                                     b"".join(one.bytes for one in hole.ids), hole.approval))
+
+    def close(self, journal: UUID, reason: str) -> None:
+        """End a journal, as a part of the caller's transaction. Closed already: a repeat, and a success."""
+        self._db.execute("UPDATE journals SET closed = ? WHERE journal = ? AND closed = ''", (reason, journal.bytes))
 
     def open_session(self, journal: UUID, edge: UUID, edge_head: int, skew_ms: int | None) -> None:
         """A stream has begun: keep what the edge says its head and its clock are, for the people who look."""
@@ -296,7 +337,7 @@ def _journal(row: sqlite3.Row) -> JournalHead:
     try:
         if not all(isinstance(value, kind) for value, kind in zip(row, _JOURNAL_TYPES, strict=True)):
             raise ValueError("a column is of another type")
-        f"{name}{rest[-1]}".encode()  # refuses what was no UTF-8
+        f"{name}{rest[-2]}{rest[-1]}".encode()  # refuses what was no UTF-8
         check_public_key(Suite(suite), public_key)
         before = UUID(bytes=predecessor) if predecessor else None
         return JournalHead(ref, UUID(bytes=journal), UUID(bytes=edge), name, Suite(suite), public_key, before, *rest)

@@ -9,14 +9,18 @@ from uuid import UUID
 import zstandard
 from google.protobuf.message import DecodeError
 
+from hub.ledger.receipts import Receipt
+from hub.ledger.runs import HASH_BYTES
 from hub.ledger.store import POSITION_MAX
 from proto import sync_pb2
 from security.run import Run
 from security.statements import SignedTime
+from security.tree import split_hashes
 
 BATCH_MAX_BYTES = 4 * 1024 * 1024
 BATCH_MAX_RECORDS = 4_000
 SIGNATURE_MAX_BYTES = 8 * 1024
+ID_BYTES = 16
 
 Up = sync_pb2.ReplicateUp
 Down = sync_pb2.ReplicateDown
@@ -37,15 +41,21 @@ class Reason(Enum):
     MALFORMED = sync_pb2.Refusal.MALFORMED
     SUPERSEDED = sync_pb2.Refusal.SUPERSEDED
     UNAVAILABLE = sync_pb2.Refusal.UNAVAILABLE
+    CLOSED = sync_pb2.Refusal.CLOSED
+    HOLE = sync_pb2.Refusal.HOLE
 
 
 @dataclass(frozen=True, slots=True)
 class Opening:
-    """The edge's first word: which journal, how far it goes there, and its clock (0: not said)."""
+    """The edge's first word: which journal, how far it goes there, its clock (0: not said), the newest checkpoint that it
+    accepted ("": none), and the newest position that it holds a receipt for.
+    """
 
     journal: UUID
     position: int
     unix_ms: int
+    checkpoint: str
+    receipt: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +66,27 @@ class Delivery:
     edge_head: int
 
 
-def decode(message: Up) -> Opening | Delivery:
+@dataclass(frozen=True, slots=True)
+class MissingPart:
+    """Digests and ids of records that the edge no longer has, from a position on; `more` of them may follow."""
+
+    first: int
+    digests: list[bytes]
+    ids: list[UUID]
+    more: bool
+
+
+def decode(message: Up) -> Opening | Delivery | MissingPart:
     """Raises MalformedMessage; never allocates more than BATCH_MAX_BYTES for what a message claims to hold."""
     match message.WhichOneof("message"):
         case "open" if len(message.open.journal) == 16:
-            return Opening(UUID(bytes=message.open.journal), message.open.position, message.open.unix_ms)
+            opened = message.open
+            return Opening(UUID(bytes=opened.journal), opened.position, opened.unix_ms, opened.checkpoint,
+                           min(opened.receipt, POSITION_MAX))
         case "batch":
             return Delivery(_decode_batch(message.batch), message.head)
+        case "missing":
+            return _decode_missing(message.missing)
         case _:
             raise MalformedMessage("expected an Open with a journal's UUID, or a batch; update the edge")
 
@@ -84,6 +108,26 @@ def _decode_batch(frame: bytes) -> Run:
     if max(map(len, signatures)) > SIGNATURE_MAX_BYTES:
         raise MalformedMessage("a signature is too long for any suite")
     return Run(batch.first_position, batch.previous_digest, list(batch.payloads), signatures)
+
+
+def _decode_missing(missing: sync_pb2.Missing) -> MissingPart:
+    count, rest = divmod(len(missing.digests), HASH_BYTES)
+    if rest or not count or len(missing.ids) != ID_BYTES * count or not 1 <= missing.first_position <= POSITION_MAX - count:
+        raise MalformedMessage("what is missing has a first position, and a digest and an id for each record")
+    ids = [UUID(bytes=missing.ids[at:at + ID_BYTES]) for at in range(0, len(missing.ids), ID_BYTES)]
+    return MissingPart(missing.first_position, split_hashes(missing.digests), ids, missing.more)
+
+
+def encode_receipt(receipt: Receipt) -> Down:
+    message = sync_pb2.Receipt(checkpoint=receipt.checkpoint, consistency=receipt.consistency, inclusion=receipt.inclusion)
+    if receipt.place is not None:
+        message.position, message.index = receipt.place.position, receipt.place.index
+        message.arrived_ms = receipt.place.arrived_ms
+    return Down(receipt=message)
+
+
+def encode_epoch(statement: str) -> Down:
+    return Down(epoch=statement)
 
 
 def encode_standing(position: int, digest: bytes, backed_up: int, time: SignedTime, *, hello: bool = False) -> Down:

@@ -13,7 +13,7 @@ from edge.drafts import BadDraft, CallerIdConflict, CorruptJournal, Draft, Journ
 from edge.journal import Journal, JournalLimits
 from edge.journal_store import JournalStore, Standing
 from security.record import SealedBody, WrappedKey, parse_record
-from tests.spine import CEILING_S, Spine, draft
+from tests.spine import CEILING_S, Spine, draft, prove
 
 SECRET = "张三丰的身份证号码"
 
@@ -85,7 +85,13 @@ def test_a_repeat_is_known_after_pruning_and_restart(tmp_path: Path) -> None:
             for number in range(20):
                 await journal.submit(draft(f"c{number}"))
             await journal.take_standing(Standing(21, 15, 0))
-            assert await journal.pruned_to() == 15
+            assert await journal.pruned_to() == 0  # nothing is proved yet
+            prove(spine.journal_db, 12)
+            await journal.proved(12)
+            assert await journal.pruned_to() == 12
+            prove(spine.journal_db, 21)
+            await journal.proved(21)
+            assert await journal.pruned_to() == 14  # a restored hub proves the record at its mark
             again = await journal.submit(draft("c3"))
             assert (again.position, again.repeat) == (5, True)
             with pytest.raises(CallerIdConflict):
@@ -100,8 +106,12 @@ def test_the_database_refuses_to_prune_what_the_hub_has_not_backed_up(tmp_path: 
     spine = Spine(tmp_path)
     asyncio.run(_submit(spine, "a", "b"))
     db = sqlite3.connect(spine.journal_db)
-    with pytest.raises(sqlite3.IntegrityError, match="no backup"):
-        db.execute("DELETE FROM envelopes WHERE position = 2")
+    for backed_up, proved in ((0, 0), (0, 3), (3, 0), (2, 3), (3, 1)):
+        db.execute("UPDATE standing SET position = 3, backed_up = ?", (backed_up,))
+        db.execute("INSERT OR REPLACE INTO receipts VALUES (?, 1, 0, 0, x'00', x'', '')", (proved,))
+        with pytest.raises(sqlite3.IntegrityError, match="no backup or no proof"):
+            db.execute("DELETE FROM envelopes WHERE position = 2")
+        db.rollback()
     with pytest.raises(sqlite3.IntegrityError, match="never dropped"):
         db.execute("DELETE FROM digests WHERE position = 2")
     db.close()
@@ -170,6 +180,7 @@ def test_a_full_quota_refuses_new_work_and_loses_nothing(tmp_path: Path) -> None
             assert (await journal.submit(draft("c1", b"x" * 200))).repeat  # what is stored can still be asked for
             assert len(await journal.after(0, 10_000, 10**9)) == journal.head.position
             # The hub takes it and has a backup: there is room again.
+            prove(spine.journal_db, journal.head.position)
             await journal.take_standing(Standing(journal.head.position, journal.head.position, 0))
             assert not (await journal.submit(draft("new", b"x" * 200))).repeat
 

@@ -71,7 +71,7 @@ def _talk(spine: Spine, *messages: sync_pb2.ReplicateUp, edge: UUID | None = Non
         async with spine.ingest() as ingest:
             return await _say(ingest, edge or spine.edge_id, [opening or encode_open(spine.journal_id, head), *messages])
 
-    return asyncio.run(talk())
+    return [one for one in asyncio.run(talk()) if one.WhichOneof("message") not in {"receipt", "epoch"}]
 
 
 def test_batches_are_acknowledged_cumulatively_after_their_commit(tmp_path: Path) -> None:
@@ -170,7 +170,7 @@ def test_a_fork_is_refused_and_noted(tmp_path: Path) -> None:
     _talk(spine, _batch(spine, run, 1, len(run)))
     refusal = _talk(spine, _batch(spine, forked, 8, len(forked)))[-1].refusal
     assert (refusal.reason, refusal.position) == (Refusal.FORKED, len(run))
-    assert "new journal" in refusal.hint
+    assert "suozhan-edge rejoin" in refusal.hint
     with Ledger(spine.hub_db) as ledger:
         assert ledger.journal(spine.journal_id).refusal.startswith("FORKED")
     assert len(spine.entries()) == len(run)
@@ -224,7 +224,7 @@ def test_a_hub_restored_from_an_old_backup_is_noticed_when_the_rest_is_pruned(tm
             assert await journal.pruned_to() > 2
         spine.hub_db = backup
         async with spine.journal() as journal, spine.ingest() as ingest:
-            with pytest.raises(HubRefused, match="old backup"):
+            with pytest.raises(HubRefused, match="HOLE: positions 3 to"):
                 await spine.uplink(journal, CutWire(ingest, spine.edge_id)).session()
 
     asyncio.run(prune_and_come_back())
@@ -357,7 +357,7 @@ def test_a_backup_made_meanwhile_is_told_to_an_open_stream(tmp_path: Path) -> No
             assert journal.standing.backed_up == 0
             with Ledger(spine.hub_db) as ledger:
                 ledger.mark_backed_up({spine.journal_id: 2})
-            while await journal.pruned_to() < 2:
+            while await journal.pruned_to() < 1:
                 await asyncio.sleep(0.01)
             session.cancel()
             await asyncio.wait([session])

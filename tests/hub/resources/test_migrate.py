@@ -42,7 +42,8 @@ def ledger_objects() -> set[str]:
     """Names of what the ledger's native SQL makes."""
     connection = sqlite3.connect(":memory:")
     try:
-        connection.executescript(files("hub.ledger").joinpath("schema_sqlite.sql").read_text(encoding="utf-8"))
+        for name in ("schema_sqlite.sql", "tree_sqlite.sql"):
+            connection.executescript(files("hub.ledger").joinpath(name).read_text(encoding="utf-8"))
         return {row[0] for row in connection.execute("SELECT name FROM sqlite_master")}
     finally:
         connection.close()

@@ -1,0 +1,25 @@
+"""The high-water mark: the newest checkpoint that this hub has signed, in a file outside of the database.
+
+It is durable before anybody sees the checkpoint. A database that comes back from a backup is found out by it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from security.private_files import write_private
+
+
+class HighWater:
+    """`path` may lie on another disk than the database (`high_water` in hub.toml)."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def read(self) -> bytes:
+        """The signed note; b"" when there is none yet. Raises OSError."""
+        return self.path.read_bytes() if self.path.exists() else b""
+
+    def write(self, note: bytes) -> None:
+        """Durable on return. Raises OSError."""
+        write_private(self.path, note, mode=0o644)
