@@ -14,6 +14,7 @@ from contextlib import AsyncExitStack
 import structlog
 from prometheus_client import CollectorRegistry
 
+from hub.alone import alone
 from hub.api.app import build_app
 from hub.api.metrics import HubMetrics
 from hub.api.server import ApiServer
@@ -97,6 +98,7 @@ async def run_hub(state: HubState, clock: Clock, ready: Callable[[], None]) -> N
                     config.listen, config.api_port, tls.certificate, tls.key, stopping)
 
     async with AsyncExitStack() as stack, asyncio.TaskGroup() as tasks:
+        stack.enter_context(alone(state.root))  # two hubs on one database would sign two histories
         stack.callback(engine.dispose)
         tasks.create_task(writer.run())
         tasks.create_task(checkpointer.run())

@@ -16,7 +16,7 @@ import typer
 from sqlalchemy.exc import DBAPIError
 
 from hub.attention.alarms import AttentionRefused
-from hub.attention.command import alarms_app, approvals_app
+from hub.attention.command import By, Reason, alarms_app, approvals_app
 from hub.backup import BackupFailed, back_up
 from hub.database import open_engine
 from hub.enrolment.authority import load_authority
@@ -24,12 +24,14 @@ from hub.enrolment.sites import SiteRefused, add_site, invite, list_sites
 from hub.founding import found_hub
 from hub.keys import load_keys
 from hub.ledger.store import Ledger
+from hub.ledger.transparency import LogBehind
 from hub.ledger.verify import LedgerCheck
 from hub.migrate import DatabaseNewer
 from hub.outage import trouble
 from hub.state import BadConfig, HubState, checked_config
 from security.certificates import BadCertificate, pin_of
 from security.clock import SystemClock
+from security.log_epoch import LogEpoch
 from security.logs import configure_logs
 from security.signer import BadKey
 from security.until_signal import until_signal
@@ -199,6 +201,29 @@ def backup(context: typer.Context, file: Path) -> None:
     typer.echo(f"{file} holds {size} entries and was read back. Keep it on another machine.")
 
 
+@app.command("restore")
+def restore_backup(context: typer.Context, file: Path, by: By, reason: Reason) -> None:
+    """Put the backup FILE in the place of the database, which is kept aside. The hub must not run."""
+    from hub.restore import Said, restore  # noqa: PLC0415 - one command
+
+    _say_epoch(restore(context.obj, file, SystemClock(), Said(by, reason)))
+
+
+@app.command("reopen")
+def reopen_log(context: typer.Context, by: By, reason: Reason) -> None:
+    """Begin the ledger's log anew over a database that was put back by hand. The hub must not run."""
+    from hub.restore import Said, reopen  # noqa: PLC0415 - one command
+
+    _say_epoch(reopen(context.obj, SystemClock(), Said(by, reason)))
+
+
+def _say_epoch(epoch: LogEpoch) -> None:
+    lost = max((epoch.last_size or 0) - epoch.base_size, 0)
+    typer.echo(f"Epoch {epoch.number} begins with {epoch.base_size} entries; {lost} that were signed before are not in this "
+               "database. Edges send again what they still hold once the hub runs; what nobody holds waits under: "
+               "suozhan-hub approvals")
+
+
 @app.command()
 def verify(context: typer.Context, file: Annotated[Path | None, typer.Argument(help="A backup.")] = None) -> None:
     """Check every entry of the ledger again, or of the backup FILE: chain, leaf, signature."""
@@ -212,8 +237,7 @@ def verify(context: typer.Context, file: Annotated[Path | None, typer.Argument(h
     typer.echo(f"{check.checked} entries checked, {findings} findings, {damages} of them damage.")
     if damages:
         typer.echo("Do not restore this file; keep it, and look for an older backup that verifies." if file else
-                   "Stop the hub, move hub.db with its -wal and -shm aside and keep them, and put the newest backup that "
-                   "verifies in its place.")
+                   "Stop the hub and run, with the newest backup that verifies: suozhan-hub restore FILE --by NAME --reason TEXT")
         raise typer.Exit(1)
 
 
@@ -221,10 +245,12 @@ def main() -> None:
     """Errors that a person can mend are one line, not a traceback."""
     from hub.api.tokens import TokenRefused  # noqa: PLC0415 - see token_create
     from hub.resources.store import ResourceInvalid  # noqa: PLC0415 - see catalogue_publish
+    from hub.restore import RestoreRefused  # noqa: PLC0415 - see restore_backup
     from hub.services.items import CatalogueInvalid  # noqa: PLC0415 - see catalogue_publish
 
     mendable = (BadConfig, BadKey, BadCertificate, SiteRefused, BackupFailed, DatabaseNewer, CatalogueInvalid, ResourceInvalid,
-                TokenRefused, AttentionRefused, OSError)  # OSError: no file, no right, a port that is taken, a full disk
+                TokenRefused, AttentionRefused, RestoreRefused, LogBehind,
+                OSError)  # no file, no right, a port that is taken, a full disk
     try:
         app()
     except mendable as error:

@@ -5,13 +5,11 @@
 from __future__ import annotations
 
 import datetime as dt
-import fcntl
-import os
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
+from hub.alone import alone
 from hub.enrolment.authority import create_authority, export_root_key, is_root_key_of
 from hub.keys import create_keys, load_keys
 from hub.ledger.own_journal import OwnJournal
@@ -27,7 +25,7 @@ def found_hub(state: HubState, config: HubConfig, root_key_out: Path, passphrase
     if not state.root.is_dir():
         state.root.mkdir(mode=0o700, parents=True)
         sync_folder(state.root.parent)
-    with _alone(state.root):
+    with alone(state.root):
         _clear(state, root_key_out)
         # Durable before anything else: with this file and without hub.toml, all that lies here is ours to remove.
         write_private(state.unfinished, config.to_toml().encode(), mode=0o644)
@@ -42,20 +40,6 @@ def found_hub(state: HubState, config: HubConfig, root_key_out: Path, passphrase
         sync_folder(state.root)
         state.unfinished.replace(state.config_file)
         sync_folder(state.root)
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """A second `init` beside this one would clear away what this one makes. The kernel lets go when we die."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise BadConfig(f"another init works in {folder}; wait until it ends") from error
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def _is_ours(state: HubState, path: Path) -> bool:

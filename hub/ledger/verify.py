@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from hub.ledger.runs import DamagedRow, Entry, StoredRun
-from hub.ledger.store import JournalHead, Ledger
+from hub.ledger.store import Hole, JournalHead, Ledger
 from security.chain import Genesis, leaf_hash, next_digest
 from security.record import PlaceCheck, signature_holds
 from security.suites import Verifier
@@ -35,7 +35,8 @@ class Flaw:
 class JournalCheck:
     """Entries of one journal, given in their order behind `position`, where the digest is `digest`."""
 
-    def __init__(self, head: JournalHead, position: int, digest: bytes) -> None:
+    def __init__(self, head: JournalHead, position: int, digest: bytes, holes: Sequence[Hole] = ()) -> None:
+        self._holes = {hole.first: hole for hole in holes}
         self._head = head
         self._position, self._digest = position, digest
         self._verifier = Verifier(head.suite, head.public_key)
@@ -49,9 +50,15 @@ class JournalCheck:
 
     def at_head(self) -> bool:
         """Whether the journal's head is the last entry that was given."""
+        self._pass_holes()
         return (self._position, self._digest) == (self._head.position, self._head.digest)
 
+    def _pass_holes(self) -> None:
+        while (hole := self._holes.get(self._position + 1)) and hole.previous == self._digest:
+            self._position, self._digest = hole.last, hole.digests[-1]
+
     def _flaw(self, entry: Entry) -> Flaw | None:
+        self._pass_holes()
         if entry.position != self._position + 1:
             return Flaw(f"position {self._position + 1} is missing before it")
         if not self._place.holds(entry.payload, entry.position):
@@ -72,7 +79,8 @@ class LedgerCheck:
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
         self._snapshot = ledger.snapshot()
-        self._journals = {head.journal: JournalCheck(head, 0, head.genesis) for head in self._snapshot.journals}
+        self._journals = {head.journal: JournalCheck(head, 0, head.genesis, ledger.holes(head))
+                          for head in self._snapshot.journals}
         self.checked = 0
 
     def findings(self) -> Iterator[Finding]:
@@ -122,7 +130,7 @@ class LedgerCheck:
 def sound_to(ledger: Ledger, head: JournalHead) -> int:
     """The position up to which the entries behind the journal's backed-up mark are what came: each in its place, and
     under its own signature or one behind it, which the chain lets speak for it."""
-    check = JournalCheck(head, head.backed_up, ledger.digest_at(head, head.backed_up))
+    check = JournalCheck(head, head.backed_up, ledger.digest_at(head, head.backed_up), ledger.holes(head))
     sound = head.backed_up
     try:
         for entry in ledger.entries(head, head.backed_up):

@@ -11,3 +11,8 @@ def encode_payload(subject: NamedVersion, audience: str, expires_ms: int, conten
     version = sync_pb2.ResourceVersion(name=subject.name, epoch=subject.version.epoch, number=subject.version.number)
     payload = sync_pb2.ResourcePayload(audience=audience, version=version, expires_ms=expires_ms, content=content)
     return payload.SerializeToString(deterministic=True)
+
+
+def content_of(payload: bytes) -> bytes:
+    """What was published, for publishing it once more under another version."""
+    return sync_pb2.ResourcePayload.FromString(payload).content

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
-from hub.resources.payload import encode_payload
+from hub.resources.payload import content_of, encode_payload
 from hub.resources.tables import heads, reports, resources
 from hub.resources.versions import RESOURCE_MAX_BYTES, NamedVersion, Report, SignedResource, Version, valid_name
 from security.clock import Clock
@@ -27,14 +27,34 @@ def publish(engine: sa.Engine, signer: Signer, clock: Clock, name: str, content:
     """Sign `content` under the next number of `name` and commit it: durable on return. Raises ResourceInvalid."""
     _check(name, content, expires_ms, clock.unix_ms())
     with engine.begin() as connection:
-        subject = NamedVersion(name, _next_version(connection, name))
-        payload = encode_payload(subject, str(audience), expires_ms, content)
-        resource = SignedResource(subject, signer.key_id, payload, sign_resource(signer, payload))
-        connection.execute(resources.insert().values(
-            name=name, audience=str(audience), epoch=subject.version.epoch, number=subject.version.number,
-            expires_ms=expires_ms, payload=payload, signature=resource.signature, key_id=resource.key_id,
-            published_ms=clock.unix_ms(),
-        ))
+        return _add(connection, signer, clock, name, content, str(audience), expires_ms)
+
+
+def renew_epoch(engine: sa.Engine, signer: Signer, clock: Clock, epoch: int) -> None:
+    """Publish again, in a new epoch, the newest version for each audience: whatever edges hold of an older one gives way.
+
+    A repeat changes nothing. All of it is one commit.
+    """
+    with engine.begin() as connection:
+        old = {row.name for row in connection.execute(sa.select(heads)) if row.epoch < epoch}
+        newest = sa.select(resources).order_by(resources.c.name, resources.c.epoch, resources.c.number)
+        latest = {(row.name, row.audience): row for row in connection.execute(newest) if row.name in old}
+        for name in old:
+            connection.execute(heads.update().where(heads.c.name == name).values(epoch=epoch, number=0))
+        for (name, audience), row in latest.items():
+            _add(connection, signer, clock, name, content_of(row.payload), audience, row.expires_ms)
+
+
+def _add(connection: sa.Connection, signer: Signer, clock: Clock, name: str, content: bytes, audience: str,
+         expires_ms: int) -> SignedResource:
+    subject = NamedVersion(name, _next_version(connection, name))
+    payload = encode_payload(subject, audience, expires_ms, content)
+    resource = SignedResource(subject, signer.key_id, payload, sign_resource(signer, payload))
+    connection.execute(resources.insert().values(
+        name=name, audience=audience, epoch=subject.version.epoch, number=subject.version.number,
+        expires_ms=expires_ms, payload=payload, signature=resource.signature, key_id=resource.key_id,
+        published_ms=clock.unix_ms(),
+    ))
     return resource
 
 

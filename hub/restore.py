@@ -1,0 +1,106 @@
+"""`suozhan-hub restore` and `reopen`: a hub that comes back from a backup says so, in its log and to every edge.
+
+Each step may be the last before a crash: the same command again goes on. Without the last one the hub runs, and signs nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from hub.alone import alone
+from hub.database import open_engine
+from hub.keys import load_keys
+from hub.ledger.high_water import HighWater
+from hub.ledger.own_journal import OwnJournal
+from hub.ledger.store import Ledger
+from hub.ledger.transparency import TransparencyLog
+from hub.ledger.verify import LedgerCheck
+from hub.migrate import upgrade
+from hub.names import name_fault
+from hub.resources.store import renew_epoch
+from hub.state import HubState
+from security.clock import Clock
+from security.log_epoch import LogEpoch
+from security.private_files import sync_folder
+
+
+class RestoreRefused(RuntimeError):
+    """Nothing was changed; the text says why and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """Who brings the hub back, and why; it stands in the ledger."""
+
+    by: str
+    reason: str
+
+    def __post_init__(self) -> None:
+        if not self.by.strip() or not self.reason.strip() or name_fault(self.by) or name_fault(self.reason):
+            raise RestoreRefused("somebody brings a hub back, for a reason; give --by and --reason in a few words")
+
+
+def reopen(state: HubState, clock: Clock, said: Said) -> LogEpoch:
+    """Begin a new epoch over the database as it is. The hub must not run. Raises BadConfig, LogBehind."""
+    with alone(state.root):
+        return _reopen(state, clock, said)
+
+
+def restore(state: HubState, backup: Path, clock: Clock, said: Said) -> LogEpoch:
+    """Put a backup in the place of the database, which is kept aside, and begin a new epoch. Raises RestoreRefused, BadConfig."""
+    state.config()
+    with alone(state.root):
+        _check(backup)
+        new = state.database.with_name(f".{state.database.name}.restored")
+        shutil.copyfile(backup, new)
+        new.chmod(0o600)
+        _sync(new)
+        _put_aside(state.database, clock.unix_ms())
+        new.replace(state.database)
+        sync_folder(state.root)
+        return _reopen(state, clock, said)
+
+
+def _reopen(state: HubState, clock: Clock, said: Said) -> LogEpoch:
+    config, keys = state.config(), load_keys(state.keys)
+    engine = open_engine(state.database)
+    try:
+        upgrade(engine)
+        epoch = TransparencyLog(state.database, HighWater(state.high_water), config.hub, keys.log, clock).open_epoch()
+        OwnJournal(state.database, config.hub, keys.record, clock).note("epoch.opened", {
+            "epoch": epoch.number, "origin": epoch.origin, "base_size": epoch.base_size, "base_root": epoch.base_root.hex(),
+            "last_size": epoch.last_size, "last_root": epoch.last_root.hex() if epoch.last_root else None,
+            "by": said.by, "reason": said.reason})
+        # Edges refuse what is older than what they hold, and may hold what this database has lost.
+        renew_epoch(engine, keys.resource, clock, epoch.number)
+    finally:
+        engine.dispose()
+    return epoch
+
+
+def _check(backup: Path) -> None:
+    with Ledger(backup, readonly=True) as ledger:
+        damage = [finding for finding in LedgerCheck(ledger).findings() if finding.damage]
+    if damage:
+        raise RestoreRefused(f"{backup} is damaged ({len(damage)} findings, the first: {damage[0].where}: {damage[0].reason}); "
+                             f"look for another backup. All of them: suozhan-hub verify {backup}")
+
+
+def _put_aside(database: Path, now_ms: int) -> None:
+    """With its WAL, which would be replayed onto the restored file. The WAL goes first: without it the database is only older."""
+    for ending in ("-shm", "-wal", ""):
+        file = Path(f"{database}{ending}")
+        if file.exists():
+            file.rename(database.with_name(f"before-restore-{now_ms}-{database.name}{ending}"))
+    sync_folder(database.parent)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
