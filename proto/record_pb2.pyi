@@ -16,7 +16,7 @@ class Envelope(_message.Message):
     def __init__(self, key_id: _Optional[bytes] = ..., payload: _Optional[bytes] = ..., signature: _Optional[bytes] = ...) -> None: ...
 
 class Record(_message.Message):
-    __slots__ = ("id", "edge", "journal", "position", "kind", "times", "simulated", "sealed", "data_key", "clear")
+    __slots__ = ("id", "edge", "journal", "position", "kind", "times", "simulated", "sealed", "data_key", "clear", "carried")
     ID_FIELD_NUMBER: _ClassVar[int]
     EDGE_FIELD_NUMBER: _ClassVar[int]
     JOURNAL_FIELD_NUMBER: _ClassVar[int]
@@ -27,6 +27,7 @@ class Record(_message.Message):
     SEALED_FIELD_NUMBER: _ClassVar[int]
     DATA_KEY_FIELD_NUMBER: _ClassVar[int]
     CLEAR_FIELD_NUMBER: _ClassVar[int]
+    CARRIED_FIELD_NUMBER: _ClassVar[int]
     id: bytes
     edge: bytes
     journal: bytes
@@ -37,7 +38,8 @@ class Record(_message.Message):
     sealed: Sealed
     data_key: DataKey
     clear: bytes
-    def __init__(self, id: _Optional[bytes] = ..., edge: _Optional[bytes] = ..., journal: _Optional[bytes] = ..., position: _Optional[int] = ..., kind: _Optional[str] = ..., times: _Optional[_Union[Times, _Mapping]] = ..., simulated: _Optional[bool] = ..., sealed: _Optional[_Union[Sealed, _Mapping]] = ..., data_key: _Optional[_Union[DataKey, _Mapping]] = ..., clear: _Optional[bytes] = ...) -> None: ...
+    carried: Carried
+    def __init__(self, id: _Optional[bytes] = ..., edge: _Optional[bytes] = ..., journal: _Optional[bytes] = ..., position: _Optional[int] = ..., kind: _Optional[str] = ..., times: _Optional[_Union[Times, _Mapping]] = ..., simulated: _Optional[bool] = ..., sealed: _Optional[_Union[Sealed, _Mapping]] = ..., data_key: _Optional[_Union[DataKey, _Mapping]] = ..., clear: _Optional[bytes] = ..., carried: _Optional[_Union[Carried, _Mapping]] = ...) -> None: ...
 
 class Times(_message.Message):
     __slots__ = ("claimed_ms", "hub_signed_ms", "boot_id", "boottime_ms")
@@ -70,3 +72,17 @@ class DataKey(_message.Message):
     hub_key_id: bytes
     wrapped: bytes
     def __init__(self, hub_key_id: _Optional[bytes] = ..., wrapped: _Optional[bytes] = ...) -> None: ...
+
+class Carried(_message.Message):
+    __slots__ = ("previous_digest", "key_id", "payload", "signature", "data_key")
+    PREVIOUS_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    KEY_ID_FIELD_NUMBER: _ClassVar[int]
+    PAYLOAD_FIELD_NUMBER: _ClassVar[int]
+    SIGNATURE_FIELD_NUMBER: _ClassVar[int]
+    DATA_KEY_FIELD_NUMBER: _ClassVar[int]
+    previous_digest: bytes
+    key_id: bytes
+    payload: bytes
+    signature: bytes
+    data_key: DataKey
+    def __init__(self, previous_digest: _Optional[bytes] = ..., key_id: _Optional[bytes] = ..., payload: _Optional[bytes] = ..., signature: _Optional[bytes] = ..., data_key: _Optional[_Union[DataKey, _Mapping]] = ...) -> None: ...

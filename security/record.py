@@ -60,7 +60,25 @@ class ClearBody:
     data: bytes
 
 
-Content = SealedBody | WrappedKey | ClearBody
+@dataclass(frozen=True, slots=True)
+class CarriedRecord:
+    """A record of another journal, verbatim: what was signed, the digest before it there, and the key id; `data_key` opens a
+    sealed payload (None: its own journal at the hub has it).
+    """
+
+    previous: bytes
+    key_id: bytes
+    payload: bytes
+    signature: bytes
+    data_key: WrappedKey | None = None
+
+    @property
+    def digest(self) -> bytes:
+        """Of the record in its own journal."""
+        return next_digest(self.previous, self.payload)
+
+
+Content = SealedBody | WrappedKey | ClearBody | CarriedRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +121,14 @@ class Record:
                 message.data_key.wrapped = wrapped
             case ClearBody(data):
                 message.clear = data
+            case CarriedRecord(previous, key_id, payload, signature, data_key):
+                message.carried.previous_digest = previous
+                message.carried.key_id = key_id
+                message.carried.payload = payload
+                message.carried.signature = signature
+                if data_key is not None:
+                    message.carried.data_key.hub_key_id = data_key.hub_key_id
+                    message.carried.data_key.wrapped = data_key.wrapped
         return message.SerializeToString()
 
 
@@ -130,8 +156,15 @@ def _content(message: record_pb2.Record) -> Content:
             return SealedBody(sealed.key_position, sealed.counter, sealed.dictionary, sealed.ciphertext)
         case "data_key":
             return WrappedKey(message.data_key.hub_key_id, message.data_key.wrapped)
+        case "carried":
+            return _carried(message.carried)
         case _:
             return ClearBody(message.clear)
+
+
+def _carried(carried: record_pb2.Carried) -> CarriedRecord:
+    key = WrappedKey(carried.data_key.hub_key_id, carried.data_key.wrapped) if carried.HasField("data_key") else None
+    return CarriedRecord(carried.previous_digest, carried.key_id, carried.payload, carried.signature, key)
 
 
 def _decode(payload: bytes) -> record_pb2.Record:

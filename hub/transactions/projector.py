@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -14,20 +13,21 @@ import sqlalchemy as sa
 import structlog
 
 from hub.enrolment.tables import edges
+from hub.ledger.carried import CarriedRefused, unpacked
+from hub.ledger.data_keys import DataKeys
 from hub.ledger.runs import DamagedRow, Entry
 from hub.ledger.store import Ledger
 from hub.outage import Outage
 from hub.transactions.body import MeaninglessBody, parse_body
 from hub.transactions.tables import cursors, findings, transactions
 from security.masking import mask_id_number, mask_name, mask_text
-from security.record import MalformedRecord, Record, SealedBody, WrappedKey, parse_record
-from security.sealing import OpenedKey, SealBroken, Unsealer
+from security.record import CarriedRecord, MalformedRecord, Record, SealedBody, WrappedKey, parse_record
+from security.sealing import SealBroken, Unsealer
 
 NAME = "transactions"
 PAGE_ENTRIES = 200
 POLL_S = 0.5
 PATIENCE_S = 1.0  # between two pages, while ingest is busy
-KEYS_MAX = 4_096
 CHINA = dt.timezone(dt.timedelta(hours=8))  # one zone, no summer time
 
 log = structlog.get_logger()
@@ -46,10 +46,9 @@ class Projector:
     def __init__(self, engine: sa.Engine, database: Path, unsealer: Unsealer, quiet: Quiet = _at_once) -> None:
         self._engine = engine
         self._database = database
-        self._unsealer = unsealer
         self._quiet = quiet
         self._outage = Outage("projection")
-        self._keys: OrderedDict[tuple[UUID, int], OpenedKey] = OrderedDict()
+        self._keys = DataKeys(unsealer)
         self._sites: dict[UUID, str] = {}
 
     async def run(self) -> None:
@@ -77,14 +76,14 @@ class Projector:
             for entry in page:
                 try:
                     row = self._row(ledger, entry)
-                except (MalformedRecord, SealBroken, MeaninglessBody, DamagedRow) as error:
+                except (MalformedRecord, SealBroken, MeaninglessBody, CarriedRefused, DamagedRow) as error:
                     wrong.append(_finding(entry.cursor, str(error), entry))
                 except (ValueError, ArithmeticError, LookupError) as error:
                     # A bug of ours; still no machine's record may stop all others. Its text might quote the body.
                     reason = f"it cannot be read ({type(error).__name__}); update this program"
                     wrong.append(_finding(entry.cursor, reason, entry))
                 else:
-                    rows += [row] if row else []
+                    rows += [row] if row and not any(_same(row, one) for one in rows) else []
         if page:
             self._commit(after, page[-1].cursor, rows, wrong)
         return len(page)
@@ -111,14 +110,18 @@ class Projector:
         if (record.edge, record.journal, record.position) != (entry.edge, entry.journal, entry.position):
             raise MalformedRecord("the record says twice where it stands, and not the same")
         if isinstance(record.content, WrappedKey):
-            self._keep((record.journal, record.position),
-                       self._unsealer.unwrap(record.edge, record.journal, record.content))
+            self._keys.learn(record, record.content)
+        key: WrappedKey | None = None
+        if isinstance(record.content, CarriedRecord):
+            inner = unpacked(ledger, record.content)
+            if inner is None or self._is_known(inner[0]):
+                return None
+            record, key = inner[0], inner[1].data_key
         if record.kind != "transaction":
             return None
         if not isinstance(record.content, SealedBody):
             raise MeaninglessBody("a transaction's body has to be sealed")
-        key = self._key(ledger, record.journal, record.content.key_position)
-        body = parse_body(key.open(record.content, position=record.position, kind=record.kind))
+        body = parse_body(self._keys.open(ledger, record, record.content, key))
         return {
             "cursor": entry.cursor, "site": self._site(record.edge), "day": _day(record),
             "claimed_ms": _claimed(record), "arrived_ms": entry.arrived_ms,
@@ -130,21 +133,11 @@ class Projector:
             "simulated": int(record.simulated),
         }
 
-    def _key(self, ledger: Ledger, journal: UUID, position: int) -> OpenedKey:
-        key = self._keys.get((journal, position))
-        if key is not None:
-            return key
-        entry = ledger.entry(journal, position)
-        record = parse_record(entry.payload) if entry else None
-        if record is None or not isinstance(record.content, WrappedKey):
-            raise SealBroken(f"position {position}, named as the data key, holds none")
-        return self._keep((journal, position), self._unsealer.unwrap(record.edge, journal, record.content))
-
-    def _keep(self, place: tuple[UUID, int], key: OpenedKey) -> OpenedKey:
-        self._keys[place] = key
-        while len(self._keys) > KEYS_MAX:
-            self._keys.popitem(last=False)
-        return key
+    def _is_known(self, record: Record) -> bool:
+        """Whether it was carried here before, by another machine or a file."""
+        same = sa.and_(transactions.c.record == str(record.id), transactions.c.journal == str(record.journal))
+        with self._engine.connect() as connection:
+            return connection.execute(sa.select(transactions.c.cursor).where(same)).first() is not None
 
     def _site(self, edge: UUID) -> str:
         if edge not in self._sites:
@@ -154,6 +147,10 @@ class Projector:
                 raise MeaninglessBody(f"machine {edge} belongs to no site")
             self._sites[edge] = row.site
         return self._sites[edge]
+
+
+def _same(row: dict[str, Any], other: dict[str, Any]) -> bool:
+    return bool((row["record"], row["journal"]) == (other["record"], other["journal"]))
 
 
 def _finding(cursor: int, reason: str, entry: Entry | None = None) -> dict[str, Any]:
