@@ -53,9 +53,10 @@ class Checkpoint:
         if len(lines) < 4 or lines.pop() or not _SIZE.fullmatch(lines[1]):
             raise MalformedNote("a checkpoint has a name, a size and a root, each on its line; fetch it again")
         try:
-            return cls(lines[0], int(lines[1]), strict_base64.decode(lines[2]), tuple(lines[3:]))
+            origin, root = check_name(lines[0]), strict_base64.decode(lines[2])
         except ValueError as error:
-            raise MalformedNote(str(error)) from error
+            raise MalformedNote("the name or the root of a checkpoint is malformed; fetch it again") from error
+        return cls(origin, int(lines[1]), root, tuple(lines[3:]))
 
     def signed(self, signer: Signer) -> bytes:
         """A signed note, by the key that bears the name of the log."""

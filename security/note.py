@@ -10,7 +10,7 @@ from security import strict_base64
 from security.signer import Signer
 from security.suites import Suite, UnsoundKey, Verifier, sha256
 
-NOTE_MAX_BYTES = 64 * 1024
+NOTE_MAX_BYTES = 256 * 1024  # 16 post-quantum signatures are half of it
 SIGNATURES_MAX = 100
 KEY_ID_BYTES = 4
 ED25519 = b"\x01"  # the algorithm byte of a note key
