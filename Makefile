@@ -6,7 +6,7 @@ READY  := $(VENV)/.ready
 PACKAGES := devices edge hub proto security
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint proto bench lock setup machine clean
+.PHONY: help demo test lint proto bench lock setup vectors machine clean
 
 help: ## what can be made here
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort
@@ -26,7 +26,10 @@ setup: machine ## install what is missing: Debian packages, .venv
 demo: setup ## the whole path in two minutes; ARGS=--stay leaves it running
 	@$(BIN)/python -m deploy.demo $(ARGS)
 
-test: setup ## all tests, in parallel
+vectors: setup
+	@deploy/setup/vectors.sh $(VENV)
+
+test: vectors ## all tests, in parallel
 	@$(BIN)/python -m pytest -n auto -q $(ARGS)
 
 lint: setup ## ruff and mypy
