@@ -6,8 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from security.chain import leaf_entry, leaf_hash
 from security.tile_files import BadBundle, BadTilePath, TilePath, bundle_of, entries_of
 from security.tiles import tiles_of
+from security.tree import leaf_hash_of
 
 EXAMPLES = [
     ("tile/0/000", TilePath(0, 0)),
@@ -82,3 +84,10 @@ def test_a_bundle_is_lengths_and_entries() -> None:
 def test_a_bundle_that_is_cut_or_holds_another_number_is_refused(bundle: bytes, count: int) -> None:
     with pytest.raises(BadBundle, match="fetch it again"):
         entries_of(bundle, count)
+
+
+def test_the_entry_of_a_record_hashes_to_its_leaf() -> None:
+    record = (bytes([1]) * 32, bytes([2]) * 16, 2**62, bytes([3]) * 32, bytes([4]) * 64, 1_700_000_000_000)
+    entry = leaf_entry(*record)
+    assert len(entry) == 144
+    assert leaf_hash_of(entry) == leaf_hash(*record)
