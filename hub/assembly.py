@@ -18,11 +18,19 @@ from hub.alone import alone
 from hub.api.app import build_app
 from hub.api.metrics import HubMetrics
 from hub.api.server import ApiServer
+from hub.api.time import add_time
 from hub.attention.alarms import Alarms
 from hub.attention.approvals import Approvals
 from hub.database import open_engine
-from hub.enrolment.authority import ensure_server_certificate, load_authority
+from hub.enrolment.adoption import Adoption
+from hub.enrolment.authority import load_authority
+from hub.enrolment.callers import Callers
 from hub.enrolment.desk import EnrolmentDesk
+from hub.enrolment.issuing import Issuer
+from hub.enrolment.nonces import Nonces
+from hub.enrolment.open_streams import OpenStreams
+from hub.enrolment.renewals import RenewalDesk
+from hub.enrolment.server_certificate import ServerCertificate
 from hub.enrolment.service import Addresses, EnrolmentService
 from hub.grpc_servers import (
     enrolment_credentials,
@@ -62,9 +70,8 @@ async def run_hub(state: HubState, clock: Clock, ready: Callable[[], None]) -> N
     require_free(config.listen, config.work_port, config.enrol_port, config.api_port)
     keys = load_keys(state.keys)
     authority = load_authority(state.ca)
-    now = dt.datetime.fromtimestamp(clock.unix_ms() / 1000, dt.UTC)
-    tls = ensure_server_certificate(state.tls, authority, config.hosts, now)
-    certificate, key = tls.certificate.read_bytes(), tls.key.read_bytes()
+    server_certificate = ServerCertificate(state.tls, authority, config.hosts, clock)
+    tls = server_certificate.load()
 
     engine = open_engine(state.database)
     await asyncio.to_thread(upgrade, engine)
@@ -88,14 +95,19 @@ async def run_hub(state: HubState, clock: Clock, ready: Callable[[], None]) -> N
     watch = Watch(engine, publications, clock)
 
     # Machines become known.
-    desk = EnrolmentDesk(engine, authority, config.hub, own_journal, clock)
+    issuer = Issuer(authority, config.hub, clock, dt.timedelta(hours=config.edge_certificate_hours))
+    desk = EnrolmentDesk(engine, issuer, own_journal, clock)
+    adoption = Adoption(engine, issuer, alarms, clock)
+    renewals = RenewalDesk(engine, issuer, adoption, Nonces(clock), alarms, approvals, clock)
+    callers, streams = Callers(engine, config.hub, adoption, alarms, clock), OpenStreams(engine, clock)
 
     addresses = Addresses(*map(config.address, (config.work_port, config.enrol_port, config.api_port)))
-    enrolment_service = EnrolmentService(desk, authority, keys, config.hub, addresses)
+    enrolment_service = EnrolmentService(desk, renewals, authority, keys, config.hub, addresses, clock)
     stopping = asyncio.Event()
-    api = ApiServer(build_app(engine, state.database, clock, registry, HubMetrics(registry), stopping, alarms,
-                              approvals),
-                    config.listen, config.api_port, tls.certificate, tls.key, stopping)
+    app = build_app(engine, state.database, clock, registry, HubMetrics(registry), stopping, alarms, approvals)
+    add_time(app, keys.time, clock)
+    api = ApiServer(app, config.listen, config.api_port, tls.certificate, tls.key, stopping)
+    server_certificate.followers.append(api.reload)
 
     async with AsyncExitStack() as stack, asyncio.TaskGroup() as tasks:
         stack.enter_context(alone(state.root))  # two hubs on one database would sign two histories
@@ -104,16 +116,18 @@ async def run_hub(state: HubState, clock: Clock, ready: Callable[[], None]) -> N
         tasks.create_task(checkpointer.run())
         tasks.create_task(projector.run())
         tasks.create_task(publications.run())
+        tasks.create_task(streams.run())
+        tasks.create_task(server_certificate.run())
         tasks.create_task(api.run())
         root = pem(authority.root)
         work = new_work_server()
-        sync_pb2_grpc.add_SyncServicer_to_server(SyncService(config.hub, engine, ingest, watch), work)
+        sync_pb2_grpc.add_SyncServicer_to_server(SyncService(callers, streams, ingest, watch), work)
         await stack.enter_async_context(
-            serving(work, config.listen_address(config.work_port), work_credentials(certificate, key, root)))
+            serving(work, config.listen_address(config.work_port), work_credentials(server_certificate, root)))
         enrolment = new_enrolment_server()
         enrolment_pb2_grpc.add_EnrolmentServicer_to_server(enrolment_service, enrolment)
         await stack.enter_async_context(
-            serving(enrolment, config.listen_address(config.enrol_port), enrolment_credentials(certificate, key)))
+            serving(enrolment, config.listen_address(config.enrol_port), enrolment_credentials(server_certificate)))
         await api.listening()
         log.info("hub ready", work=config.work_port, enrolment=config.enrol_port, api=config.api_port)
         ready()

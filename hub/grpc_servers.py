@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Protocol, cast
 
 import grpc.aio
 from google.protobuf.message import DecodeError
@@ -72,11 +72,39 @@ def new_enrolment_server() -> grpc.aio.Server:
     return grpc.aio.server(interceptors=[_BrokenAsEmpty()], options=options, maximum_concurrent_rpcs=ENROLMENTS_AT_ONCE_MAX)
 
 
-def work_credentials(certificate: bytes, key: bytes, root: bytes) -> grpc.ServerCredentials:
+class TlsIdentity(Protocol):
+    """The hub's certificate chain and key, PEM, as they are at this moment."""
+
+    @property
+    def pair(self) -> tuple[bytes, bytes]: ...
+
+
+def work_credentials(identity: TlsIdentity, root: bytes) -> grpc.ServerCredentials:
     """Callers must show a certificate of this hub's CA."""
-    return grpc.ssl_server_credentials([(key, certificate)], root, require_client_auth=True)
+    return _credentials(identity, root)
 
 
-def enrolment_credentials(certificate: bytes, key: bytes) -> grpc.ServerCredentials:
-    """Callers have no certificate yet."""
-    return grpc.ssl_server_credentials([(key, certificate)])
+def enrolment_credentials(identity: TlsIdentity) -> grpc.ServerCredentials:
+    """Callers have no certificate, or one that has ended."""
+    return _credentials(identity, None)
+
+
+def _credentials(identity: TlsIdentity, root: bytes | None) -> grpc.ServerCredentials:
+    """Asked for at each handshake, in a thread of gRPC's: a new certificate serves from the next connection on, and open
+    ones go on."""
+    served = identity.pair
+
+    def configuration() -> grpc.ServerCertificateConfiguration:
+        certificate, key = served
+        return grpc.ssl_server_certificate_configuration([(key, certificate)], root)
+
+    def newer() -> grpc.ServerCertificateConfiguration | None:
+        nonlocal served
+        if identity.pair is served:
+            return None
+        served = identity.pair
+        return configuration()
+
+    # The stubs do not know that the fetcher may return None, for "no news".
+    fetch = cast(Callable[[], grpc.ServerCertificateConfiguration], newer)
+    return grpc.dynamic_ssl_server_credentials(configuration(), fetch, require_client_authentication=root is not None)

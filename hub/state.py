@@ -51,6 +51,8 @@ class HubConfig(BaseModel):
     work_port: Port = 7443
     enrol_port: Port = 7444
     api_port: Port = 7445
+    # How long a machine's certificate holds; it renews at half of it. Shorter than a day leaves no time to mend a hub.
+    edge_certificate_hours: Annotated[int, Field(ge=24, le=24 * 366)] = 24 * 30
 
     def address(self, port: int) -> str:
         host = self.hosts[0]

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import aclosing
-from typing import Never
-from uuid import UUID
+from typing import Any, Never
 
 import grpc.aio
 import sqlalchemy as sa
 import structlog
 
-from hub.enrolment.tables import edges
+from hub.enrolment.callers import Caller, CallerRefused, Callers
+from hub.enrolment.open_streams import OpenStreams
 from hub.ledger.ingest import Ingest
 from hub.resources.versions import MalformedWatch
 from hub.resources.watch import Watch
 from hub.resources.wire import serve_watch
 from proto import sync_pb2, sync_pb2_grpc
-from security.certificates import BadCertificate, edge_of_uri
+
+REFUSAL_KEY = "suozhan-refusal"  # trailing metadata of UNAUTHENTICATED: the reason in a word, for the machine
 
 _Replicating = grpc.aio.ServicerContext[sync_pb2.ReplicateUp, sync_pb2.ReplicateDown]
 _Watching = grpc.aio.ServicerContext[sync_pb2.WatchUp, sync_pb2.WatchDown]
@@ -27,44 +28,58 @@ log = structlog.get_logger()
 
 
 class SyncService(sync_pb2_grpc.SyncServicer):
-    """Serves enrolled machines; mutual TLS has checked the certificate, this checks that we still know its machine."""
+    """Serves enrolled machines. Mutual TLS has checked the certificate once; whether its machine may work is asked at the
+    beginning of each stream and looked after while it lasts."""
 
-    def __init__(self, hub: UUID, engine: sa.Engine, ingest: Ingest, watch: Watch) -> None:
-        self._hub = hub
-        self._engine = engine
+    def __init__(self, callers: Callers, streams: OpenStreams, ingest: Ingest, watch: Watch) -> None:
+        self._callers = callers
+        self._streams = streams
         self._ingest = ingest
         self._watch = watch
 
     async def Replicate(self, request_iterator: AsyncIterator[sync_pb2.ReplicateUp], context: _Replicating) -> None:  # noqa: N802
-        edge = await self._caller(context)
-        await self._ingest.serve(edge, request_iterator, context.write)
+        caller = await self._caller(context)
+        await self._while_allowed(caller, context, self._ingest.serve(caller.edge, request_iterator, context.write))
 
     async def Watch(self, request_iterator: AsyncIterator[sync_pb2.WatchUp], context: _Watching) -> None:  # noqa: N802
-        edge = await self._caller(context)
+        caller = await self._caller(context)
         context.set_compression(grpc.Compression.Gzip)  # a catalogue over a village's line
         try:
-            async with aclosing(serve_watch(self._watch, edge, request_iterator)) as messages:
-                async for message in messages:
-                    await context.write(message)
+            await self._while_allowed(caller, context, self._watching(caller, request_iterator, context))
         except MalformedWatch as error:
-            log.warning("watch refused", edge=str(edge), reason=str(error))
+            log.warning("watch refused", edge=str(caller.edge), reason=str(error))
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
 
-    async def _caller(self, context: _Replicating | _Watching) -> UUID:
-        identities = context.peer_identities() or ()
+    async def _watching(self, caller: Caller, incoming: AsyncIterator[sync_pb2.WatchUp], context: _Watching) -> None:
+        async with aclosing(serve_watch(self._watch, caller.edge, incoming)) as messages:
+            async for message in messages:
+                await context.write(message)
+
+    async def _while_allowed(self, caller: Caller, context: _Replicating | _Watching, work: Coroutine[None, None, None]) -> None:
+        """`work`, until it ends or the caller may no longer work."""
+        with self._streams.open(caller) as ended:
+            working = asyncio.create_task(work)
+            try:
+                waited: set[asyncio.Future[Any]] = {working, ended}
+                await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                working.cancel()
+                await asyncio.gather(working, return_exceptions=True)
+        if ended.done():
+            await self._unauthenticated(context, ended.result())
+        working.result()
+
+    async def _caller(self, context: _Replicating | _Watching) -> Caller:
+        uri = b"".join(context.peer_identities() or ())
+        certificate = b"".join(context.auth_context().get("x509_pem_cert", ()))
         try:
-            edge = edge_of_uri(self._hub, b"".join(identities).decode())
-        except (BadCertificate, UnicodeDecodeError) as error:
-            await self._unauthenticated(context, str(error))
-        if not await asyncio.to_thread(self._enrolled, edge):
-            await self._unauthenticated(context, f"machine {edge} is not enrolled here or was revoked; enrol it again")
-        return edge
+            return await asyncio.to_thread(self._callers.admit, uri.decode(errors="replace"), certificate)
+        except CallerRefused as refused:
+            await self._unauthenticated(context, refused)
+        except sa.exc.OperationalError as error:
+            log.warning("caller not let in; see to the disk and to who else writes", reason=str(error).splitlines()[0])
+            await context.abort(grpc.StatusCode.UNAVAILABLE, "the hub's database cannot be used now; try again later")
 
-    async def _unauthenticated(self, context: _Replicating | _Watching, text: str) -> Never:
-        log.warning("caller refused", peer=context.peer(), reason=text)
-        await context.abort(grpc.StatusCode.UNAUTHENTICATED, text)
-
-    def _enrolled(self, edge: UUID) -> bool:
-        query = sa.select(edges.c.edge).where(edges.c.edge == str(edge), edges.c.revoked_ms.is_(None))
-        with self._engine.connect() as connection:
-            return connection.execute(query).first() is not None
+    async def _unauthenticated(self, context: _Replicating | _Watching, refused: CallerRefused) -> Never:
+        log.warning("caller refused", peer=context.peer(), why=refused.refusal.value, reason=str(refused))
+        await context.abort(grpc.StatusCode.UNAUTHENTICATED, str(refused), ((REFUSAL_KEY, refused.refusal.value),))

@@ -34,14 +34,20 @@ class ApiServer:
         self._host = host
         self._listening = asyncio.Event()
         self._stopping = stopping
-        config = uvicorn.Config(
+        self._certificate, self._key = certificate, key
+        self._config = uvicorn.Config(
             app, log_config=None, access_log=False, lifespan="off", http="h11", ws="none", loop="asyncio",
             server_header=False, timeout_graceful_shutdown=STOP_GRACE_S, ssl_certfile=certificate, ssl_keyfile=key,
         )
-        self._server = _Server(config)
+        self._server = _Server(self._config)
 
     async def listening(self) -> None:
         await self._listening.wait()
+
+    def reload(self) -> None:
+        """New connections get the certificate that lies there now; open ones go on. Raises ssl.SSLError."""
+        if self._config.ssl is not None:
+            self._config.ssl.load_cert_chain(self._certificate, self._key)
 
     async def run(self) -> None:
         """Until cancelled. Raises PortTaken."""

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
@@ -11,6 +15,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from security.certificates import (
+    SERVER_LIFE,
     Authority,
     BadCertificate,
     key_pem,
@@ -20,6 +25,7 @@ from security.certificates import (
     new_root,
     pem,
     server_certificate,
+    server_names,
 )
 from security.private_files import read_private, write_private
 from security.signer import BadKey
@@ -72,20 +78,34 @@ def load_authority(folder: Path) -> HubAuthority:
     return HubAuthority(_certificate(folder / "root.pem"), intermediate)
 
 
-def ensure_server_certificate(folder: Path, authority: HubAuthority, hosts: list[str], now: dt.datetime) -> ServerFiles:
-    """The hub's server certificate: made at the first start, and again with a new key whenever the old does not do."""
+def ensure_server_certificate(folder: Path, authority: HubAuthority, hosts: list[str], now: dt.datetime,
+                              *, anew: bool = False) -> ServerFiles:
+    """The hub's server certificate: made at the first start, and again with a new key whenever the old does not do, or
+    when it is asked for (`anew`)."""
     server = ServerFiles(folder / "server.pem", folder / "server.key")
-    if not _serves(server, authority, hosts, now):
-        key = new_key()
-        certificate = server_certificate(authority.intermediate, key, hosts, now)
-        write_private(server.key, key_pem(key))
-        # A crash here leaves the new key beside the old certificate: `_serves` sees it.
-        write_private(server.certificate, pem(certificate, authority.intermediate.certificate))
+    with _alone(folder):
+        if anew or not _serves(server, authority, hosts, now):
+            key = new_key()
+            certificate = server_certificate(authority.intermediate, key, hosts, now)
+            write_private(server.key, key_pem(key))
+            # A crash here leaves the new key beside the old certificate: `_serves` sees it.
+            write_private(server.certificate, pem(certificate, authority.intermediate.certificate))
     return server
 
 
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """The running hub and a command must not each write one half. The kernel lets go when we die."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
 def _serves(server: ServerFiles, authority: HubAuthority, hosts: list[str], now: dt.datetime) -> bool:
-    """Key, certificate and the intermediate's below it are whole and belong together, name these hosts, and last."""
+    """Key, certificate and the intermediate's below it are whole and belong together, name these hosts, hold and last."""
     if not server.certificate.exists() or not server.key.exists():
         return False
     try:
@@ -93,11 +113,14 @@ def _serves(server: ServerFiles, authority: HubAuthority, hosts: list[str], now:
     except (BadKey, BadCertificate):
         return False  # made anew, nothing depends on the old
     names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    wanted = server_certificate(authority.intermediate, key, hosts, now).extensions
-    same = names == wanted.get_extension_for_class(x509.SubjectAlternativeName).value
-    lasts = certificate.not_valid_after_utc - now >= SERVER_RENEWAL
     whole = server.certificate.read_bytes() == pem(certificate, authority.intermediate.certificate)
-    return same and lasts and whole and certificate.public_key() == key.public_key()
+    return names == server_names(hosts) and _holds(certificate, now) and whole and certificate.public_key() == key.public_key()
+
+
+def _holds(certificate: x509.Certificate, now: dt.datetime) -> bool:
+    """Also not one of the future: the hub's clock may have been wrong when it was made."""
+    lasts = certificate.not_valid_after_utc - now
+    return certificate.not_valid_before_utc <= now and SERVER_RENEWAL <= lasts <= SERVER_LIFE
 
 
 def _key(path: Path) -> ec.EllipticCurvePrivateKey:

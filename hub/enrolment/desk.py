@@ -5,7 +5,6 @@ The same request again gets the same certificate, by its invitation or a new one
 
 from __future__ import annotations
 
-import datetime as dt
 import hmac
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,11 +13,11 @@ from uuid import UUID, uuid4
 import sqlalchemy as sa
 import structlog
 
-from hub.enrolment.authority import HubAuthority
-from hub.enrolment.tables import certificates, declarations, edges, invitations, sites
+from hub.enrolment.issuing import Issuer
+from hub.enrolment.tables import declarations, edges, enrolments, invitations, machine_certificates, sites
 from hub.ledger.own_journal import OwnJournal
 from hub.names import name_fault
-from security.certificates import BadCertificate, der, edge_certificate
+from security.certificates import BadCertificate
 from security.chain import Genesis
 from security.clock import Clock
 from security.invitations import enrolment_proof
@@ -40,7 +39,8 @@ class EnrolmentRefused(Exception):
 
 @dataclass(frozen=True)
 class Application:
-    """What a machine sends: invitation and secret, its CSR, its record key with proof, its journals (id, name)."""
+    """What a machine sends: invitation and secret, its CSR, its record key with proof, its journals (id, name). `peer`: from
+    where."""
 
     invitation: str
     secret: bytes
@@ -50,6 +50,7 @@ class Application:
     record_proof: bytes
     journals: Sequence[tuple[UUID, str]]
     machine: str
+    peer: str = ""
 
 
 @dataclass(frozen=True)
@@ -66,11 +67,9 @@ class Admission:
 class EnrolmentDesk:
     """Synchronous; call it in a thread."""
 
-    def __init__(self, engine: sa.Engine, authority: HubAuthority, hub: UUID, own_journal: OwnJournal,
-                 clock: Clock) -> None:
+    def __init__(self, engine: sa.Engine, issuer: Issuer, own_journal: OwnJournal, clock: Clock) -> None:
         self._engine = engine
-        self._authority = authority
-        self._hub = hub
+        self._issuer = issuer
         self._own_journal = own_journal
         self._clock = clock
 
@@ -107,9 +106,10 @@ class EnrolmentDesk:
     def _earlier(self, connection: sa.Connection, application: Application, invitation: sa.Row[tuple[object, ...]],
                  verifier: Verifier) -> Admission | None:
         """What this very request got before. An answer may be lost for good, so a new invitation serves as well."""
-        query = sa.select(certificates, edges.c.site, edges.c.revoked_ms).join(edges).where(
-            certificates.c.csr_hash == sha256(application.csr_der)
-        )
+        csr_hash = sha256(application.csr_der)
+        query = sa.select(enrolments, edges.c.site, edges.c.revoked_ms, machine_certificates).select_from(
+            enrolments.join(edges).join(machine_certificates, machine_certificates.c.csr_hash == csr_hash)
+        ).where(enrolments.c.csr_hash == csr_hash)
         row = connection.execute(query).one_or_none()
         if row is None:
             return None
@@ -135,27 +135,23 @@ class EnrolmentDesk:
     def _new(self, connection: sa.Connection, application: Application, invitation: sa.Row[tuple[object, ...]],
              verifier: Verifier) -> Admission:
         self._require_unused(invitation)
-        now_ms = self._clock.unix_ms()
         edge = uuid4()
-        now = dt.datetime.fromtimestamp(now_ms / 1000, dt.UTC)
-        try:
-            certificate = edge_certificate(self._authority.intermediate, application.csr_der, self._hub, edge, now)
-        except BadCertificate as error:
-            raise EnrolmentRefused(str(error)) from error
         connection.execute(edges.insert().values(
-            edge=str(edge), site=invitation.site, machine=application.machine, enrolled_ms=now_ms
+            edge=str(edge), site=invitation.site, machine=application.machine, enrolled_ms=self._clock.unix_ms()
         ))
         _use(connection, application.invitation, str(edge))
         try:
-            connection.execute(certificates.insert().values(
+            certificate_der = self._issuer.issue(connection, edge, 0, application.csr_der, application.peer)
+            connection.execute(enrolments.insert().values(
                 csr_hash=sha256(application.csr_der), invitation=application.invitation, edge=str(edge),
-                certificate=der(certificate), record_key_id=verifier.key_id,
-                not_after_ms=int(certificate.not_valid_after_utc.timestamp() * 1000),
+                record_key_id=verifier.key_id,
             ))
+        except BadCertificate as error:
+            raise EnrolmentRefused(str(error)) from error
         except sa.exc.IntegrityError as error:
             raise EnrolmentRefused(f"this key belongs to another machine already; was the disk copied? {ANEW}") from error
         _declare(connection, edge, application.journals)
-        return Admission(edge, invitation.site, invitation.name, invitation.kind, der(certificate))
+        return Admission(edge, invitation.site, invitation.name, invitation.kind, certificate_der)
 
 
 def _use(connection: sa.Connection, invitation: str, edge: str) -> None:

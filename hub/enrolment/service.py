@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from dataclasses import dataclass
+from typing import Any, Never
 from uuid import UUID
 
 import grpc.aio
@@ -13,12 +14,26 @@ import structlog
 
 from hub.enrolment.authority import HubAuthority
 from hub.enrolment.desk import Application, EnrolmentDesk, EnrolmentRefused
+from hub.enrolment.renewals import (
+    ApprovalWaits,
+    MachineCloned,
+    MachineRevoked,
+    RenewalDesk,
+    RenewalRefused,
+    RenewalRequest,
+)
 from hub.keys import HubKeys
 from proto import enrolment_pb2, enrolment_pb2_grpc
 from security.certificates import der
+from security.clock import Clock
 
 log = structlog.get_logger()
+GENERATION_MAX = 2**31
+_TROUBLE = (sqlite3.OperationalError, sa.exc.OperationalError)
+_OUTCOMES = {MachineRevoked: enrolment_pb2.RenewReply.REVOKED, MachineCloned: enrolment_pb2.RenewReply.CLONED}
 
+_NonceContext = grpc.aio.ServicerContext[enrolment_pb2.NonceRequest, enrolment_pb2.NonceReply]
+_RenewContext = grpc.aio.ServicerContext[enrolment_pb2.RenewRequest, enrolment_pb2.RenewReply]
 _Context = grpc.aio.ServicerContext[enrolment_pb2.EnrolRequest, enrolment_pb2.EnrolReply]
 
 
@@ -32,11 +47,13 @@ class Addresses:
 
 
 class EnrolmentService(enrolment_pb2_grpc.EnrolmentServicer):
-    """Answers GetRoot and Enrol."""
+    """Machines that come, and machines that renew."""
 
-    def __init__(self, desk: EnrolmentDesk, authority: HubAuthority, keys: HubKeys, hub: UUID,
-                 addresses: Addresses) -> None:
+    def __init__(self, desk: EnrolmentDesk, renewals: RenewalDesk, authority: HubAuthority, keys: HubKeys, hub: UUID,
+                 addresses: Addresses, clock: Clock) -> None:
         self._desk = desk
+        self._renewals = renewals
+        self._clock = clock
         self._authority = authority
         self._keys = keys
         self._hub = hub
@@ -47,12 +64,11 @@ class EnrolmentService(enrolment_pb2_grpc.EnrolmentServicer):
 
     async def Enrol(self, request: enrolment_pb2.EnrolRequest, context: _Context) -> enrolment_pb2.EnrolReply:  # noqa: N802
         try:
-            admission = await asyncio.to_thread(self._desk.admit, _application(request))
+            admission = await asyncio.to_thread(self._desk.admit, _application(request, context.peer()))
         except EnrolmentRefused as error:
             await context.abort(grpc.StatusCode.PERMISSION_DENIED, str(error))
-        except (sqlite3.OperationalError, sa.exc.OperationalError) as error:
-            log.warning("enrolment not stored; see to the disk and to who else writes", reason=str(error).splitlines()[0])
-            await context.abort(grpc.StatusCode.UNAVAILABLE, "the hub cannot write now; try again later")
+        except _TROUBLE as error:
+            await _unavailable(context, error)
         return enrolment_pb2.EnrolReply(
             edge=admission.edge.bytes,
             chain_der=[admission.certificate_der, der(self._authority.intermediate.certificate)],
@@ -66,11 +82,52 @@ class EnrolmentService(enrolment_pb2_grpc.EnrolmentServicer):
             ),
         )
 
+    async def Nonce(self, request: enrolment_pb2.NonceRequest, context: _NonceContext) -> enrolment_pb2.NonceReply:  # noqa: N802
+        try:
+            nonce = await asyncio.to_thread(self._renewals.nonce, _edge(request.edge))
+        except RenewalRefused as error:
+            await context.abort(grpc.StatusCode.PERMISSION_DENIED, str(error))
+        except _TROUBLE as error:
+            await _unavailable(context, error)
+        return enrolment_pb2.NonceReply(nonce=nonce, unix_ms=self._clock.unix_ms())
 
-def _application(request: enrolment_pb2.EnrolRequest) -> Application:
+    async def Renew(self, request: enrolment_pb2.RenewRequest, context: _RenewContext) -> enrolment_pb2.RenewReply:  # noqa: N802
+        try:
+            certificate_der = await asyncio.to_thread(self._renewals.renew, _renewal(request, context.peer()))
+        except ApprovalWaits as waiting:
+            return enrolment_pb2.RenewReply(outcome=enrolment_pb2.RenewReply.WAITING, approval=waiting.approval,
+                                            text=str(waiting))
+        except RenewalRefused as error:
+            log.warning("renewal refused", peer=context.peer(), reason=str(error))
+            return enrolment_pb2.RenewReply(outcome=_OUTCOMES.get(type(error), enrolment_pb2.RenewReply.REFUSED), text=str(error))
+        except _TROUBLE as error:
+            await _unavailable(context, error)
+        chain = [certificate_der, der(self._authority.intermediate.certificate)]
+        return enrolment_pb2.RenewReply(outcome=enrolment_pb2.RenewReply.ISSUED, chain_der=chain)
+
+
+async def _unavailable(context: grpc.aio.ServicerContext[Any, Any], error: Exception) -> Never:
+    log.warning("enrolment not stored; see to the disk and to who else writes", reason=str(error).splitlines()[0])
+    await context.abort(grpc.StatusCode.UNAVAILABLE, "the hub cannot write now; try again later")
+
+
+def _edge(data: bytes) -> UUID:
+    if len(data) != 16:
+        raise RenewalRefused("a machine's id is a UUID of 16 bytes; update the machine's program")
+    return UUID(bytes=data)
+
+
+def _renewal(request: enrolment_pb2.RenewRequest, peer: str) -> RenewalRequest:
+    if not 0 < request.generation <= GENERATION_MAX:
+        raise RenewalRefused("a renewal asks for the generation after the machine's own; update its program")
+    return RenewalRequest(_edge(request.edge), request.csr_der, request.generation, request.nonce, request.signature,
+                          request.certificate_der, peer)
+
+
+def _application(request: enrolment_pb2.EnrolRequest, peer: str) -> Application:
     if any(len(item.journal) != 16 for item in request.journals):
         raise EnrolmentRefused("a journal's id is a UUID of 16 bytes; update the machine's program")
     return Application(
         request.invitation, request.secret, request.csr_der, request.suite, request.record_public_key,
-        request.record_proof, [(UUID(bytes=item.journal), item.name) for item in request.journals], request.machine,
+        request.record_proof, [(UUID(bytes=item.journal), item.name) for item in request.journals], request.machine, peer,
     )

@@ -1,4 +1,4 @@
-"""Sites, their machines, and the invitations and certificates by which machines came."""
+"""Sites, their machines, how these came, and the certificates they got."""
 
 from __future__ import annotations
 
@@ -40,15 +40,31 @@ invitations = sa.Table(
     sqlite_strict=True,
 )
 
-certificates = sa.Table(
-    "certificates",
+# By its request, so that an answer that was lost can be given again.
+enrolments = sa.Table(
+    "enrolments",
     metadata,
     sa.Column("csr_hash", sa.LargeBinary, primary_key=True),
     sa.Column("invitation", sa.Text, sa.ForeignKey("invitations.id"), nullable=False),
     sa.Column("edge", sa.Text, sa.ForeignKey("edges.edge"), nullable=False),
-    sa.Column("certificate", sa.LargeBinary, nullable=False),
     sa.Column("record_key_id", sa.LargeBinary, nullable=False, unique=True),
-    sa.Column("not_after_ms", Whole, nullable=False),
+    sqlite_strict=True,
+)
+
+# Every certificate that a machine ever got: 0 at enrolment, one more at each renewal. `asked_from` is the peer who asked;
+# `first_used_ms` when a stream first came with it, and from then on no older one is taken.
+machine_certificates = sa.Table(
+    "machine_certificates",
+    metadata,
+    sa.Column("edge", sa.Text, sa.ForeignKey("edges.edge"), primary_key=True),
+    sa.Column("generation", Whole, primary_key=True, autoincrement=False),
+    sa.Column("csr_hash", sa.LargeBinary, nullable=False, unique=True),
+    sa.Column("fingerprint", sa.LargeBinary, nullable=False, unique=True),
+    sa.Column("certificate", sa.LargeBinary, nullable=False),
+    sa.Column("not_after_ms", Whole, nullable=False, index=True),
+    sa.Column("issued_ms", Whole, nullable=False),
+    sa.Column("asked_from", sa.Text, nullable=False),
+    sa.Column("first_used_ms", Whole),
     sqlite_strict=True,
 )
 

@@ -9,7 +9,7 @@ from importlib.resources import files
 from alembic import op
 
 revision = "0004"
-down_revision = "0002"
+down_revision = "0003"
 
 
 def upgrade() -> None:

@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hub.database import metadata, open_engine
 from hub.enrolment.authority import create_authority, load_authority
 from hub.enrolment.desk import JOURNALS_MAX, Application, EnrolmentDesk, EnrolmentRefused
+from hub.enrolment.issuing import Issuer
 from hub.enrolment.sites import INVITATION_LIFE_MS, add_site, invite
 from hub.ledger.own_journal import OwnJournal
 from hub.ledger.store import Ledger
@@ -39,7 +40,8 @@ class Desk:
         own = OwnJournal(self.path, self.hub, Ed25519Signer(Ed25519PrivateKey.generate()), self.clock)
         own.create()
         self.own = own
-        self.desk = EnrolmentDesk(self.engine, load_authority(folder), self.hub, own, self.clock)
+        issuer = Issuer(load_authority(folder), self.hub, self.clock)
+        self.desk = EnrolmentDesk(self.engine, issuer, own, self.clock)
         for site in ("A01", "A02"):
             add_site(self.engine, site, "古魏镇服务所", "office", "")
 

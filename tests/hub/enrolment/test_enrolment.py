@@ -72,7 +72,7 @@ def test_a_hub_killed_before_its_answer_arrived_gives_the_same_certificate(hub: 
     state = StateFolder(tmp_path / "edge")
     with ThreadPoolExecutor() as threads, closing(sqlite3.connect(hub.state / "hub.db")) as db:
         enrolling = threads.submit(_refusal, state.root, token)
-        while (row := db.execute("SELECT certificate FROM certificates").fetchone()) is None and not enrolling.done():
+        while (row := db.execute("SELECT certificate FROM machine_certificates").fetchone()) is None and not enrolling.done():
             time.sleep(0.001)
         hub.service.kill()
         assert "give the same command again" in enrolling.result(CALL_S * 2)

@@ -1,0 +1,37 @@
+"""Revoking a machine: a person's decision, for good. Its open streams end within seconds, and nothing is renewed for it."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+import sqlalchemy as sa
+
+from hub.enrolment.generations import history
+from hub.enrolment.tables import edges
+from hub.ledger.own_journal import OwnJournal
+from hub.names import name_fault
+
+
+class RevocationRefused(ValueError):
+    """The text says what to do."""
+
+
+def revoke(engine: sa.Engine, own_journal: OwnJournal, edge: str, by: str, reason: str, now_ms: int) -> bool:
+    """False when it was revoked before. Raises RevocationRefused."""
+    if not by.strip() or not reason.strip() or name_fault(by) or name_fault(reason):
+        raise RevocationRefused("a revocation has a name and a reason; give --by and --reason")
+    try:
+        machine = UUID(edge)
+    except ValueError as error:
+        raise RevocationRefused(f"{edge!r} is no machine's id; suozhan-edge status shows it") from error
+    with engine.connect() as connection:
+        known = history(connection, machine)
+    if known is None:
+        raise RevocationRefused(f"there is no machine {machine}; suozhan-edge status shows its id")
+    if known.revoked_ms is not None:
+        return False
+    # The record first: a crash behind it leaves a decision that can be given again, not a machine that nobody revoked.
+    own_journal.note("machine.revoked", {"edge": str(machine), "by": by, "reason": reason})
+    with engine.begin() as connection:
+        connection.execute(edges.update().where(edges.c.edge == str(machine)).values(revoked_ms=now_ms))
+    return True
