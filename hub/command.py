@@ -20,6 +20,8 @@ from hub.attention.command import By, Reason, alarms_app, approvals_app
 from hub.backup import BackupFailed, back_up
 from hub.database import open_engine
 from hub.enrolment.authority import load_authority
+from hub.enrolment.command import certificate_app, revoke_machine
+from hub.enrolment.revocation import RevocationRefused
 from hub.enrolment.sites import SiteRefused, add_site, invite, list_sites
 from hub.founding import found_hub
 from hub.keys import load_keys
@@ -49,6 +51,8 @@ catalogue_app = typer.Typer(no_args_is_help=True, help="The service catalogue th
 app.add_typer(site_app, name="site")
 app.add_typer(token_app, name="token")
 app.add_typer(catalogue_app, name="catalogue")
+app.add_typer(certificate_app, name="certificate")
+app.command("revoke")(revoke_machine)
 app.add_typer(alarms_app, name="alarms")
 app.add_typer(approvals_app, name="approvals")
 
@@ -248,8 +252,8 @@ def main() -> None:
     from hub.restore import RestoreRefused  # noqa: PLC0415 - see restore_backup
     from hub.services.items import CatalogueInvalid  # noqa: PLC0415 - see catalogue_publish
 
-    mendable = (BadConfig, BadKey, BadCertificate, SiteRefused, BackupFailed, DatabaseNewer, CatalogueInvalid, ResourceInvalid,
-                TokenRefused, AttentionRefused, RestoreRefused, LogBehind,
+    mendable = (BadConfig, BadKey, BadCertificate, RevocationRefused, SiteRefused, BackupFailed, DatabaseNewer,
+                CatalogueInvalid, ResourceInvalid, TokenRefused, AttentionRefused, RestoreRefused, LogBehind,
                 OSError)  # no file, no right, a port that is taken, a full disk
     try:
         app()

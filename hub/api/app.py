@@ -21,6 +21,7 @@ from hub.api.questions import Questions
 from hub.api.tokens import Scope, scopes_of
 from hub.attention.alarms import Alarms
 from hub.attention.approvals import Approvals
+from hub.enrolment.newest import newest_certificates
 from hub.ledger.store import Ledger
 from hub.transactions.site_ledger import LedgerQuery
 from hub.transactions.tables import cursors
@@ -120,5 +121,6 @@ def _guard(engine: sa.Engine, clock: Clock, bearer: HTTPBearer, scope: Scope) ->
 def _refresh(engine: sa.Engine, database: Path, metrics: HubMetrics, alarms: Alarms) -> None:
     with engine.connect() as connection:
         projected = connection.execute(sa.select(sa.func.coalesce(sa.func.max(cursors.c.cursor), 0))).scalar_one()
+    metrics.refresh_certificates(newest_certificates(engine))
     with Ledger(database) as ledger:
         metrics.refresh(ledger.size(), projected, ledger.journals(), [one.kind for one in alarms.open_alarms()])

@@ -110,6 +110,8 @@ class EdgeAnswer(BaseModel):
     machine: str
     enrolled_ms: int
     revoked: bool
+    certificate_generation: int | None
+    certificate_expires_ms: int | None
     journals: list[JournalAnswer]
     resources: list[ResourceAnswer]
 

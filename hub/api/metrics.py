@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from prometheus_client import CollectorRegistry, Gauge
 
+from hub.enrolment.newest import NewestCertificate
 from hub.ledger.store import JournalHead
 from security.masking import mask_text
 
@@ -22,7 +23,15 @@ class HubMetrics:
                           ["edge", "journal"], registry=registry)
         self._arrived = Gauge("suozhan_hub_edge_last_arrival_timestamp_seconds", "Arrival of the last record.",
                               ["edge", "journal"], registry=registry)
+        self._expires = Gauge("suozhan_hub_edge_certificate_expires_timestamp_seconds", "End of the newest certificate of a "
+                              "machine that is not revoked.", ["edge"], registry=registry)
         self._alarms = Gauge("suozhan_hub_alarms", "Alarms that nobody has cleared.", ["kind"], registry=registry)
+
+    def refresh_certificates(self, newest: Sequence[NewestCertificate]) -> None:
+        self._expires.clear()
+        for one in newest:
+            if not one.revoked:
+                self._expires.labels(one.edge).set(one.not_after_ms / 1000)
 
     def refresh(self, size: int, projected: int, journals: Sequence[JournalHead], alarms: Sequence[str]) -> None:
         self._size.set(size)

@@ -27,6 +27,7 @@ from hub.api.messages import (
 )
 from hub.attention.alarms import Alarms
 from hub.attention.approvals import Approvals
+from hub.enrolment.newest import newest_certificates
 from hub.enrolment.sites import list_sites
 from hub.enrolment.tables import edges
 from hub.ledger.runs import Entry
@@ -82,9 +83,13 @@ class Questions:
                 journals.setdefault(str(head.edge), []).append(_journal(head, now_ms))
         with self._engine.connect() as connection:
             rows = list(connection.execute(sa.select(edges).order_by(edges.c.site, edges.c.enrolled_ms)))
+        certificates = {one.edge: (one.generation, one.not_after_ms) for one in newest_certificates(self._engine)}
         return [
             EdgeAnswer(edge=row.edge, site=row.site, machine=mask_text(row.machine), enrolled_ms=row.enrolled_ms,
-                       revoked=row.revoked_ms is not None, journals=journals.get(row.edge, []),
+                       revoked=row.revoked_ms is not None,
+                       certificate_generation=certificates.get(row.edge, (None, None))[0],
+                       certificate_expires_ms=certificates.get(row.edge, (None, None))[1],
+                       journals=journals.get(row.edge, []),
                        resources=self._resources(UUID(row.edge)))
             for row in rows
         ]

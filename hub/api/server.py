@@ -46,7 +46,7 @@ class ApiServer:
 
     def reload(self) -> None:
         """New connections get the certificate that lies there now; open ones go on. Raises ssl.SSLError."""
-        if self._config.ssl is not None:
+        if self._config.loaded and self._config.ssl is not None:  # else it reads them yet
             self._config.ssl.load_cert_chain(self._certificate, self._key)
 
     async def run(self) -> None:

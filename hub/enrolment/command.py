@@ -1,0 +1,50 @@
+"""`suozhan-hub revoke` and `suozhan-hub certificate`: the end of a machine, and the certificates of hub and machines."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Annotated
+
+import typer
+
+from hub.attention.command import own_journal
+from hub.database import open_engine
+from hub.enrolment.authority import ensure_server_certificate, load_authority
+from hub.enrolment.newest import newest_certificates
+from hub.enrolment.revocation import revoke
+from hub.state import HubState
+from security.clock import SystemClock
+
+certificate_app = typer.Typer(no_args_is_help=True, help="Certificates of the hub and of machines.")
+
+
+def revoke_machine(
+    context: typer.Context,
+    edge: Annotated[str, typer.Argument(help="Id of the machine, as suozhan-edge status shows it.")],
+    by: Annotated[str, typer.Option(help="Your name; it stands in the ledger.")],
+    reason: Annotated[str, typer.Option(help="Why; it stands in the ledger.")],
+) -> None:
+    """End a machine for good: its streams end within seconds, nothing is renewed for it."""
+    state: HubState = context.obj
+    new = revoke(open_engine(state.database), own_journal(state), edge, by, reason, SystemClock().unix_ms())
+    typer.echo(f"Machine {edge} is revoked." if new else f"Machine {edge} was revoked before.")
+
+
+@certificate_app.command("renew")
+def renew(context: typer.Context) -> None:
+    """Make a new key and certificate for the hub's servers; a running hub takes them within seconds, open streams go on."""
+    state: HubState = context.obj
+    config, now = state.config(), dt.datetime.fromtimestamp(SystemClock().unix_ms() / 1000, dt.UTC)
+    files = ensure_server_certificate(state.tls, load_authority(state.ca), config.hosts, now, anew=True)
+    typer.echo(f"{files.certificate} is new; a running hub takes it within seconds.")
+
+
+@certificate_app.command("list")
+def list_certificates(context: typer.Context) -> None:
+    """The newest certificate of each machine: generation, end, whether it is in use."""
+    state: HubState = context.obj
+    state.config()
+    for one in newest_certificates(open_engine(state.database)):
+        end = dt.datetime.fromtimestamp(one.not_after_ms / 1000, dt.UTC).isoformat(sep=" ", timespec="minutes")
+        standing = "revoked" if one.revoked else "in use" if one.used else "not used yet"
+        typer.echo(f"{one.edge}\t{one.site}\t{one.generation}\tends {end}\t{standing}")
