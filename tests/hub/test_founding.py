@@ -159,7 +159,7 @@ def test_two_inits_do_not_clear_each_other_away(tmp_path: Path) -> None:
     other = os.open(tmp_path / "hub", os.O_RDONLY)
     try:
         fcntl.flock(other, fcntl.LOCK_EX)
-        with pytest.raises(DemoFailed, match="another init works"):
+        with pytest.raises(DemoFailed, match="another suozhan-hub"):
             command("hub", tmp_path / "hub", *_arguments(tmp_path))
     finally:
         os.close(other)

@@ -13,7 +13,7 @@ from uuid import UUID, uuid4
 import pytest
 import structlog
 import zstandard
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import edge.uplink
@@ -468,6 +468,7 @@ def test_a_hub_that_owes_an_answer_is_let_go(tmp_path: Path, monkeypatch: pytest
     asyncio.run(talk())
 
 
+@settings(deadline=None, max_examples=50)
 @given(data=st.binary(max_size=200))
 def test_fuzzed_messages_end_the_stream_with_a_clear_refusal(tmp_path_factory: pytest.TempPathFactory, data: bytes) -> None:
     spine = _fuzz_spine(tmp_path_factory)

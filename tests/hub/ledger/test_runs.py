@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hub.ledger.append_rule import Accept
@@ -86,6 +86,7 @@ def test_each_record_is_found_by_its_position_and_nothing_beyond(spine: Spine, l
         assert ledger.entry(spine.journal_id, nowhere) is None
 
 
+@settings(deadline=None)
 @given(st.integers(1, 18), st.integers(1, 18))
 def test_what_overlaps_is_stored_from_where_it_is_new(
     tmp_path_factory: pytest.TempPathFactory, held: int, first: int
