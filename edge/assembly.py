@@ -10,6 +10,7 @@ import asyncio
 import fcntl
 from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from random import SystemRandom
 from uuid import UUID
@@ -20,21 +21,25 @@ from devices.cards import CardReaders
 from devices.simulated.wire import SimulatedReaders
 from edge.alarms import Alarms
 from edge.catalogue import CATALOGUE
-from edge.channel import open_channel, replicate_over, watch_over
+from edge.channel import HubChannel, replicate_over, watch_over
 from edge.config import BadConfig, EdgeConfig, load_config
 from edge.door.server import Door
 from edge.downlink import Downlink
+from edge.examination import Examination
+from edge.hub_view import view_hub
 from edge.identity import load_identity
 from edge.journal import Journal, JournalLimits
 from edge.line import Line
 from edge.receipt_book import ReceiptBook
 from edge.receipt_store import ReceiptStore
+from edge.renewal import Renewal
+from edge.renewal_wire import RenewalOffice
 from edge.resources import ResourceStore
 from edge.start import AlreadyRunning
 from edge.state import StateFolder
+from edge.tls_pair import TlsFiles
 from edge.uplink import Uplink
 from security.clock import Clock
-from security.private_files import read_private
 from security.signer import Ed25519Signer
 
 log = structlog.get_logger()
@@ -54,8 +59,10 @@ async def run_edge(state: StateFolder, clock: Clock, ready: Callable[[], None]) 
         journal = await stack.enter_async_context(
             Journal(state.journal, signer, bytes.fromhex(identity.hub_sealing_key), clock, limits))
         readers = await stack.enter_async_context(_readers(config))
+        tls = TlsFiles(state, identity)
+        log.info("certificate", generation=tls.generation, ends_ms=tls.pair.validity.last_ms)
         address = config.hub_address or identity.work_address
-        channel = await stack.enter_async_context(open_channel(identity, read_private(state.tls_key), address))
+        channel = await stack.enter_async_context(HubChannel(address, identity.root.encode(), lambda: tls.pair))
 
         # Records flow up.
         up_line = Line("replicate", clock, random)
@@ -69,13 +76,25 @@ async def run_edge(state: StateFolder, clock: Clock, ready: Callable[[], None]) 
         down_line = Line("watch", clock, random)
         downlink = Downlink(resources, watch_over(channel), down_line)
 
+        # Certificates renew, and trouble with the line is explained.
+        async def renewed() -> None:
+            await channel.rebuild()
+            examination.retry_now()
+
+        enrol_address = config.hub_enrol_address or identity.enrol_address
+        renewal = Renewal(identity, tls, lambda: RenewalOffice(identity, enrol_address), renewed, clock, random)
+        view = partial(view_hub, identity, address, config.hub_api_address or identity.api_address)
+        examination = Examination([up_line, down_line], tls, renewal, view, state.diagnosis, clock)
+
         # The counter comes in here.
         door = Door(state.door, config.door_port, journal, readers, lambda: resources.current(CATALOGUE), up_line, clock,
-                    alarms)
+                    alarms, examination)
 
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(uplink.run())
             tasks.create_task(downlink.run())
+            tasks.create_task(renewal.run())
+            tasks.create_task(examination.run())
             tasks.create_task(door.run())
             tasks.create_task(alarms.run(journal))
             await door.listening()

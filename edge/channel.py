@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from typing import TypeVar
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
+from typing import TypeVar, cast
 
 import grpc.aio
 
-from edge.identity import Identity
-from edge.line import HubRefused, LineLost
+from edge.line import REFUSED_RETRY_S, HubRefused, LineLost
+from edge.tls_pair import TlsPair
 from proto import sync_pb2, sync_pb2_grpc
 
 KEEPALIVE_MS = 2_500
@@ -35,37 +35,62 @@ _FINAL = frozenset({
     grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED, grpc.StatusCode.INVALID_ARGUMENT,
     grpc.StatusCode.UNIMPLEMENTED, grpc.StatusCode.FAILED_PRECONDITION,
 })
+REFUSAL_KEY = "suozhan-refusal"  # trailing metadata of UNAUTHENTICATED: the hub's reason in a word
+FOUND_OUT_RETRY_S = 600.0  # each try is an alarm at the hub
+_FOUND_OUT = {"revoked", "superseded"}
 
 Up = TypeVar("Up")
 Down = TypeVar("Down")
 Stream = Callable[[AsyncIterator[Up]], AsyncGenerator[Down, None]]
 
 
-def open_channel(identity: Identity, tls_key_pem: bytes, address: str) -> grpc.aio.Channel:
-    """One channel serves all streams and reconnects by itself; close it at the end."""
-    credentials = grpc.ssl_channel_credentials(identity.root.encode(), tls_key_pem, identity.chain.encode())
-    return grpc.aio.secure_channel(address, credentials, options=OPTIONS)
+class HubChannel:
+    """One channel serves all streams and reconnects by itself; with a new certificate it is made anew. Open it as a context."""
+
+    def __init__(self, address: str, root_pem: bytes, pair: Callable[[], TlsPair]) -> None:
+        self._address = address
+        self._root_pem = root_pem
+        self._pair = pair
+        self._channel: grpc.aio.Channel | None = None
+
+    async def __aenter__(self) -> HubChannel:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.rebuild()
+
+    async def rebuild(self) -> None:
+        """End all streams; the next one comes with the machine's certificate of then."""
+        channel, self._channel = self._channel, None
+        if channel is not None:
+            await channel.close(None)
+
+    def sync(self) -> sync_pb2_grpc.SyncStub:
+        if self._channel is None:
+            pair = self._pair()
+            credentials = grpc.ssl_channel_credentials(self._root_pem, pair.key_pem, pair.chain_pem)
+            self._channel = grpc.aio.secure_channel(self._address, credentials, options=OPTIONS)
+        return sync_pb2_grpc.SyncStub(self._channel)
 
 
-def replicate_over(channel: grpc.aio.Channel) -> Stream[sync_pb2.ReplicateUp, sync_pb2.ReplicateDown]:
-    return _stream(sync_pb2_grpc.SyncStub(channel).Replicate)
+def replicate_over(channel: HubChannel) -> Stream[sync_pb2.ReplicateUp, sync_pb2.ReplicateDown]:
+    return _stream(lambda: channel.sync().Replicate)
 
 
-def watch_over(channel: grpc.aio.Channel) -> Stream[sync_pb2.WatchUp, sync_pb2.WatchDown]:
-    return _stream(sync_pb2_grpc.SyncStub(channel).Watch)
+def watch_over(channel: HubChannel) -> Stream[sync_pb2.WatchUp, sync_pb2.WatchDown]:
+    return _stream(lambda: channel.sync().Watch)
 
 
-def _stream(method: grpc.aio.StreamStreamMultiCallable[Up, Down]) -> Stream[Up, Down]:
+def _stream(method: Callable[[], grpc.aio.StreamStreamMultiCallable[Up, Down]]) -> Stream[Up, Down]:
     """The stub's method as a plain generator that raises LineLost or HubRefused, and hangs up when closed."""
 
     async def stream(requests: AsyncIterator[Up]) -> AsyncGenerator[Down, None]:
-        call = method(requests)
+        call = method()(requests)
         try:
             async for message in call:
                 yield message
         except grpc.aio.AioRpcError as error:
-            text = f"{error.code().name}: {error.details()}"
-            raise (HubRefused if error.code() in _FINAL else LineLost)(text) from error
+            raise _ended(error) from error
         except asyncio.CancelledError as error:
             if (task := asyncio.current_task()) is not None and task.cancelling():
                 raise
@@ -74,3 +99,12 @@ def _stream(method: grpc.aio.StreamStreamMultiCallable[Up, Down]) -> Stream[Up, 
             call.cancel()
 
     return stream
+
+
+def _ended(error: grpc.aio.AioRpcError) -> LineLost | HubRefused:
+    text = f"{error.code().name}: {error.details()}"
+    if error.code() not in _FINAL:
+        return LineLost(text)
+    trailing = cast(Iterable[tuple[str, str | bytes]], error.trailing_metadata() or ())  # the stubs know it otherwise
+    word = next((str(value) for key, value in trailing if key == REFUSAL_KEY), "")
+    return HubRefused(text, FOUND_OUT_RETRY_S if word in _FOUND_OUT else REFUSED_RETRY_S, word)

@@ -21,10 +21,12 @@ class ReaderConfig(BaseModel):
 
 
 class EdgeConfig(BaseModel):
-    """`hub_address` (host:port) replaces the address learnt at enrolment, where a line has a gateway of its own."""
+    """The three addresses (host:port) replace those learnt at enrolment, where a line has a gateway of its own."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     hub_address: str = ""
+    hub_enrol_address: str = ""
+    hub_api_address: str = ""
     door_port: int = Field(default=8471, ge=0, le=65535)
     journal_quota_bytes: int = Field(default=4 * 1024**3, ge=1024**2)
     disk_reserve_bytes: int = Field(default=256 * 1024**2, ge=0)

@@ -40,6 +40,10 @@ class Identity:
     def edge_id(self) -> UUID:
         return UUID(self.edge)
 
+    @property
+    def hub_id(self) -> UUID:
+        return UUID(self.hub)
+
     def resource_verifier(self) -> Verifier:
         return Verifier(Suite.ED25519_SHA256, bytes.fromhex(self.hub_resource_key))
 

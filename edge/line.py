@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from random import Random
@@ -24,11 +25,13 @@ class LineLost(Exception):
 
 
 class HubRefused(Exception):
-    """The hub answered and will not go on: tell a person; asking again before `retry_s` would not help."""
+    """The hub answered and will not go on: tell a person; asking again before `retry_s` would not help. `word` is the
+    hub's reason in a word, if it gave one: unknown, revoked, superseded, expired."""
 
-    def __init__(self, text: str, retry_s: float = REFUSED_RETRY_S) -> None:
+    def __init__(self, text: str, retry_s: float = REFUSED_RETRY_S, word: str = "") -> None:
         super().__init__(text)
         self.retry_s = retry_s
+        self.word = word
 
 
 class LineStatus(StrEnum):
@@ -40,11 +43,12 @@ class LineStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class LineState:
-    """`since_ms` is this machine's Unix ms; `detail` says what is wrong and what to do."""
+    """`since_ms` is this machine's Unix ms; `detail` says what is wrong and what to do, `word` is the hub's (HubRefused)."""
 
     state: LineStatus
     since_ms: int
     detail: str = ""
+    word: str = ""
 
 
 class Line:
@@ -56,6 +60,7 @@ class Line:
         self._random = random
         self._failures = 0
         self._state = LineState(LineStatus.CONNECTING, clock.unix_ms())
+        self._again = asyncio.Event()
 
     @property
     def state(self) -> LineState:
@@ -66,9 +71,14 @@ class Line:
         self._failures = 0
         self._become(LineStatus.CONNECTED, "")
 
+    def retry_now(self) -> None:
+        """What stood in the way has changed: another certificate, a clock that was set."""
+        self._again.set()
+
     async def keep(self, session: Callable[[], Awaitable[None]]) -> None:
         """Run `session` again and again. It returns when the other side ended the stream in order."""
         while True:
+            self._again.clear()
             delay = self._backoff_s()
             try:
                 await session()
@@ -76,20 +86,24 @@ class Line:
             except LineLost as error:
                 self._become(LineStatus.UNREACHABLE, str(error))
             except HubRefused as error:
-                self._become(LineStatus.REFUSED, str(error))
+                self._become(LineStatus.REFUSED, str(error), error.word)
                 delay = error.retry_s * self._random.uniform(0.5, 1.0)
             self._failures += 1
-            await asyncio.sleep(delay)
+            await self._pause(delay)
 
     def _backoff_s(self) -> float:
         """Full jitter: two thousand machines must not come back in the same second."""
         ceiling = min(DELAY_MAX_S, DELAY_BASE_S * 2 ** min(self._failures, 16))
         return self._random.uniform(0, ceiling)
 
-    def _become(self, state: LineStatus, detail: str) -> None:
+    async def _pause(self, delay_s: float) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(delay_s):
+                await self._again.wait()
+                self._failures = 0
+
+    def _become(self, state: LineStatus, detail: str, word: str = "") -> None:
         if (state, detail) != (self._state.state, self._state.detail):
             log.info("line", stream=self._name, state=state.value, detail=detail)
-        if state is not self._state.state:
-            self._state = LineState(state, self._clock.unix_ms(), detail)
-        else:
-            self._state = LineState(state, self._state.since_ms, detail)
+        since_ms = self._state.since_ms if state is self._state.state else self._clock.unix_ms()
+        self._state = LineState(state, since_ms, detail, word)

@@ -35,6 +35,21 @@ class StateFolder:
         return self.root / "keys" / "tls.csr"
 
     @property
+    def tls_pair(self) -> Path:
+        """Key and certificate of the newest renewal; absent before the first."""
+        return self.root / "keys" / "tls.pem"
+
+    @property
+    def tls_next(self) -> Path:
+        """Key and request of a renewal that is not finished."""
+        return self.root / "keys" / "tls.next"
+
+    @property
+    def diagnosis(self) -> Path:
+        """What the agent last found out about the line to the hub."""
+        return self.root / "diagnosis.json"
+
+    @property
     def journal(self) -> Path:
         return self.root / "journals" / f"{BUSINESS_JOURNAL}.db"
 

@@ -6,22 +6,26 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from edge.alarms import Alarm
-from edge.identity import load_identity
+from edge.examination import read_diagnosis
+from edge.identity import Identity, load_identity
 from edge.journal_store import JournalStore, read_stop
 from edge.state import StateFolder
+from edge.tls_pair import load_pair
 
 
 async def describe(state: StateFolder, alarms: Sequence[Alarm]) -> str:
-    """Lines for a technician, alarms first. Raises NotEnrolled, DatabaseMissing, CorruptJournal."""
+    """Lines for a technician, alarms first. Raises NotEnrolled, BadKey, DatabaseMissing, CorruptJournal."""
     identity = load_identity(state.identity)
     async with JournalStore(state.journal, quota_bytes=1, readonly=True) as store:
         head, standing, first = await store.head(), await store.standing(), await store.first_held()
-    heard = datetime.fromtimestamp(standing.hub_ms / 1000, UTC).isoformat(timespec="seconds") if standing.hub_ms else "never"
+    heard = _time(standing.hub_ms) if standing.hub_ms else "never"
     stopped = read_stop(state.journal)
     rows = {
         "machine": identity.edge,
         "site": f"{identity.site} {identity.site_name} ({identity.site_kind})",
         "hub": identity.work_address,
+        "certificate": _certificate(state, identity),
+        **({"line": f"{said[0]} (found at {_time(said[1])})"} if (said := read_diagnosis(state.diagnosis)) else {}),
         "journal": str(store.identity.genesis.journal),
         "head": str(head.position),
         "held by the hub": str(standing.position),
@@ -34,3 +38,13 @@ async def describe(state: StateFolder, alarms: Sequence[Alarm]) -> str:
     }
     told = [f"ALARM {one.kind}: {one.text} ({one.hint})" for one in alarms]
     return "\n".join([*told, *(f"{name + ':':<18}{value}" for name, value in rows.items())])
+
+
+def _certificate(state: StateFolder, identity: Identity) -> str:
+    """Raises BadKey."""
+    pair = load_pair(state, identity)
+    return f"ends {_time(pair.validity.last_ms)}, generation {pair.check(identity)}, renews from {_time(pair.renew_at_ms)}"
+
+
+def _time(unix_ms: int) -> str:
+    return datetime.fromtimestamp(unix_ms / 1000, UTC).isoformat(timespec="seconds")

@@ -128,6 +128,8 @@ class LineAnswer(BaseModel):
     state: Literal["connecting", "connected", "unreachable", "refused"]
     since_ms: int
     detail: str
+    diagnosis: str = Field(description="Why it is so, in a word: docs/certificates.md lists them.")
+    hint: str = Field(description="For the people at the counter, in Chinese: what is wrong and what to do.")
 
 
 class AlarmAnswer(BaseModel):
@@ -143,6 +145,7 @@ class MachineState(BaseModel):
     acknowledged: int
     line: LineAnswer
     catalogue: bool
+    certificate_ends_ms: int = Field(description="End of this machine's certificate, which renews at half of its life.")
     alarms: list[AlarmAnswer]
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
+from edge.advice import LineHealth
 from edge.alarms import Alarms
 from edge.journal import Journal
 from edge.line import Line, LineStatus
@@ -14,7 +15,7 @@ from edge.line import Line, LineStatus
 class DoorMetrics:
     """Gauges read journal and line at each scrape."""
 
-    def __init__(self, journal: Journal, line: Line, alarms: Alarms) -> None:
+    def __init__(self, journal: Journal, line: Line, alarms: Alarms, health: LineHealth) -> None:
         self._registry = CollectorRegistry()
         self.submissions = Counter("suozhan_edge_submissions_total", "Transactions said at the counter's door.",
                                    ["outcome"], registry=self._registry)
@@ -29,6 +30,8 @@ class DoorMetrics:
                     lambda: journal.queued)
         self._gauge("suozhan_edge_line_connected", "1 while the line to the hub works.",
                     lambda: line.state.state is LineStatus.CONNECTED)
+        self._gauge("suozhan_edge_certificate_expires_timestamp_seconds", "End of this machine's certificate.",
+                    lambda: health.certificate_ends_ms / 1000)
         self._gauge("suozhan_edge_alarms", "Alarms that no technician has cleared.", lambda: len(alarms.open_alarms()))
 
     def _gauge(self, name: str, text: str, value: Callable[[], float]) -> None:

@@ -13,6 +13,7 @@ from fastapi import APIRouter, Request, Response
 from devices.cards import CardReaders
 from devices.contract import Reading
 from devices.social_card import SocialCard, SocialCardDriver
+from edge.advice import LineHealth
 from edge.alarms import Alarms
 from edge.catalogue import Catalogue, Item, check
 from edge.door.errors import DAMAGED, DoorError, ErrorBody
@@ -49,7 +50,8 @@ class DoorRoutes:
     """Handlers over the parts that the agent is made of."""
 
     def __init__(self, journal: Journal, readers: CardReaders, catalogue: Callable[[], Catalogue | None], line: Line,
-                 pairing: Pairing, readings: RecentReadings, metrics: DoorMetrics, alarms: Alarms) -> None:
+                 pairing: Pairing, readings: RecentReadings, metrics: DoorMetrics, alarms: Alarms,
+                 health: LineHealth) -> None:
         self._journal = journal
         self._readers = readers
         self._catalogue = catalogue
@@ -58,6 +60,7 @@ class DoorRoutes:
         self._readings = readings
         self._metrics = metrics
         self._alarms = alarms
+        self._health = health
 
     def router(self) -> APIRouter:
         router = APIRouter()
@@ -142,11 +145,13 @@ class DoorRoutes:
         return self._state(id, stored)
 
     async def state(self) -> MachineState:
-        line = self._line.state
+        line, diagnosis = self._line.state, self._health.diagnosis
         return MachineState(
             queued=self._journal.queued, head=self._journal.head.position,
             acknowledged=self._journal.standing.position, catalogue=self._catalogue() is not None,
-            line=LineAnswer(state=line.state.value, since_ms=line.since_ms, detail=line.detail),
+            certificate_ends_ms=self._health.certificate_ends_ms,
+            line=LineAnswer(state=line.state.value, since_ms=line.since_ms, detail=line.detail,
+                            diagnosis=diagnosis.kind.value, hint=diagnosis.chinese),
             alarms=[AlarmAnswer(kind=one.kind, raised_ms=one.raised_ms, text=one.text, hint=one.hint)
                     for one in self._alarms.open_alarms()],
         )

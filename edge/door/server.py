@@ -12,6 +12,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from devices.cards import CardReaders
+from edge.advice import LineHealth
 from edge.alarms import Alarms
 from edge.catalogue import Catalogue
 from edge.door.errors import add_handlers
@@ -41,12 +42,12 @@ class Door:
 
     def __init__(self, pairing_db: Path, port: int, journal: Journal, readers: CardReaders,
                  catalogue: Callable[[], Catalogue | None], line: Line, clock: Clock,
-                 alarms: Alarms) -> None:
+                 alarms: Alarms, health: LineHealth) -> None:
         self.port = port
         self._listening = asyncio.Event()
         self._pairing = pairing = Pairing(pairing_db, clock)
         routes = DoorRoutes(journal, readers, catalogue, line, pairing, RecentReadings(clock),
-                            DoorMetrics(journal, line, alarms), alarms)
+                            DoorMetrics(journal, line, alarms, health), alarms, health)
         app = FastAPI(title="所站网关柜面接口 Suozhan counter API", version="1", docs_url=None, redoc_url=None)
         app.include_router(routes.router())
         add_handlers(app)

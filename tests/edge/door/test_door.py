@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -18,6 +19,7 @@ from hypothesis import strategies as st
 
 from devices.simulated.card import CardText
 from devices.simulated.wire import SimulatedReaders
+from edge.advice import CONNECTING, Diagnosis
 from edge.alarms import Alarms
 from edge.catalogue import Catalogue, parse_catalogue
 from edge.door.messages import check_id_number
@@ -59,6 +61,14 @@ class Counter:
         return str(answer.json()["token"])
 
 
+@dataclass
+class Health:
+    """Of the line and the certificate, as the examination tells it."""
+
+    diagnosis: Diagnosis = CONNECTING
+    certificate_ends_ms: int = 1_792_592_000_000
+
+
 @asynccontextmanager
 async def open_door(folder: Path, spine: Spine | None = None, limits: JournalLimits | None = None,
                     *, catalogue: bool = True) -> AsyncIterator[Counter]:
@@ -67,7 +77,7 @@ async def open_door(folder: Path, spine: Spine | None = None, limits: JournalLim
     async with asyncio.timeout(CEILING_S), spine.journal(limits) as journal, SimulatedReaders(readers=("R1",)) as readers:
         line = Line("replicate", spine.clock, Random(1))
         door = Door(folder / "door.db", 0, journal, readers, lambda: held, line, spine.clock,
-                    Alarms(folder / "alarms", spine.clock))
+                    Alarms(folder / "alarms", spine.clock), Health())
         serving = asyncio.create_task(door.run())
         await door.listening()
         try:
