@@ -51,9 +51,12 @@ class Alarms:
         # The record first: a crash between the two tells it twice rather than never.
         self._own_journal.note("alarm.raised", {"kind": kind, "subject": subject, "text": text})
         now = self._clock.unix_ms()
-        with self._engine.begin() as connection:
-            connection.execute(alarms.insert().values(kind=kind, subject=subject, text=text, raised_ms=now, repeated_ms=now,
-                                                      times=1, cleared_by=""))
+        try:
+            with self._engine.begin() as connection:
+                connection.execute(alarms.insert().values(kind=kind, subject=subject, text=text, raised_ms=now,
+                                                          repeated_ms=now, times=1, cleared_by=""))
+        except sa.exc.IntegrityError:
+            self._repeated(kind, subject, text)  # somebody raised the same in this moment
 
     def _repeated(self, kind: str, subject: str, text: str) -> bool:
         again = alarms.update().where(alarms.c.kind == kind, alarms.c.subject == subject, alarms.c.cleared_ms.is_(None))
