@@ -44,6 +44,11 @@ class Identity:
     def hub_id(self) -> UUID:
         return UUID(self.hub)
 
+    @property
+    def certified(self) -> bool:
+        """False for a successor that the hub has not admitted yet."""
+        return bool(self.chain)
+
     def resource_verifier(self) -> Verifier:
         return Verifier(Suite.ED25519_SHA256, bytes.fromhex(self.hub_resource_key))
 

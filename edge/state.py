@@ -9,14 +9,10 @@ BUSINESS_JOURNAL = "business"
 
 
 @dataclass(frozen=True)
-class StateFolder:
-    """Paths only; nothing here touches the disk but `make`."""
+class IdentityFolder:
+    """One identity of the machine: keys, certificates, journal. Paths only, but for `make`."""
 
     root: Path
-
-    @property
-    def config(self) -> Path:
-        return self.root / "edge.toml"
 
     @property
     def identity(self) -> Path:
@@ -45,17 +41,54 @@ class StateFolder:
         return self.root / "keys" / "tls.next"
 
     @property
-    def diagnosis(self) -> Path:
-        """What the agent last found out about the line to the hub."""
-        return self.root / "diagnosis.json"
-
-    @property
     def journal(self) -> Path:
         return self.root / "journals" / f"{BUSINESS_JOURNAL}.db"
 
     @property
     def journal_id(self) -> Path:
         return self.root / "journals" / f"{BUSINESS_JOURNAL}.id"
+
+    @property
+    def succession(self) -> Path:
+        """Which identity this one follows, and why; absent for the first."""
+        return self.root / "succession.json"
+
+    @property
+    def carried(self) -> Path:
+        """What became of the journal before this one; absent until all of it is settled."""
+        return self.root / "journals" / "carried.json"
+
+    def make(self) -> None:
+        for folder in (self.root, self.root / "keys", self.root / "journals"):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+
+@dataclass(frozen=True)
+class StateFolder(IdentityFolder):
+    """The machine's folder: what is the machine's, and its first identity. Later ones lie in `successors`, numbered from 2."""
+
+    @property
+    def successors(self) -> Path:
+        return self.root / "successors"
+
+    def identities(self) -> list[IdentityFolder]:
+        """All that were begun, the newest last."""
+        numbers = sorted(int(one.name) for one in self.successors.glob("[0-9]*") if one.name.isdecimal())
+        return [self, *(IdentityFolder(self.successors / str(number)) for number in numbers)]
+
+    @property
+    def current(self) -> IdentityFolder:
+        """The one that the machine works with."""
+        return self.identities()[-1]
+
+    @property
+    def config(self) -> Path:
+        return self.root / "edge.toml"
+
+    @property
+    def diagnosis(self) -> Path:
+        """What the agent last found out about the line to the hub."""
+        return self.root / "diagnosis.json"
 
     @property
     def resources(self) -> Path:
@@ -74,5 +107,5 @@ class StateFolder:
         return self.root / "agent.lock"
 
     def make(self) -> None:
-        for folder in (self.root, self.root / "keys", self.root / "journals", self.root / "resources"):
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        super().make()
+        self.resources.mkdir(mode=0o700, exist_ok=True)

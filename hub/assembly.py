@@ -29,6 +29,7 @@ from hub.enrolment.desk import EnrolmentDesk
 from hub.enrolment.issuing import Issuer
 from hub.enrolment.nonces import Nonces
 from hub.enrolment.open_streams import OpenStreams
+from hub.enrolment.rejoin import RejoinDesk
 from hub.enrolment.renewals import RenewalDesk
 from hub.enrolment.server_certificate import ServerCertificate
 from hub.enrolment.service import Addresses, EnrolmentService
@@ -98,11 +99,13 @@ async def run_hub(state: HubState, clock: Clock, ready: Callable[[], None]) -> N
     issuer = Issuer(authority, config.hub, clock, dt.timedelta(hours=config.edge_certificate_hours))
     desk = EnrolmentDesk(engine, issuer, own_journal, clock)
     adoption = Adoption(engine, issuer, alarms, clock)
-    renewals = RenewalDesk(engine, issuer, adoption, Nonces(clock), alarms, approvals, clock)
+    nonces = Nonces(clock)
+    renewals = RenewalDesk(engine, issuer, adoption, nonces, alarms, approvals, clock)
+    rejoins = RejoinDesk(engine, state.database, issuer, nonces, approvals, desk, own_journal, clock)
     callers, streams = Callers(engine, config.hub, adoption, alarms, clock), OpenStreams(engine, clock)
 
     addresses = Addresses(*map(config.address, (config.work_port, config.enrol_port, config.api_port)))
-    enrolment_service = EnrolmentService(desk, renewals, authority, keys, config.hub, addresses, clock)
+    enrolment_service = EnrolmentService(desk, renewals, rejoins, authority, keys, config.hub, addresses, clock)
     stopping = asyncio.Event()
     app = build_app(engine, state.database, clock, registry, HubMetrics(registry), stopping, alarms, approvals)
     add_time(app, keys.time, clock)

@@ -150,3 +150,53 @@ class RenewReply(_message.Message):
     approval: int
     text: str
     def __init__(self, outcome: _Optional[_Union[RenewReply.Outcome, str]] = ..., chain_der: _Optional[_Iterable[bytes]] = ..., approval: _Optional[int] = ..., text: _Optional[str] = ...) -> None: ...
+
+class RejoinRequest(_message.Message):
+    __slots__ = ("old_edge", "old_journal", "old_position", "old_held", "reason", "edge", "csr_der", "suite", "record_public_key", "record_proof", "journal", "machine", "nonce", "signature", "certificate_der", "invitation", "secret")
+    OLD_EDGE_FIELD_NUMBER: _ClassVar[int]
+    OLD_JOURNAL_FIELD_NUMBER: _ClassVar[int]
+    OLD_POSITION_FIELD_NUMBER: _ClassVar[int]
+    OLD_HELD_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    EDGE_FIELD_NUMBER: _ClassVar[int]
+    CSR_DER_FIELD_NUMBER: _ClassVar[int]
+    SUITE_FIELD_NUMBER: _ClassVar[int]
+    RECORD_PUBLIC_KEY_FIELD_NUMBER: _ClassVar[int]
+    RECORD_PROOF_FIELD_NUMBER: _ClassVar[int]
+    JOURNAL_FIELD_NUMBER: _ClassVar[int]
+    MACHINE_FIELD_NUMBER: _ClassVar[int]
+    NONCE_FIELD_NUMBER: _ClassVar[int]
+    SIGNATURE_FIELD_NUMBER: _ClassVar[int]
+    CERTIFICATE_DER_FIELD_NUMBER: _ClassVar[int]
+    INVITATION_FIELD_NUMBER: _ClassVar[int]
+    SECRET_FIELD_NUMBER: _ClassVar[int]
+    old_edge: bytes
+    old_journal: bytes
+    old_position: int
+    old_held: int
+    reason: str
+    edge: bytes
+    csr_der: bytes
+    suite: int
+    record_public_key: bytes
+    record_proof: bytes
+    journal: JournalDeclaration
+    machine: str
+    nonce: bytes
+    signature: bytes
+    certificate_der: bytes
+    invitation: str
+    secret: bytes
+    def __init__(self, old_edge: _Optional[bytes] = ..., old_journal: _Optional[bytes] = ..., old_position: _Optional[int] = ..., old_held: _Optional[int] = ..., reason: _Optional[str] = ..., edge: _Optional[bytes] = ..., csr_der: _Optional[bytes] = ..., suite: _Optional[int] = ..., record_public_key: _Optional[bytes] = ..., record_proof: _Optional[bytes] = ..., journal: _Optional[_Union[JournalDeclaration, _Mapping]] = ..., machine: _Optional[str] = ..., nonce: _Optional[bytes] = ..., signature: _Optional[bytes] = ..., certificate_der: _Optional[bytes] = ..., invitation: _Optional[str] = ..., secret: _Optional[bytes] = ...) -> None: ...
+
+class RejoinReply(_message.Message):
+    __slots__ = ("waiting_for", "admitted", "held_position", "digests")
+    WAITING_FOR_FIELD_NUMBER: _ClassVar[int]
+    ADMITTED_FIELD_NUMBER: _ClassVar[int]
+    HELD_POSITION_FIELD_NUMBER: _ClassVar[int]
+    DIGESTS_FIELD_NUMBER: _ClassVar[int]
+    waiting_for: int
+    admitted: EnrolReply
+    held_position: int
+    digests: bytes
+    def __init__(self, waiting_for: _Optional[int] = ..., admitted: _Optional[_Union[EnrolReply, _Mapping]] = ..., held_position: _Optional[int] = ..., digests: _Optional[bytes] = ...) -> None: ...

@@ -55,6 +55,11 @@ class EnrolmentStub:
                 request_serializer=proto_dot_enrolment__pb2.RenewRequest.SerializeToString,
                 response_deserializer=proto_dot_enrolment__pb2.RenewReply.FromString,
                 _registered_method=True)
+        self.Rejoin = channel.unary_unary(
+                '/suozhan.v1.Enrolment/Rejoin',
+                request_serializer=proto_dot_enrolment__pb2.RejoinRequest.SerializeToString,
+                response_deserializer=proto_dot_enrolment__pb2.RejoinReply.FromString,
+                _registered_method=True)
 
 
 class EnrolmentServicer:
@@ -87,6 +92,13 @@ class EnrolmentServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Rejoin(self, request, context):
+        """A new identity for a machine that cannot go on with its journal: a copy of a disk, a restored backup, damage.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_EnrolmentServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -109,6 +121,11 @@ def add_EnrolmentServicer_to_server(servicer, server):
                     servicer.Renew,
                     request_deserializer=proto_dot_enrolment__pb2.RenewRequest.FromString,
                     response_serializer=proto_dot_enrolment__pb2.RenewReply.SerializeToString,
+            ),
+            'Rejoin': grpc.unary_unary_rpc_method_handler(
+                    servicer.Rejoin,
+                    request_deserializer=proto_dot_enrolment__pb2.RejoinRequest.FromString,
+                    response_serializer=proto_dot_enrolment__pb2.RejoinReply.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -220,6 +237,33 @@ class Enrolment:
             '/suozhan.v1.Enrolment/Renew',
             proto_dot_enrolment__pb2.RenewRequest.SerializeToString,
             proto_dot_enrolment__pb2.RenewReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Rejoin(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/suozhan.v1.Enrolment/Rejoin',
+            proto_dot_enrolment__pb2.RejoinRequest.SerializeToString,
+            proto_dot_enrolment__pb2.RejoinReply.FromString,
             options,
             channel_credentials,
             insecure,

@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from security.suites import sha256
 
 RENEW_CONTEXT = b"suozhan/renew/v1\0"
+REJOIN_CONTEXT = b"suozhan/rejoin/v1\0"
 NONCE_BYTES = 32
 
 _ECDSA = ec.ECDSA(hashes.SHA256())
@@ -21,6 +22,17 @@ def renewal_statement(hub: UUID, edge: UUID, nonce: bytes, csr_der: bytes) -> by
     """Bound to this hub, this machine, one nonce of the hub's, and one request."""
     assert len(nonce) == NONCE_BYTES
     return RENEW_CONTEXT + hub.bytes + edge.bytes + nonce + sha256(csr_der)
+
+
+def rejoin_statement(hub: UUID, old_edge: UUID, nonce: bytes, csr_der: bytes, edge: UUID, journal: UUID) -> bytes:
+    """What a machine's old TLS key signs for the identity that follows it."""
+    assert len(nonce) == NONCE_BYTES
+    return REJOIN_CONTEXT + hub.bytes + old_edge.bytes + nonce + sha256(csr_der) + edge.bytes + journal.bytes
+
+
+def rejoin_proof_name(old_edge: UUID) -> str:
+    """Stands for the invitation in the proof that the machine holds its new record key."""
+    return f"rejoin:{old_edge}"
 
 
 def sign_renewal(key: ec.EllipticCurvePrivateKey, statement: bytes) -> bytes:

@@ -79,10 +79,10 @@ class EnrolmentDesk:
             # Takes the write lock first: two machines with one token cannot both find it unused.
             connection.execute(sa.update(invitations).where(invitations.c.id == application.invitation)
                                .values(id=invitations.c.id))
-            invitation = self._invitation(connection, application)
-            _check_names(application)
+            invitation = self.invitation(connection, application)
+            check_names(application)
             _check_journals(application.journals)
-            verifier = _check_proofs(application)
+            verifier = check_proofs(application, application.invitation)
             admission = self._earlier(connection, application, invitation, verifier)
             if admission is None:
                 admission = self._new(connection, application, invitation, verifier)
@@ -94,7 +94,8 @@ class EnrolmentDesk:
         )
         return admission
 
-    def _invitation(self, connection: sa.Connection, application: Application) -> sa.Row[tuple[object, ...]]:
+    def invitation(self, connection: sa.Connection, application: Application) -> sa.Row[tuple[object, ...]]:
+        """With its site's name and kind. Raises EnrolmentRefused when the secret is not its own."""
         query = sa.select(invitations, sites.c.name, sites.c.kind).join(sites).where(
             invitations.c.id == application.invitation
         )
@@ -120,13 +121,14 @@ class EnrolmentDesk:
         if row.revoked_ms is not None or row.not_after_ms <= self._clock.unix_ms():
             raise EnrolmentRefused(f"this machine was revoked or its certificate has expired; {ANEW} with a new invitation")
         if invitation.edge != row.edge:
-            self._require_unused(invitation)
+            self.require_unused(invitation)
             if invitation.site != row.site:
                 raise EnrolmentRefused(f"this machine enrolled at site {row.site} before; get an invitation to it, or {ANEW}")
             _use(connection, application.invitation, row.edge)
         return Admission(UUID(row.edge), invitation.site, invitation.name, invitation.kind, row.certificate)
 
-    def _require_unused(self, invitation: sa.Row[tuple[object, ...]]) -> None:
+    def require_unused(self, invitation: sa.Row[tuple[object, ...]]) -> None:
+        """Raises EnrolmentRefused."""
         if invitation.edge is not None:
             raise EnrolmentRefused("this invitation was used by another machine; ask for a new one, and find out who did")
         if invitation.expires_ms <= self._clock.unix_ms():
@@ -134,7 +136,7 @@ class EnrolmentDesk:
 
     def _new(self, connection: sa.Connection, application: Application, invitation: sa.Row[tuple[object, ...]],
              verifier: Verifier) -> Admission:
-        self._require_unused(invitation)
+        self.require_unused(invitation)
         edge = uuid4()
         connection.execute(edges.insert().values(
             edge=str(edge), site=invitation.site, machine=application.machine, enrolled_ms=self._clock.unix_ms()
@@ -150,7 +152,7 @@ class EnrolmentDesk:
             raise EnrolmentRefused(str(error)) from error
         except sa.exc.IntegrityError as error:
             raise EnrolmentRefused(f"this key belongs to another machine already; was the disk copied? {ANEW}") from error
-        _declare(connection, edge, application.journals)
+        declare(connection, edge, application.journals)
         return Admission(edge, invitation.site, invitation.name, invitation.kind, certificate_der)
 
 
@@ -158,7 +160,7 @@ def _use(connection: sa.Connection, invitation: str, edge: str) -> None:
     connection.execute(invitations.update().where(invitations.c.id == invitation).values(edge=edge))
 
 
-def _declare(connection: sa.Connection, edge: UUID, journals: Sequence[tuple[UUID, str]]) -> None:
+def declare(connection: sa.Connection, edge: UUID, journals: Sequence[tuple[UUID, str]]) -> None:
     """Claim the journals of a new machine; whoever comes later with one of them is not that machine."""
     taken = sa.select(_registered).where(_registered.c.journal.in_([journal.bytes for journal, _ in journals]))
     refused = EnrolmentRefused(f"a journal of this machine belongs to another one already; was the disk copied? {ANEW}")
@@ -176,7 +178,7 @@ def _declared(connection: sa.Connection, edge: str) -> set[tuple[UUID, str]]:
     return {(UUID(row.journal), row.name) for row in rows}
 
 
-def _check_names(application: Application) -> None:
+def check_names(application: Application) -> None:
     if fault := name_fault(application.machine):
         raise EnrolmentRefused(f"the name of this machine {fault}; give another with --machine")
     if any(name_fault(name) or not name for _, name in application.journals):
@@ -190,12 +192,13 @@ def _check_journals(journals: Sequence[tuple[UUID, str]]) -> None:
         raise EnrolmentRefused("a machine's journals have distinct ids and names; update its program")
 
 
-def _check_proofs(application: Application) -> Verifier:
+def check_proofs(application: Application, proof_name: str) -> Verifier:
+    """That the machine holds its record key, bound to the invitation or what stands for it. Raises EnrolmentRefused."""
     try:
         verifier = Verifier(Suite(application.suite), application.record_public_key)
     except (UnsoundKey, ValueError) as error:
         raise EnrolmentRefused(f"the record key cannot be registered: {error}") from error
-    proof = enrolment_proof(application.invitation, application.csr_der)
+    proof = enrolment_proof(proof_name, application.csr_der)
     if not verifier.valid(application.record_proof, proof):
         raise EnrolmentRefused("the machine did not prove that it holds its record key; enrol again")
     return verifier

@@ -13,7 +13,8 @@ import sqlalchemy as sa
 import structlog
 
 from hub.enrolment.authority import HubAuthority
-from hub.enrolment.desk import Application, EnrolmentDesk, EnrolmentRefused
+from hub.enrolment.desk import Admission, Application, EnrolmentDesk, EnrolmentRefused
+from hub.enrolment.rejoin import RejoinDesk, RejoinRequest
 from hub.enrolment.renewals import (
     ApprovalWaits,
     MachineCloned,
@@ -23,9 +24,11 @@ from hub.enrolment.renewals import (
     RenewalRequest,
 )
 from hub.keys import HubKeys
+from hub.ledger.store import POSITION_MAX
 from proto import enrolment_pb2, enrolment_pb2_grpc
 from security.certificates import der
 from security.clock import Clock
+from security.renewal import NONCE_BYTES
 
 log = structlog.get_logger()
 GENERATION_MAX = 2**31
@@ -34,6 +37,7 @@ _OUTCOMES = {MachineRevoked: enrolment_pb2.RenewReply.REVOKED, MachineCloned: en
 
 _NonceContext = grpc.aio.ServicerContext[enrolment_pb2.NonceRequest, enrolment_pb2.NonceReply]
 _RenewContext = grpc.aio.ServicerContext[enrolment_pb2.RenewRequest, enrolment_pb2.RenewReply]
+_RejoinContext = grpc.aio.ServicerContext[enrolment_pb2.RejoinRequest, enrolment_pb2.RejoinReply]
 _Context = grpc.aio.ServicerContext[enrolment_pb2.EnrolRequest, enrolment_pb2.EnrolReply]
 
 
@@ -49,10 +53,11 @@ class Addresses:
 class EnrolmentService(enrolment_pb2_grpc.EnrolmentServicer):
     """Machines that come, and machines that renew."""
 
-    def __init__(self, desk: EnrolmentDesk, renewals: RenewalDesk, authority: HubAuthority, keys: HubKeys, hub: UUID,
-                 addresses: Addresses, clock: Clock) -> None:
+    def __init__(self, desk: EnrolmentDesk, renewals: RenewalDesk, rejoins: RejoinDesk, authority: HubAuthority,
+                 keys: HubKeys, hub: UUID, addresses: Addresses, clock: Clock) -> None:
         self._desk = desk
         self._renewals = renewals
+        self._rejoins = rejoins
         self._clock = clock
         self._authority = authority
         self._keys = keys
@@ -69,6 +74,22 @@ class EnrolmentService(enrolment_pb2_grpc.EnrolmentServicer):
             await context.abort(grpc.StatusCode.PERMISSION_DENIED, str(error))
         except _TROUBLE as error:
             await _unavailable(context, error)
+        return self._admitted(admission)
+
+    async def Rejoin(self, request: enrolment_pb2.RejoinRequest, context: _RejoinContext) -> enrolment_pb2.RejoinReply:  # noqa: N802
+        try:
+            rejoined = await asyncio.to_thread(self._rejoins.admit, _rejoin(request, context.peer()))
+        except ApprovalWaits as waiting:
+            return enrolment_pb2.RejoinReply(waiting_for=waiting.approval)
+        except EnrolmentRefused as error:
+            log.warning("rejoin refused", peer=context.peer(), reason=str(error))
+            await context.abort(grpc.StatusCode.PERMISSION_DENIED, str(error))
+        except _TROUBLE as error:
+            await _unavailable(context, error)
+        return enrolment_pb2.RejoinReply(admitted=self._admitted(rejoined.admission), held_position=rejoined.held_position,
+                                         digests=b"".join(rejoined.digests))
+
+    def _admitted(self, admission: Admission) -> enrolment_pb2.EnrolReply:
         return enrolment_pb2.EnrolReply(
             edge=admission.edge.bytes,
             chain_der=[admission.certificate_der, der(self._authority.intermediate.certificate)],
@@ -122,6 +143,20 @@ def _renewal(request: enrolment_pb2.RenewRequest, peer: str) -> RenewalRequest:
         raise RenewalRefused("a renewal asks for the generation after the machine's own; update its program")
     return RenewalRequest(_edge(request.edge), request.csr_der, request.generation, request.nonce, request.signature,
                           request.certificate_der, peer)
+
+
+def _rejoin(request: enrolment_pb2.RejoinRequest, peer: str) -> RejoinRequest:
+    if not all(len(one) == 16 for one in (request.edge, request.old_edge, request.old_journal, request.journal.journal)):
+        raise EnrolmentRefused("machines and journals are named by UUIDs of 16 bytes; update the machine's program")
+    if len(request.nonce) != NONCE_BYTES and not request.invitation:
+        raise EnrolmentRefused("a machine rejoins with the hub's nonce or an invitation; update its program")
+    journals = [(UUID(bytes=request.journal.journal), request.journal.name)]
+    application = Application(request.invitation, request.secret, request.csr_der, request.suite, request.record_public_key,
+                              request.record_proof, journals, request.machine, peer)
+    return RejoinRequest(
+        UUID(bytes=request.edge), application, UUID(bytes=request.old_edge), UUID(bytes=request.old_journal),
+        min(request.old_position, POSITION_MAX), min(request.old_held, POSITION_MAX), request.reason, request.nonce,
+        request.signature, request.certificate_der)
 
 
 def _application(request: enrolment_pb2.EnrolRequest, peer: str) -> Application:

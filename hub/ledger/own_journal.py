@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from uuid import UUID, uuid4
 
 from hub.ledger.runs import Arrival
-from hub.ledger.store import Hole, Ledger
+from hub.ledger.store import Hole, Ledger, UnknownJournal
 from security.chain import Genesis, leaf_hash
 from security.clock import Clock
 from security.record import ClearBody, Record, Times, sign_link
@@ -45,13 +46,30 @@ class OwnJournal:
         """
         with Ledger(self._path) as ledger, ledger.transaction():
             for name, genesis in journals:
-                if ledger.register(name, genesis, self._clock.unix_ms()):
-                    body = {
-                        "edge": str(genesis.edge), "site": site, "journal": str(genesis.journal), "name": name,
-                        "suite": int(genesis.suite), "public_key": genesis.public_key.hex(),
-                        "genesis": genesis.digest().hex(),
-                    }
-                    self._append(ledger, "key.registered", body)
+                self._register(ledger, name, genesis, site)
+
+    def succeed(self, name: str, genesis: Genesis, site: str, said: dict[str, object]) -> None:
+        """End the journal that `genesis` names as its predecessor, and register the one that follows it: all in one commit.
+
+        `said` is who decided it and why. A repeat changes nothing.
+        """
+        assert genesis.predecessor is not None
+        with Ledger(self._path) as ledger, ledger.transaction():
+            with suppress(UnknownJournal):  # a hub that was restored may not know it: then there is nothing to end
+                old = ledger.journal(genesis.predecessor)
+                if not old.closed:
+                    self._append(ledger, "journal.closed", {
+                        "journal": str(old.journal), "edge": str(old.edge), "position": old.position, "digest": old.digest.hex(),
+                        "successor": str(genesis.journal), **said})
+                    ledger.close(old.journal, f"journal {genesis.journal} follows it")
+            self._register(ledger, name, genesis, site)
+
+    def _register(self, ledger: Ledger, name: str, genesis: Genesis, site: str) -> None:
+        if ledger.register(name, genesis, self._clock.unix_ms()):
+            self._append(ledger, "key.registered", {
+                "edge": str(genesis.edge), "site": site, "journal": str(genesis.journal), "name": name,
+                "suite": int(genesis.suite), "public_key": genesis.public_key.hex(), "genesis": genesis.digest().hex(),
+                **({"predecessor": str(genesis.predecessor)} if genesis.predecessor else {})})
 
     def note(self, kind: str, body: dict[str, object]) -> None:
         """What the hub decided or found, as a record in clear; never a resident's data."""

@@ -211,6 +211,15 @@ class Ledger:
             raise Damaged(f"journal {head.journal} has no entry at position {position}")
         return bytes(row[0])
 
+    def digests(self, head: JournalHead, after: int, limit: int) -> list[bytes]:
+        """A journal's digests behind a position, in order, at most `limit`."""
+        found: list[bytes] = []
+        for entry in self.entries(head, after):
+            found.append(entry.digest)
+            if len(found) >= limit:
+                break
+        return found
+
     def holes(self, head: JournalHead) -> list[Hole]:
         """What of a journal was lost for good, and approved; in order."""
         rows = self._db.execute(_HOLES, (head.ref,))

@@ -1,0 +1,93 @@
+"""A journal that cannot go on gets a successor: a new identity of this machine, with keys and a journal of its own.
+
+The counter works in it at once; the hub takes it once a person there has approved it (edge/rejoin.py).
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import dataclass, replace
+from uuid import UUID, uuid4
+
+import structlog
+
+from edge.identity import Identity, load_identity
+from edge.journal_store import create_journal
+from edge.state import BUSINESS_JOURNAL, IdentityFolder, StateFolder
+from security.certificates import key_pem, new_csr, new_key
+from security.chain import Genesis
+from security.private_files import read_private, sync_folder, write_private
+from security.signer import Ed25519Signer
+
+SUCCESSORS_MAX = 100
+REASON_MAX_CHARS = 120
+
+log = structlog.get_logger()
+
+
+class SuccessionRefused(Exception):
+    """No successor can be made; the text says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Succession:
+    """Why an identity was begun, and after which: stands beside its keys until the hub has admitted it, and after."""
+
+    old_edge: str
+    old_journal: str
+    reason: str
+
+    @property
+    def old_journal_id(self) -> UUID:
+        return UUID(self.old_journal)
+
+    @property
+    def old_edge_id(self) -> UUID:
+        return UUID(self.old_edge)
+
+
+def begin(state: StateFolder, reason: str) -> IdentityFolder:
+    """A successor of the current identity, whole or not at all. Raises SuccessionRefused, NotEnrolled, OSError."""
+    old = state.current
+    identity = load_identity(old.identity)
+    number = len(state.identities()) + 1
+    if number > SUCCESSORS_MAX:
+        raise SuccessionRefused(f"{state.successors} holds {SUCCESSORS_MAX} identities already; call the city's IT desk")
+    state.successors.mkdir(mode=0o700, exist_ok=True)
+    unfinished = IdentityFolder(state.successors / f".{number}.new")
+    shutil.rmtree(unfinished.root, ignore_errors=True)  # what a crash left: nobody has seen its keys
+    _fill(unfinished, identity, reason)
+    finished = IdentityFolder(state.successors / str(number))
+    unfinished.root.rename(finished.root)
+    sync_folder(state.successors)
+    log.error("a successor of this machine's identity was begun", reason=reason, journal=identity.journal, next="the counter "
+              "goes on in a new journal; somebody at the hub has to approve it: suozhan-hub approvals")
+    return finished
+
+
+def _fill(folder: IdentityFolder, old: Identity, reason: str) -> None:
+    folder.make()
+    edge, journal = uuid4(), uuid4()
+    signer = Ed25519Signer.create(folder.record_key)
+    key = new_key()
+    write_private(folder.tls_key, key_pem(key))
+    write_private(folder.csr, new_csr(key, str(edge)))
+    create_journal(folder.journal, BUSINESS_JOURNAL,
+                   Genesis(edge, journal, signer.suite, signer.public_key, UUID(old.journal)))
+    write_private(folder.succession, json.dumps(
+        {"old_edge": old.edge, "old_journal": old.journal, "reason": reason[:REASON_MAX_CHARS]}).encode())
+    replace(old, edge=str(edge), journal=str(journal), chain="").save(folder.identity)
+    for one in (folder.root / "keys", folder.root / "journals", folder.root):
+        sync_folder(one)
+
+
+def read_succession(folder: IdentityFolder) -> Succession | None:
+    """None for a machine's first identity. Raises ValueError when the file is damaged."""
+    if not folder.succession.exists():
+        return None
+    try:
+        return Succession(**json.loads(read_private(folder.succession)))
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{folder.succession} is damaged ({error}); restore it, or remove {folder.root} and rejoin again: its "
+                         "journal holds what was taken since, so keep a copy") from error
