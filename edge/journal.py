@@ -30,9 +30,12 @@ from edge.drafts import (
     Stored,
     record_id,
 )
-from edge.journal_store import Head, JournalStore, NewRow, Standing, read_stop, write_stop
+from edge.dropped_log import KEPT_LOG, keep_dropped_log, settle
+from edge.journal_store import KEEP_AND_CALL, Head, JournalStore, NewRow, Standing, read_stop, write_stop
 from edge.record_maker import RecordMaker
+from edge.salvage import dropped_records
 from security.clock import Clock
+from security.record import Link
 from security.run import Run
 from security.signer import Signer
 
@@ -90,13 +93,15 @@ class Journal:
                 raise CorruptJournal(f"{self._path} belongs to another record key; restore keys and journal together")
             self._maker = RecordMaker(self.identity.genesis, self._signer, self._hub_sealing_key, self._clock)
             self.head = await self._store.head()
-            self._started_at = self.head.position
-            self.stopped = read_stop(self._path) or await self._store.head_damage(self.head)
+            kept = await asyncio.to_thread(keep_dropped_log, self._path)
+            self.stopped = read_stop(self._path) or (await self._put_back() if kept else "")
             try:
                 self.standing = self._standing_on_disk = await self._store.standing()
             except CorruptJournal as error:
                 self.standing = Standing(0, 0, 0)  # the hub says it again
                 self.stopped = self.stopped or str(error)
+            self._started_at = self.head.position
+            self.stopped = self.stopped or await self._store.head_damage(self.head, self.standing.backed_up)
             if self.stopped:
                 self.stop(self.stopped)
             writer = asyncio.create_task(self._write(), name="journal-writer")
@@ -111,6 +116,21 @@ class Journal:
 
     def _new_store(self) -> JournalStore:
         return JournalStore(self._path, quota_bytes=self._limits.quota_bytes)
+
+    async def _put_back(self) -> str:
+        """Write again what SQLite dropped with a damaged log: the same bytes behind the same head. "" or why that fails."""
+        dropped = await asyncio.to_thread(dropped_records, self._path, self.identity, self.head)
+        rows = [NewRow(one.position, one.id, one.previous, Link(one.payload, one.signature, one.digest), None)
+                for one in dropped.records]
+        for begin in range(0, len(rows), GROUP_MAX):
+            await self._append(rows[begin:begin + GROUP_MAX])
+        if dropped.beyond is not None:
+            return (f"{self._path}-wal is damaged: the record at position {self.head.position + 1} is lost, those up to "
+                    f"{dropped.beyond} stand in {self._path}{KEPT_LOG}; {KEEP_AND_CALL}")
+        if rows:
+            log.warning("log of the journal was damaged", put_back=len(rows), next="look after this machine's disk")
+        await asyncio.to_thread(settle, self._path, keep=bool(rows))
+        return ""
 
     async def _close_store(self) -> None:
         await self._store.__aexit__(None, None, None)

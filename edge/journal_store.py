@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
-from itertools import accumulate
+from itertools import accumulate, takewhile, zip_longest
 from pathlib import Path
 from types import TracebackType
 from uuid import UUID
@@ -14,20 +14,24 @@ from uuid import UUID
 import aiosqlite
 
 from edge.drafts import CorruptJournal
+from edge.dropped_log import keep_log
 from security.chain import Genesis, digests_after, next_digest
 from security.durable_sqlite import DURABLE_PRAGMAS, READ_PRAGMAS, create_database, database_uri, open_durable
 from security.private_files import write_private
-from security.record import Link
+from security.record import Link, id_bytes, signature_holds
 from security.run import Run
-from security.suites import Suite
+from security.suites import Suite, Verifier, check_public_key
 
 SCHEMA_VERSION = 2
 FIRST_VERSION = 1
 PAGE_BYTES = 4096
 RECORD_MIN_BYTES = 128  # payload and signature; so that no more rows are read than fit a batch
+TAIL_MAX_RECORDS = 1_000  # that are checked at each start
+TAIL_MAX_BYTES = 4 * 1024 * 1024
 KEEP_AND_CALL = "keep this file and call the city's IT desk"
 
-_DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+# Our statements fit our schema: where SQLite says plain ERROR to one, the schema is not what we wrote.
+_DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)
 
 _SELECT_JOURNAL = "SELECT version, name, edge, journal, suite, public_key, predecessor FROM journal"
 _SELECT_HEAD = "SELECT position, digest FROM head"
@@ -35,6 +39,9 @@ _SELECT_STANDING = "SELECT position, backed_up, hub_ms FROM standing"
 _SELECT_IDS = "SELECT id, position, tag FROM digests WHERE id IN (MARKS)"
 _SELECT_AFTER = "SELECT position, payload, signature FROM envelopes WHERE position > ? ORDER BY position LIMIT ?"
 _SELECT_DIGEST = "SELECT digest FROM digests WHERE position = ?"
+_SELECT_SIZES = """SELECT position, length(payload) + length(signature) FROM envelopes WHERE position > ?
+    ORDER BY position DESC"""
+_SELECT_IDS_FROM = "SELECT id FROM digests WHERE position BETWEEN ? AND ? ORDER BY position"
 _INSERT = "INSERT INTO chain (position, id, previous, digest, tag, payload, signature) VALUES "
 # A hub that was restored goes back behind what it has acknowledged: what it says now counts.
 _UPDATE_STANDING = "UPDATE standing SET position = ?, backed_up = ?, hub_ms = max(hub_ms, ?)"
@@ -126,6 +133,11 @@ def _plain(name: str) -> str:
     return name
 
 
+def _is_whole(row: sqlite3.Row) -> bool:
+    """Position, payload and signature; a damaged row may hold anything."""
+    return isinstance(row[0], int) and isinstance(row[1], bytes) and isinstance(row[2], bytes)
+
+
 class JournalStore:
     """An open journal file. One instance, one task that writes."""
 
@@ -144,7 +156,9 @@ class JournalStore:
             self.identity = await self._read_identity()
             if not self._readonly:
                 await self._migrate()
-        except BaseException:
+        except BaseException as error:
+            if isinstance(error, CorruptJournal) and not self._readonly:
+                keep_log(self._path)  # closing ends it, and it may hold what the damaged pages do not
             await self._db.close()
             raise
         return self
@@ -174,16 +188,24 @@ class JournalStore:
         rows = await self._rows(sql, values)
         return rows[0] if rows else None
 
+    def _damaged(self, what: str) -> CorruptJournal:
+        return CorruptJournal(f"{self._path}: {what}; {KEEP_AND_CALL}")
+
     async def _read_identity(self) -> JournalIdentity:
         row = await self._row(_SELECT_JOURNAL)
         if row is None:
             raise CorruptJournal(f"{self._path} names no journal; restore it, or enrol the machine again")
         version, name, edge, journal, suite, public_key, predecessor = row
-        if version > SCHEMA_VERSION:
-            raise CorruptJournal(f"{self._path} was written by a newer program (schema {version}); update this one")
-        self._version = version
-        before = UUID(bytes=predecessor) if predecessor else None
-        return JournalIdentity(name, Genesis(UUID(bytes=edge), UUID(bytes=journal), Suite(suite), public_key, before))
+        try:
+            if int(version) > SCHEMA_VERSION:
+                raise CorruptJournal(f"{self._path} was written by a newer program (schema {version}); update this one")
+            self._version = int(version)
+            before = UUID(bytes=predecessor) if predecessor else None
+            genesis = Genesis(UUID(bytes=edge), UUID(bytes=journal), Suite(suite), bytes(public_key), before)
+            check_public_key(genesis.suite, genesis.public_key)
+        except (ValueError, TypeError) as error:
+            raise self._damaged("the row that says whose journal it is, is damaged") from error
+        return JournalIdentity(str(name), genesis)
 
     async def _migrate(self) -> None:
         for script in _migrations(self._version):
@@ -194,12 +216,16 @@ class JournalStore:
         row = await self._row(_SELECT_HEAD)
         if row is None:
             raise CorruptJournal(f"{self._path} has no head; restore it, or enrol the machine again")
+        if not isinstance(row[0], int) or not isinstance(row[1], bytes):
+            raise self._damaged("the head is damaged")
         return Head(*row)
 
     async def standing(self) -> Standing:
         row = await self._row(_SELECT_STANDING)
         if row is None:
             raise CorruptJournal(f"{self._path} has no standing; restore it, or enrol the machine again")
+        if not all(isinstance(value, int) for value in row):
+            raise self._damaged("the row of what the hub has said is damaged")
         return Standing(*row)
 
     async def digest_at(self, position: int) -> bytes | None:
@@ -207,7 +233,7 @@ class JournalStore:
         if position == 0:
             return self.identity.genesis.digest()
         row = await self._row(_SELECT_DIGEST, position)
-        return row[0] if row else None
+        return bytes(row[0]) if row and isinstance(row[0], bytes) else None
 
     async def append(self, rows: Sequence[NewRow]) -> None:
         """All rows durably, or none: one statement, one commit. Raises sqlite3.Error."""
@@ -221,7 +247,7 @@ class JournalStore:
         """Position and tag of those ids that are stored, pruned or not."""
         sql = _SELECT_IDS.replace("MARKS", ",".join("?" * len(ids)))
         found = await self._rows(sql, [one.bytes for one in ids])
-        return {UUID(bytes=key): (position, tag) for key, position, tag in found}
+        return {UUID(bytes=key): (position, tag) for key, position, tag in found if isinstance(key, bytes)}
 
     async def after(self, position: int, limit: int, limit_bytes: int) -> Run:
         """Committed records behind `position`, in order; at least one if there is any, and none that is damaged.
@@ -230,11 +256,14 @@ class JournalStore:
         """
         limit = min(limit, limit_bytes // RECORD_MIN_BYTES + 1)
         try:
-            rows = await self._rows(_SELECT_AFTER, (position, limit))
+            found = await self._rows(_SELECT_AFTER, (position, limit))
         except CorruptJournal:
             if limit == 1:
                 raise
             return await self.after(position, 1, limit_bytes)  # up to the damaged page, one by one
+        rows = list(takewhile(_is_whole, found))
+        if found and not rows:
+            raise self._damaged(f"the record at position {position + 1} is damaged")
         sizes = accumulate(len(payload) + len(signature) for _, payload, signature in rows)
         rows = rows[:max(sum(size <= limit_bytes for size in sizes), 1)]
         previous = await self.digest_at(position)
@@ -253,18 +282,40 @@ class JournalStore:
                 break
             good += 1
         if not good:
-            raise CorruptJournal(f"{self._path}: the record at position {run.first} is not what was signed; {KEEP_AND_CALL}")
+            raise self._damaged(f"the record at position {run.first} is not what was signed")
         return Run(run.first, run.previous, run.payloads[:good], run.signatures[:good])
 
-    async def head_damage(self, head: Head) -> str:
-        """Why nothing may be written behind this head: it is not the last record that is stored. "" if all is well."""
+    async def head_damage(self, head: Head, backed_up: int) -> str:
+        """Why nothing may be written behind this head; "" if all is well.
+
+        It is not the last record that is stored, or one of the last that no backup holds is not what was signed.
+        """
         try:
             if await self.digest_at(head.position) != head.digest:
                 return f"{self._path}: the head is not the record at position {head.position}; {KEEP_AND_CALL}"
-            if head.position:
-                await self.after(head.position - 1, 1, 1)
+            tail = await self._tail(max(head.position - TAIL_MAX_RECORDS, backed_up))
+            if tail is not None and tail.last != head.position:
+                return f"{self._path}: the record at position {tail.last + 1} is not what was signed; {KEEP_AND_CALL}"
+            return await self._tail_damage(tail) if tail else ""
         except CorruptJournal as error:
             return str(error)
+
+    async def _tail(self, position: int) -> Run | None:
+        """The last records behind `position`, at most so many bytes of them; None if none are held."""
+        rows = await self._rows(_SELECT_SIZES, (position,))
+        sizes = accumulate(size or 0 for _, size in rows)
+        held = sum(size <= TAIL_MAX_BYTES for size in sizes) or 1
+        return await self.after(rows[:held][-1][0] - 1, held, 2 * TAIL_MAX_BYTES) if rows else None
+
+    async def _tail_damage(self, tail: Run) -> str:
+        genesis = self.identity.genesis
+        digest = digests_after(tail.previous, tail.payloads)[-1]
+        if not signature_holds(Verifier(genesis.suite, genesis.public_key), tail.signatures[-1], digest):
+            return f"{self._path}: the signature at position {tail.last} does not hold; {KEEP_AND_CALL}"
+        rows = await self._rows(_SELECT_IDS_FROM, (tail.first, tail.last))
+        for position, (row, payload) in enumerate(zip_longest(rows, tail.payloads), tail.first):
+            if row is None or payload is None or row[0] != id_bytes(payload):
+                return f"{self._path}: the id beside the record at position {position} is another; {KEEP_AND_CALL}"
         return ""
 
     async def set_standing(self, standing: Standing) -> None:

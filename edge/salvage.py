@@ -13,6 +13,7 @@ from itertools import groupby, islice
 from pathlib import Path
 from uuid import UUID
 
+from edge.dropped_log import KEPT_LOG
 from edge.journal_rows import journal_rows
 from edge.journal_store import KEEP_AND_CALL, Head, JournalIdentity, Standing
 from edge.salvage_finds import SalvageFinds
@@ -20,8 +21,6 @@ from edge.salvage_proof import NAMED_MAX, SalvageProof, read_place
 from edge.sqlite_pages import PageFile
 from security.chain import next_digest
 from security.run import Run
-
-KEPT_LOG = "-wal.damaged"  # a log that the journal set aside before SQLite could drop it
 
 _ENTRIES = """SELECT position, saved, id, previous, digest, number, source, offset, at FROM entries
     WHERE position >= ? ORDER BY position"""
@@ -178,13 +177,31 @@ def salvage(path: Path, known: JournalIdentity | None = None, anchors: Mapping[i
             raise NothingToSalvage(f"{path} does not say whose journal it is, and identity.json and keys/record.key do not "
                                    f"either; {KEEP_AND_CALL}")
         with SalvageFinds(pages, identity.genesis) as finds:
-            finds.gather()
+            finds.gather(pages.images())
             proof = SalvageProof(finds, identity.genesis, anchors or {})
             head = proof.run()
             finds.index.execute("CREATE INDEX ids ON entries (id)")
             salvaged = Salvaged(identity, head, finds)
             salvaged.damage = tuple(_damage(pages, written == identity, finds, proof, salvaged))
             yield salvaged
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """Records behind the head that SQLite reads: those that follow it, and the position of one beyond a gap."""
+
+    records: tuple[Saved, ...]
+    beyond: int | None
+
+
+def dropped_records(path: Path, identity: JournalIdentity, head: Head) -> Dropped:
+    """Of the log that was set aside beside the journal (edge/dropped_log.py). Raises OSError."""
+    with PageFile(path, [Path(f"{path}{KEPT_LOG}")]) as pages, SalvageFinds(pages, identity.genesis) as finds:
+        finds.gather(pages.dropped(len(pages.logs)))
+        last = SalvageProof(finds, identity.genesis, {head.position: head.digest}).run(after=head.position)
+        found = [one for one in Salvaged(identity, last, finds).entries(head.position + 1) if isinstance(one, Saved)]
+    following = [one for number, one in enumerate(found, head.position + 1) if one.position == number]
+    return Dropped(tuple(following), last.position if last.position > head.position + len(following) else None)
 
 
 def _written_identity(pages: PageFile) -> JournalIdentity | None:

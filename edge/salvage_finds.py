@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from types import TracebackType
@@ -44,8 +44,8 @@ _ENVELOPE = """INSERT INTO envelopes VALUES (?, ?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT DO UPDATE SET trusted = max(trusted, excluded.trusted)"""
 
 
-_ALL_DIGESTS = "SELECT position, trusted, id, digest FROM digests ORDER BY position, trusted DESC"
-_ALL_ENVELOPES = """SELECT position, trusted, id, number, source, offset, at FROM envelopes
+_DIGESTS_AFTER = "SELECT position, trusted, id, digest FROM digests WHERE position > ? ORDER BY position, trusted DESC"
+_ENVELOPES_AFTER = """SELECT position, trusted, id, number, source, offset, at FROM envelopes WHERE position > ?
     ORDER BY position, trusted DESC, source DESC, offset DESC"""
 
 
@@ -106,9 +106,9 @@ class SalvageFinds:
     ) -> None:
         self.index.close()
 
-    def gather(self) -> None:
-        """Look at every copy of every page once."""
-        for image in self._pages.images():
+    def gather(self, images: Iterable[Image]) -> None:
+        """Look at each copy of a page once."""
+        for image in images:
             page = self._pages.read(image)
             if len(page) < PAGE_BYTES:
                 self.damaged[image.number] = f"{len(page)} of {PAGE_BYTES} bytes can be read"
@@ -146,9 +146,10 @@ class SalvageFinds:
         elif any(row.position != position for row, position in _with_positions(starts, rows)):
             self.damaged[number] = "a row in a page of digests says another position than its place"
 
-    def in_order(self) -> Iterator[Finds]:
-        """By position, only those that anything was found of."""
-        digests, envelopes = _grouped(self.index.execute(_ALL_DIGESTS)), _grouped(self.index.execute(_ALL_ENVELOPES))
+    def in_order(self, after: int) -> Iterator[Finds]:
+        """By position, those behind `after` that anything was found of."""
+        digests = _grouped(self.index.execute(_DIGESTS_AFTER, (after,)))
+        envelopes = _grouped(self.index.execute(_ENVELOPES_AFTER, (after,)))
         digest, envelope = next(digests, None), next(envelopes, None)
         while digest or envelope:
             position = min(one[0] for one in (digest, envelope) if one)

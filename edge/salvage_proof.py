@@ -43,13 +43,13 @@ class SalvageProof:
         self.damaged: dict[int, tuple[int, str]] = {}  # page and what is wrong, by position
         self.without_row: list[int] = []  # positions that are not in `digests`
 
-    def run(self) -> Head:
-        """The last position that is certain. Raises sqlite3.Error."""
+    def run(self, after: int = 0) -> Head:
+        """The last position that is certain; nothing up to `after` is looked at, where an anchor must be."""
         index = self._finds.index
         index.execute(_SCHEMA)
-        at, head = 0, Head(0, self._anchors[0])
+        at, head = after, Head(after, self._anchors[after])
         before: Sequence[bytes] = ()
-        for finds in self._finds.in_order():
+        for finds in self._finds.in_order(after):
             if finds.position > head.position + GAP_MAX:
                 break
             options = [*before] if finds.position == at + 1 else []

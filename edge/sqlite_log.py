@@ -69,7 +69,7 @@ def read_log(path: Path) -> Log:
         header = file.read(HEADER_BYTES)
         magic, _, _, _, salts, *stored = _HEADER.unpack(header)
         order = ">" if magic & 1 else "<"
-        holds = magic | 1 == _MAGIC | 1 and _sum(order, _NO_SUM, header[:24]) == tuple(stored)
+        holds = header_holds(header)
         before: tuple[int, int] = (stored[0], stored[1])
         frames: list[Frame] = []
         while len(data := file.read(FRAME_BYTES)) == FRAME_BYTES:
@@ -79,8 +79,14 @@ def read_log(path: Path) -> Log:
             found = _sum(order, _sum(order, before, data[:8]), data[FRAME_HEADER_BYTES:])
             before = (given[0], given[1])
             offset = file.tell() - PAGE_BYTES
-            frames.append(Frame(offset, page, size > 0, frame_salts == salts, _is_earlier(frame_salts, salts), found == before))
+            frames.append(Frame(offset, page, size > 0, frame_salts == salts, is_earlier(frame_salts, salts), found == before))
     return Log(_judged(frames, holds), holds)
+
+
+def header_holds(header: bytes) -> bool:
+    """Whether SQLite reads a log that begins like this at all."""
+    magic, *_, first, second = _HEADER.unpack(header)
+    return magic | 1 == _MAGIC | 1 and _sum(">" if magic & 1 else "<", _NO_SUM, header[:24]) == (first, second)
 
 
 def _judged(frames: list[Frame], header_holds: bool) -> list[Frame]:
@@ -93,7 +99,7 @@ def _judged(frames: list[Frame], header_holds: bool) -> list[Frame]:
     return [replace(frame, used=at < committed, uncommitted=cut_off and committed <= at < end) for at, frame in enumerate(frames)]
 
 
-def _is_earlier(salts: bytes, now: bytes) -> bool:
+def is_earlier(salts: bytes, now: bytes) -> bool:
     """Each time that a log begins again at the start of its file, its first salt grows by one (section 4.4)."""
     return 0 < (int.from_bytes(now[:4], "big") - int.from_bytes(salts[:4], "big")) & 0xFFFFFFFF < EARLIER_MAX
 

@@ -87,6 +87,12 @@ class PageFile:
         for copies in self._in_logs.values():
             yield from copies
 
+    def dropped(self, source: int) -> Iterator[Image]:
+        """Copies that SQLite does not read, though they may be committed; all of them in a log that was set aside."""
+        offsets = {frame.offset for frame in self.logs[source - 1].dropped}
+        for copies in self._in_logs.values():
+            yield from (image for image in copies if image.source == source and image.offset in offsets)
+
     def read(self, image: Image) -> bytes:
         """4096 bytes; fewer at the end of a cut file; none when the disk refuses."""
         try:

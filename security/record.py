@@ -185,6 +185,11 @@ _ID_FIELD, _EDGE_FIELD, _JOURNAL_FIELD, _POSITION_FIELD = b"\x0a\x10", b"\x12\x1
 _PLACE_AT = 18  # behind the id: two bytes of tag and length, sixteen of UUID
 
 
+def id_bytes(payload: bytes) -> bytes:
+    """The UUID that a payload begins with, without parsing the rest."""
+    return payload[2:_PLACE_AT]
+
+
 class PlaceCheck:
     """The hub's fast path: a payload is bounded and begins as a record of this edge and journal at its position.
 
