@@ -14,11 +14,12 @@ from edge.journal_rows import digest_rows, envelope_cells
 from edge.journal_store import Head, JournalIdentity, JournalStore, Standing
 from edge.sqlite_log import FRAME_BYTES, HEADER_BYTES, PAGE_BYTES
 from security.run import Run
-from tests.spine import CEILING_S, Spine, draft
+from tests.spine import CEILING_S, Spine, draft, prove
 
 RECORDS = 250
 LONG_BODY_BYTES = 20_000
 PRUNED = 100
+STANDING = Standing(PRUNED + 50, PRUNED + 1, 0)  # the record at the mark stays
 SIDES = ("", "-wal", "-shm")
 
 
@@ -49,7 +50,8 @@ class SmallJournal:
         async with asyncio.timeout(CEILING_S), spine.journal() as journal:
             await asyncio.gather(*[journal.submit(draft(f"a{number}", b"x" * 200)) for number in range(RECORDS)])
             await journal.submit(Draft("long", "transaction", _noise(LONG_BODY_BYTES)))
-            await journal.take_standing(Standing(PRUNED + 50, PRUNED, 0))
+            prove(spine.journal_db, PRUNED + 1)
+            await journal.take_standing(STANDING)
             for number in range(20):
                 await journal.submit(draft(f"b{number}", b"x" * 200))
             copy_journal(spine.journal_db, self.hot)

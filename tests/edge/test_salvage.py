@@ -11,12 +11,12 @@ from uuid import uuid4
 import pytest
 
 from edge.drafts import record_id
-from edge.journal_store import JournalIdentity, Standing
+from edge.journal_store import JournalIdentity
 from edge.salvage import Lost, NothingToSalvage, Pruned, Salvaged, Saved, salvage
 from edge.sqlite_log import FRAME_BYTES, PAGE_BYTES, read_log
 from security.chain import Genesis
 from security.suites import Suite
-from tests.edge.small_journal import PRUNED, Piece, SmallJournal, copy_journal, flipped, written_over
+from tests.edge.small_journal import PRUNED, STANDING, Piece, SmallJournal, copy_journal, flipped, written_over
 from tests.spine import CEILING_S, Spine, draft
 
 SEED = 20_260
@@ -48,7 +48,7 @@ def test_all_is_saved_of_a_whole_journal_and_nothing_is_found_wrong(small: Small
     with salvage(small.clean if state == "clean" else small.hot) as salvaged:
         assert salvaged.identity == small.known
         assert salvaged.head == small.head
-        assert salvaged.standing == Standing(PRUNED + 50, PRUNED, 0)
+        assert salvaged.standing == STANDING
         assert salvaged.damage == ()
         assert salvaged.after(PRUNED, 10_000, 10**9) == small.held
         assert _check(small, salvaged) == set()
