@@ -6,7 +6,10 @@ import asyncio
 import re
 import socket
 import sqlite3
-from contextlib import suppress
+import sys
+import time
+from collections.abc import Callable
+from contextlib import closing, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -26,6 +29,7 @@ from security.logs import configure_logs
 from security.signer import BadKey
 from security.until_signal import until_signal
 
+PROGRESS_S = 1.0
 _ORIGIN = re.compile(r"https?://[A-Za-z0-9.-]+(:\d{1,5})?")
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
@@ -100,6 +104,44 @@ def alarms_clear(context: typer.Context, kind: str) -> None:
     """Put an alarm away whose cause is settled; its file is kept."""
     Alarms(context.obj.alarms, SystemClock()).clear(kind)
     typer.echo(f"Alarm {kind} is cleared.")
+
+
+@app.command()
+def verify(
+    context: typer.Context,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on where the last one was interrupted.")] = False,
+) -> None:
+    """Check the journal, every signature, identity and keys. Reads only; works beside a running agent. Exit code 1: findings."""
+    from edge.verify import Verification  # noqa: PLC0415 - one command
+
+    verification = Verification(context.obj, _progress_line(), resume=resume)
+    found = 0
+    try:
+        with closing(verification.findings()) as findings:
+            for finding in findings:
+                found += 1
+                typer.echo(str(finding))
+    except KeyboardInterrupt as interrupt:
+        typer.echo(f"\nStopped. Go on with: suozhan-edge --state {context.obj.root} verify --resume", err=True)
+        raise typer.Exit(130) from interrupt
+    earlier = f" (and {verification.earlier} before the interruption)" if verification.earlier else ""
+    typer.echo(f"{verification.checked} positions checked, {found} findings{earlier}.")
+    if found or verification.earlier:
+        typer.echo("What each means and what to do: docs/damage.md.")
+        raise typer.Exit(1)
+
+
+def _progress_line() -> Callable[[int, int], None]:
+    """On standard error, about once a second; a terminal gets one line that changes."""
+    told_s = 0.0
+
+    def tell(checked: int, end: int) -> None:
+        nonlocal told_s
+        if time.monotonic() - told_s > PROGRESS_S or checked >= end:
+            told_s = time.monotonic()
+            typer.echo(f"\r{checked} of {end} positions", err=True, nl=checked >= end or not sys.stderr.isatty())
+
+    return tell
 
 
 @app.command()

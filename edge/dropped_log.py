@@ -24,7 +24,7 @@ def keep_dropped_log(path: Path) -> Path | None:
     The copy of an earlier call stays until `settle`. Raises OSError.
     """
     log, kept = Path(f"{path}-wal"), Path(f"{path}{KEPT_LOG}")
-    if not kept.exists() and _may_be_dropped(path) and read_log(log).dropped:
+    if not kept.exists() and may_be_dropped(path) and read_log(log).dropped:
         keep_log(path)
     return kept if kept.exists() else None
 
@@ -52,7 +52,7 @@ def settle(path: Path, *, keep: bool) -> None:
     sync_folder(kept.parent)
 
 
-def _may_be_dropped(path: Path) -> bool:
+def may_be_dropped(path: Path) -> bool:
     """Cheap: whether frames of this log lie behind the last one that SQLite has found good."""
     log, index = Path(f"{path}-wal"), Path(f"{path}-shm")
     if not log.exists() or log.stat().st_size <= HEADER_BYTES or not index.exists():

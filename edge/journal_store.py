@@ -9,6 +9,7 @@ from importlib.resources import files
 from itertools import accumulate, takewhile, zip_longest
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 from uuid import UUID
 
 import aiosqlite
@@ -31,7 +32,7 @@ TAIL_MAX_BYTES = 4 * 1024 * 1024
 KEEP_AND_CALL = "keep this file and call the city's IT desk"
 
 # Our statements fit our schema: where SQLite says plain ERROR to one, the schema is not what we wrote.
-_DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)
+DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)
 
 _SELECT_JOURNAL = "SELECT version, name, edge, journal, suite, public_key, predecessor FROM journal"
 _SELECT_HEAD = "SELECT position, digest FROM head"
@@ -112,6 +113,25 @@ def _migrations(version: int) -> Iterator[str]:
         yield _script(f"journal_{number}.sql")
 
 
+def journal_schema() -> str:
+    """SQL of an empty journal of our version, without a row."""
+    return "".join([_script("journal_schema.sql"), *_migrations(FIRST_VERSION)])
+
+
+def read_genesis(path: Path, row: Sequence[Any]) -> tuple[int, JournalIdentity]:
+    """Schema version and identity of a row of `journal`. Raises CorruptJournal."""
+    version, name, edge, journal, suite, public_key, predecessor = row
+    try:
+        if int(version) > SCHEMA_VERSION:
+            raise CorruptJournal(f"{path} was written by a newer program (schema {version}); update this one")
+        before = UUID(bytes=predecessor) if predecessor else None
+        genesis = Genesis(UUID(bytes=edge), UUID(bytes=journal), Suite(suite), bytes(public_key), before)
+        check_public_key(genesis.suite, genesis.public_key)
+    except (ValueError, TypeError) as error:
+        raise CorruptJournal(f"{path}: the row that says whose journal it is, is damaged; {KEEP_AND_CALL}") from error
+    return int(version), JournalIdentity(str(name), genesis)
+
+
 def read_stop(journal: Path) -> str:
     """Why this journal must not be written on any more; "" if it may be."""
     path = journal.with_suffix(".stopped")
@@ -180,7 +200,7 @@ class JournalStore:
         try:
             return list(await self._db.execute_fetchall(sql, values))
         except sqlite3.DatabaseError as error:
-            if getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGED:
+            if getattr(error, "sqlite_errorcode", 0) & 0xFF in DAMAGED:
                 raise CorruptJournal(f"{self._path} is damaged ({error}); {KEEP_AND_CALL}") from error
             raise
 
@@ -195,17 +215,8 @@ class JournalStore:
         row = await self._row(_SELECT_JOURNAL)
         if row is None:
             raise CorruptJournal(f"{self._path} names no journal; restore it, or enrol the machine again")
-        version, name, edge, journal, suite, public_key, predecessor = row
-        try:
-            if int(version) > SCHEMA_VERSION:
-                raise CorruptJournal(f"{self._path} was written by a newer program (schema {version}); update this one")
-            self._version = int(version)
-            before = UUID(bytes=predecessor) if predecessor else None
-            genesis = Genesis(UUID(bytes=edge), UUID(bytes=journal), Suite(suite), bytes(public_key), before)
-            check_public_key(genesis.suite, genesis.public_key)
-        except (ValueError, TypeError) as error:
-            raise self._damaged("the row that says whose journal it is, is damaged") from error
-        return JournalIdentity(str(name), genesis)
+        self._version, identity = read_genesis(self._path, row)
+        return identity
 
     async def _migrate(self) -> None:
         for script in _migrations(self._version):

@@ -1,0 +1,64 @@
+"""Whether identity, keys, certificate and journal of a machine are whole and belong together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import UUID
+
+from cryptography import x509
+
+from edge.identity import Identity, NotEnrolled, load_identity
+from edge.journal_check import Finding
+from edge.journal_store import JournalIdentity
+from edge.state import BUSINESS_JOURNAL, StateFolder
+from security.certificates import BadCertificate, load_key
+from security.chain import Genesis
+from security.private_files import read_private
+from security.signer import BadKey, Ed25519Signer
+
+RESTORE = "restore it from a copy, or let this machine rejoin: suozhan-edge rejoin"
+
+
+def known_identity(state: StateFolder, predecessor: UUID | None = None) -> JournalIdentity | None:
+    """Whose journal it is, as the files beside it say; None when one of them is damaged, too."""
+    try:
+        identity, signer = load_identity(state.identity), Ed25519Signer.load(state.record_key)
+    except (NotEnrolled, BadKey, OSError):
+        return None
+    genesis = Genesis(identity.edge_id, UUID(identity.journal), signer.suite, signer.public_key, predecessor)
+    return JournalIdentity(BUSINESS_JOURNAL, genesis)
+
+
+def check_keys(state: StateFolder, genesis: Genesis | None) -> Iterator[Finding]:
+    """`genesis`: whose journal it is, as the journal says; None when it cannot."""
+    try:
+        identity = load_identity(state.identity)
+    except (NotEnrolled, OSError) as error:
+        yield Finding("identity", str(error))
+        return
+    if genesis and (genesis.edge, genesis.journal) != (identity.edge_id, UUID(identity.journal)):
+        yield Finding("identity", f"{state.identity} and {state.journal} are those of two machines; restore both from one copy")
+    try:
+        signer = Ed25519Signer.load(state.record_key)
+        if genesis and signer.public_key != genesis.public_key:
+            yield Finding("keys", f"{state.record_key} is not the key of {state.journal}; restore both from one copy")
+    except (BadKey, OSError) as error:
+        yield Finding("keys", f"{error}; {RESTORE}" if isinstance(error, FileNotFoundError) else str(error))
+    yield from _check_certificate(identity, state.tls_key)
+
+
+def _check_certificate(identity: Identity, path: Path) -> Iterator[Finding]:
+    try:
+        leaf, *_ = x509.load_pem_x509_certificates(identity.chain.encode())
+        x509.load_pem_x509_certificate(identity.root.encode())
+    except ValueError:
+        yield Finding("identity", f"its certificates cannot be read; {RESTORE}")
+        return
+    try:
+        if load_key(read_private(path)).public_key() != leaf.public_key():
+            yield Finding("keys", f"{path} is not the key of this machine's certificate; {RESTORE}")
+    except (ValueError, TypeError, BadCertificate):
+        yield Finding("keys", f"{path} is damaged; {RESTORE}")
+    except OSError as error:
+        yield Finding("keys", f"{error}; {RESTORE}")
