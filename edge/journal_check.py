@@ -12,6 +12,7 @@ from types import TracebackType
 from edge.drafts import CorruptJournal
 from edge.dropped_log import may_be_dropped
 from edge.journal_store import DAMAGED, KEEP_AND_CALL, SCHEMA_VERSION, Head, Standing, journal_schema, read_genesis
+from edge.salvage import damaged_pages
 from edge.sqlite_log import read_log
 from security.chain import next_digest
 from security.durable_sqlite import READ_PRAGMAS, database_uri
@@ -115,6 +116,8 @@ class JournalCheck:
                 yield Finding("page 1", f"tables or triggers are not those that this program wrote; {KEEP_AND_CALL}")
         except CorruptJournal as error:
             yield Finding("journal file", str(error))
+            for number, text in damaged_pages(self._path, self.identity).items():
+                yield Finding(f"page {number}", f"{text}; {KEEP_AND_CALL}")
         log = Path(f"{self._path}-wal")
         if may_be_dropped(self._path) and (bad := read_log(log).first_bad) is not None and read_log(log).first_bad == bad:
             yield Finding(f"{log.name}, frame {bad}", "committed records behind it are not read; do not start the agent before "

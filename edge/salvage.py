@@ -186,6 +186,13 @@ def salvage(path: Path, known: JournalIdentity | None = None, anchors: Mapping[i
             yield salvaged
 
 
+def damaged_pages(path: Path, identity: JournalIdentity) -> dict[int, str]:
+    """What is wrong by page, without a look at the chain. Raises OSError."""
+    with PageFile(path) as pages, SalvageFinds(pages, identity.genesis) as finds:
+        finds.gather(pages.images())
+        return dict(sorted(finds.damaged.items()))
+
+
 @dataclass(frozen=True, slots=True)
 class Dropped:
     """Records behind the head that SQLite reads: those that follow it, and the position of one beyond a gap."""
