@@ -28,6 +28,7 @@ from edge.downlink import Downlink
 from edge.examination import Examination
 from edge.hub_view import view_hub
 from edge.identity import load_identity
+from edge.idle_check import IdleCheck
 from edge.journal import Journal, JournalLimits
 from edge.line import Line
 from edge.receipt_book import ReceiptBook
@@ -97,6 +98,7 @@ async def run_edge(state: StateFolder, clock: Clock, ready: Callable[[], None]) 
             tasks.create_task(examination.run())
             tasks.create_task(door.run())
             tasks.create_task(alarms.run(journal))
+            tasks.create_task(IdleCheck(journal, state.journal, state.checked, alarms, clock).run())
             await door.listening()
             log.info("edge ready", edge=identity.edge, site=identity.site, door=door.port, queued=journal.queued)
             ready()

@@ -93,7 +93,7 @@ class JournalCheck:
         try:
             yield from self._db.execute(sql, values)
         except sqlite3.DatabaseError as error:
-            if getattr(error, "sqlite_errorcode", 0) & 0xFF in DAMAGED:
+            if getattr(error, "sqlite_errorcode", 0) & 0xFF in (*DAMAGED, sqlite3.SQLITE_IOERR):
                 raise CorruptJournal(f"{self._path} is damaged ({error}); {KEEP_AND_CALL}") from error
             raise
 

@@ -49,6 +49,11 @@ class IdentityFolder:
         return self.root / "journals" / f"{BUSINESS_JOURNAL}.id"
 
     @property
+    def checked(self) -> Path:
+        """How far the check in idle time has come."""
+        return self.root / "journals" / f"{BUSINESS_JOURNAL}.checked"
+
+    @property
     def succession(self) -> Path:
         """Which identity this one follows, and why; absent for the first."""
         return self.root / "succession.json"
