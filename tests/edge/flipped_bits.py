@@ -17,12 +17,14 @@ import structlog
 
 from edge.drafts import CorruptJournal, JournalRefused, JournalStopped
 from edge.journal import Journal
+from edge.journal_check import JournalCheck
 from edge.salvage import Saved, salvage
 from tests.edge.small_journal import PRUNED, Piece, SmallJournal, copy_journal, flipped
 from tests.spine import CEILING_S, draft
 
 HEADER_BITS = 64 * 8  # half of the bits are flipped here: what a page begins with matters most
 BATCH_RECORDS = 40
+READ_MAX = 10_000
 
 
 def rounds(pieces: Sequence[Piece], random: Random, per_piece: int) -> Iterator[tuple[Piece, int]]:
@@ -48,10 +50,20 @@ class Round:
             copy_journal(self.piece.file.with_name("business.db"), copy)
         Path(f"{copy}-shm").unlink(missing_ok=True)
         before = self._saved(copy)
+        lost = set(range(PRUNED + 1, self.small.head.position + 1)) - before
+        assert not lost or self._is_named(copy), f"{self}: {sorted(lost)} are lost, and verify says nothing"
         ending = asyncio.run(self._work(copy))
         lost = before - self._saved(copy)
         assert not lost, f"{self}: salvage found {sorted(lost)} before the agent was started, and not after it"
         return ending
+
+    @staticmethod
+    def _is_named(copy: Path) -> bool:
+        try:
+            with JournalCheck(copy) as check:
+                return bool([*check.step(0, READ_MAX)[1], *check.structure(), *check.ends()])
+        except CorruptJournal:
+            return True
 
     def _saved(self, copy: Path) -> set[int]:
         """Positions that salvage saves. Raises AssertionError when one is not what was written."""
