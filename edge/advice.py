@@ -22,6 +22,7 @@ class Kind(StrEnum):
     UNTRUSTED_HUB = "untrusted-hub"
     HUB_CERTIFICATE = "hub-certificate"
     REFUSED = "refused"
+    REJOINING = "rejoining"
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,3 +157,13 @@ def minute(unix_ms: int) -> str:
         return dt.datetime.fromtimestamp(unix_ms / 1000, dt.UTC).strftime("%Y-%m-%d %H:%M")
     except (OverflowError, ValueError, OSError):
         return f"{unix_ms} ms"
+
+
+def waiting_to_rejoin(approval: int, trouble: str) -> Diagnosis:
+    """`approval` is its number at the hub (0: the hub was not asked yet, and `trouble` says why)."""
+    waits = f"request {approval} waits at the hub: suozhan-hub approvals" if approval else trouble or "asking the hub"
+    return Diagnosis(
+        Kind.REJOINING,
+        f"this machine goes on with a new identity and a new journal, which the hub has not admitted yet: {waits}",
+        f"本机已启用新的业务日志，等待市中心批准{f'（第 {approval} 号申请）' if approval else ''}。{_KEPT}",
+    )

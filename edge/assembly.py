@@ -7,101 +7,201 @@
 from __future__ import annotations
 
 import asyncio
-import fcntl
-from collections.abc import Callable, Iterator
-from contextlib import AsyncExitStack, contextmanager
+import sqlite3
+from collections.abc import Callable, Coroutine
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from random import SystemRandom
-from uuid import UUID
 
 import structlog
 
 from devices.cards import CardReaders
 from devices.simulated.wire import SimulatedReaders
+from edge.advice import LineHealth
+from edge.agent_lock import agent_lock
 from edge.alarms import Alarms
+from edge.carry import Carrier
 from edge.catalogue import CATALOGUE
 from edge.channel import HubChannel, replicate_over, watch_over
 from edge.config import BadConfig, EdgeConfig, load_config
 from edge.door.server import Door
 from edge.downlink import Downlink
+from edge.drafts import CorruptJournal
 from edge.examination import Examination
+from edge.forerunners import open_forerunners
 from edge.hub_view import view_hub
-from edge.identity import load_identity
+from edge.identity import Identity, load_identity
 from edge.idle_check import IdleCheck
 from edge.journal import Journal, JournalLimits
 from edge.line import Line
 from edge.receipt_book import ReceiptBook
 from edge.receipt_store import ReceiptStore
+from edge.rejoin import Rejoin
 from edge.renewal import Renewal
 from edge.renewal_wire import RenewalOffice
 from edge.resources import ResourceStore
-from edge.start import AlreadyRunning
-from edge.state import StateFolder
+from edge.state import IdentityFolder, StateFolder
+from edge.succession import SuccessionRefused, begin, read_succession
 from edge.tls_pair import TlsFiles
 from edge.uplink import Uplink
 from security.clock import Clock
 from security.signer import Ed25519Signer
 
+SUCCESSOR_RETRY_S = 30.0
+ENDED = "journal-ended"
+ENDED_HINT = "本机业务日志已换新，业务照常办理；原有记录均保留在本机，待市中心批准后自动上传。请联系市信息中心，不要重装系统。"
+
+Work = Callable[[], Coroutine[None, None, None]]
+
 log = structlog.get_logger()
+
+
+class NextIdentity(Exception):
+    """The agent goes on with the newest identity: another journal, or a certificate that it did not have."""
 
 
 async def run_edge(state: StateFolder, clock: Clock, ready: Callable[[], None]) -> None:
     """Work until cancelled; `ready` is called once the counter's door is open."""
     config = load_config(state.config)
-    identity = load_identity(state.identity)
-    signer = Ed25519Signer.load(state.record_key)
-    limits = JournalLimits(config.journal_quota_bytes, config.disk_reserve_bytes)
-    random = SystemRandom()
-    alarms = Alarms(state.alarms, clock)
+    with agent_lock(state.lock):
+        while True:
+            try:
+                await _work(Agent(state, config, clock), ready)
+            except* NextIdentity:
+                ready = _nothing  # it was called already, or is not worth a second word
 
+@dataclass(frozen=True)
+class Agent:
+    """What lasts while identities follow each other."""
+
+    state: StateFolder
+    config: EdgeConfig
+    clock: Clock
+
+    @property
+    def alarms(self) -> Alarms:
+        return Alarms(self.state.alarms, self.clock)
+
+
+async def _work(agent: Agent, ready: Callable[[], None]) -> None:
+    """With one identity, until it is followed by another."""
+    state, config, clock = agent.state, agent.config, agent.clock
+    folder = state.current
+    identity = load_identity(folder.identity)
+    alarms = agent.alarms
     async with AsyncExitStack() as stack:
-        stack.enter_context(_only_agent(state.lock))
-        journal = await stack.enter_async_context(
-            Journal(state.journal, signer, bytes.fromhex(identity.hub_sealing_key), clock, limits))
+        journal = await _open_journal(stack, agent, folder, identity)
         readers = await stack.enter_async_context(_readers(config))
-        tls = TlsFiles(state, identity)
-        log.info("certificate", generation=tls.generation, ends_ms=tls.pair.validity.last_ms)
-        address = config.hub_address or identity.work_address
-        channel = await stack.enter_async_context(HubChannel(address, identity.root.encode(), lambda: tls.pair))
-
-        # Records flow up.
-        up_line = Line("replicate", clock, random)
-        receipts = ReceiptBook(journal, ReceiptStore(state.journal), UUID(identity.hub),
-                               identity.log_verifier().public_key, alarms)
-        uplink = Uplink(journal, receipts, replicate_over(channel), up_line, identity.time_verifier(), clock)
-
-        # Resources flow down.
         resources = ResourceStore(state.resources, identity.edge_id, identity.resource_verifier(), clock, [CATALOGUE])
         resources.load()
-        down_line = Line("watch", clock, random)
-        downlink = Downlink(resources, watch_over(channel), down_line)
-
-        # Certificates renew, and trouble with the line is explained.
-        async def renewed() -> None:
-            await channel.rebuild()
-            examination.retry_now()
-
-        enrol_address = config.hub_enrol_address or identity.enrol_address
-        renewal = Renewal(identity, tls, lambda: RenewalOffice(identity, enrol_address), renewed, clock, random)
-        view = partial(view_hub, identity, address, config.hub_api_address or identity.api_address)
-        examination = Examination([up_line, down_line], tls, renewal, view, state.diagnosis, clock)
+        up_line = Line("replicate", clock, SystemRandom())
+        if identity.certified:
+            health, work_of_line = await _line(stack, agent, folder, identity, journal, resources, up_line)
+        else:
+            health, work_of_line = _waiting_line(agent, identity)
 
         # The counter comes in here.
         door = Door(state.door, config.door_port, journal, readers, lambda: resources.current(CATALOGUE), up_line, clock,
-                    alarms, examination)
+                    alarms, health)
 
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(uplink.run())
-            tasks.create_task(downlink.run())
-            tasks.create_task(renewal.run())
-            tasks.create_task(examination.run())
+            for task in work_of_line:
+                tasks.create_task(task())
+            tasks.create_task(_until_stopped(agent, journal))
             tasks.create_task(door.run())
             tasks.create_task(alarms.run(journal))
-            tasks.create_task(IdleCheck(journal, state.journal, state.checked, alarms, clock).run())
+            tasks.create_task(IdleCheck(journal, folder.journal, folder.checked, alarms, clock).run())
             await door.listening()
-            log.info("edge ready", edge=identity.edge, site=identity.site, door=door.port, queued=journal.queued)
+            log.info("edge ready", edge=identity.edge, site=identity.site, door=door.port, queued=journal.queued,
+                     certified=identity.certified)
             ready()
+
+
+async def _line(stack: AsyncExitStack, agent: Agent, folder: IdentityFolder, identity: Identity, journal: Journal,
+                resources: ResourceStore, up_line: Line) -> tuple[LineHealth, list[Work]]:
+    """What works over the line of an identity that the hub has admitted."""
+    config, clock, random = agent.config, agent.clock, SystemRandom()
+    tls = TlsFiles(folder, identity)
+    log.info("certificate", generation=tls.generation, ends_ms=tls.pair.validity.last_ms)
+    address = config.hub_address or identity.work_address
+    channel = await stack.enter_async_context(HubChannel(address, identity.root.encode(), lambda: tls.pair))
+
+    # Records flow up.
+    receipts = ReceiptBook(journal, ReceiptStore(folder.journal), identity.hub_id, identity.log_verifier().public_key,
+                           agent.alarms)
+    uplink = Uplink(journal, receipts, replicate_over(channel), up_line, identity.time_verifier(), clock)
+
+    # Resources flow down.
+    down_line = Line("watch", clock, random)
+    downlink = Downlink(resources, watch_over(channel), down_line)
+
+    # Certificates renew, and trouble with the line is explained.
+    async def renewed() -> None:
+        await channel.rebuild()
+        examination.retry_now()
+
+    enrol_address = config.hub_enrol_address or identity.enrol_address
+    renewal = Renewal(identity, tls, lambda: RenewalOffice(identity, enrol_address), renewed, clock, random)
+    view = partial(view_hub, identity, address, config.hub_api_address or identity.api_address)
+    examination = Examination([up_line, down_line], tls, renewal, view, agent.state.diagnosis, clock)
+    work: list[Work] = [uplink.run, downlink.run, renewal.run, examination.run]
+
+    # What the journal before this one could not deliver.
+    if succession := read_succession(folder):
+        work.append(Carrier(agent.state.identities()[-2], folder, succession, journal).run)
+    return examination, work
+
+
+def _waiting_line(agent: Agent, identity: Identity) -> tuple[LineHealth, list[Work]]:
+    """Until the hub admits a successor, its records wait in its journal."""
+    rejoin = Rejoin(agent.state, agent.config.hub_enrol_address or identity.enrol_address)
+
+    async def admitted() -> None:
+        await rejoin.run()
+        raise NextIdentity
+
+    return rejoin, [admitted]
+
+
+async def _open_journal(stack: AsyncExitStack, agent: Agent, folder: IdentityFolder, identity: Identity) -> Journal:
+    """Raises NextIdentity when it is damaged: the counter goes on in another one, at once."""
+    signer = Ed25519Signer.load(folder.record_key)
+    limits = JournalLimits(agent.config.journal_quota_bytes, agent.config.disk_reserve_bytes)
+    forerunners = open_forerunners(folder)
+    if forerunners is not None:
+        stack.callback(forerunners.close)
+    journal = Journal(folder.journal, signer, bytes.fromhex(identity.hub_sealing_key), agent.clock, limits, forerunners)
+    try:
+        return await stack.enter_async_context(journal)
+    except CorruptJournal as error:
+        await asyncio.to_thread(_begin_successor, agent, str(error))
+        raise NextIdentity from error
+
+
+async def _until_stopped(agent: Agent, journal: Journal) -> None:
+    """Raises NextIdentity when the journal has ended."""
+    while True:
+        await journal.ended()
+        try:
+            await asyncio.to_thread(_begin_successor, agent, journal.stopped)
+        except (SuccessionRefused, OSError, sqlite3.Error) as error:
+            log.warning("no successor journal yet", error=str(error), next="make room on this machine's disk")
+            await asyncio.sleep(SUCCESSOR_RETRY_S)
+        else:
+            raise NextIdentity
+
+
+def _begin_successor(agent: Agent, reason: str) -> None:
+    """The alarm first: a crash behind it begins anew."""
+    agent.alarms.raise_alarm(ENDED, f"the journal has ended: {reason}. The machine goes on with a new identity and journal, which "
+                             "somebody at the hub has to approve: suozhan-hub approvals", ENDED_HINT)
+    begin(agent.state, reason)
+
+
+def _nothing() -> None:
+    pass
 
 
 def _readers(config: EdgeConfig) -> CardReaders:
@@ -116,14 +216,3 @@ def _readers(config: EdgeConfig) -> CardReaders:
         raise BadConfig(f"card readers need pyscard ({error}); install it with the edge extra, or set readers.wire = "
                         '"simulated" in edge.toml') from error
     return PcscReaders()
-
-
-@contextmanager
-def _only_agent(path: Path) -> Iterator[None]:
-    """Two writers of one journal would fork it."""
-    with path.open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise AlreadyRunning(f"another suozhan-edge works in {path.parent}; stop it first") from error
-        yield

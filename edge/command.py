@@ -18,11 +18,12 @@ import typer
 
 from edge.alarms import Alarms, AlarmUnknown
 from edge.config import BadConfig
-from edge.drafts import CorruptJournal
+from edge.drafts import CorruptJournal, ForeignJournal
 from edge.enrol import EnrolmentRefused, EnrolmentUnavailable
 from edge.identity import NotEnrolled, load_identity
 from edge.start import AlreadyRunning, PortTaken
 from edge.state import StateFolder
+from edge.succession import SuccessionRefused
 from security.clock import SystemClock
 from security.invitations import BadToken
 from security.logs import configure_logs
@@ -107,6 +108,18 @@ def alarms_clear(context: typer.Context, kind: str) -> None:
 
 
 @app.command()
+def rejoin(
+    context: typer.Context,
+    token: Annotated[str, typer.Argument(help="An invitation; without one, somebody at the hub has to approve it.")] = "",
+    reason: Annotated[str, typer.Option(help="Why, when its journal is in order, such as: keys may have leaked.")] = "",
+) -> None:
+    """Go on with new keys and a new journal: a copied disk, a restored backup, damage. Loses nothing. Safe to repeat."""
+    from edge.rejoin_command import rejoin_machine  # noqa: PLC0415 - gRPC loads only where it is used
+
+    typer.echo(rejoin_machine(context.obj, token, reason))
+
+
+@app.command()
 def verify(
     context: typer.Context,
     resume: Annotated[bool, typer.Option("--resume", help="Go on where the last one was interrupted.")] = False,
@@ -114,7 +127,7 @@ def verify(
     """Check the journal, every signature, identity and keys. Reads only; works beside a running agent. Exit code 1: findings."""
     from edge.verify import Verification  # noqa: PLC0415 - one command
 
-    verification = Verification(context.obj, _progress_line(), resume=resume)
+    verification = Verification(context.obj.current, _progress_line(), resume=resume)
     found = 0
     try:
         with closing(verification.findings()) as findings:
@@ -162,8 +175,8 @@ def pair(
 
 def main() -> None:
     """Errors that a person can mend are one line, not a traceback."""
-    mendable = (AlarmUnknown, AlreadyRunning, PortTaken,
-                BadConfig, BadKey, BadToken, CorruptJournal, EnrolmentRefused, EnrolmentUnavailable, NotEnrolled, OSError)
+    mendable = (AlarmUnknown, AlreadyRunning, BadConfig, BadKey, BadToken, CorruptJournal, EnrolmentRefused, EnrolmentUnavailable,
+                ForeignJournal, NotEnrolled, PortTaken, SuccessionRefused, OSError)
     try:
         app()
     except mendable as error:

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from uuid import UUID
 
+from security.record import CarriedRecord
 from security.sealing import BODY_MAX_BYTES
 from security.suites import sha256
 
@@ -56,11 +57,16 @@ class CorruptJournal(Exception):
     """Stored bytes that are not what was signed; names the position. The journal must not be written on."""
 
 
+class ForeignJournal(Exception):
+    """A journal that is none for this program or these keys, and not damaged: a technician puts the right ones together."""
+
+
 @dataclass(frozen=True, slots=True)
 class Draft:
     """A record to be: the caller's id makes it safe to say it twice; the body is sealed before it is written.
 
-    `said` is what the caller said; it decides whether a repeat is one. The body itself, when it is None.
+    `said` is what the caller said; it decides whether a repeat is one. The body itself, when it is None. `carried` goes
+    verbatim instead of a body.
     """
 
     caller_id: str
@@ -68,6 +74,7 @@ class Draft:
     body: bytes
     simulated: bool = False
     said: bytes | None = None
+    carried: CarriedRecord | None = None
 
     def __post_init__(self) -> None:
         if not _CALLER_ID.fullmatch(self.caller_id):
@@ -80,11 +87,12 @@ class Draft:
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """A durable record: its id and position; `repeat` when the same was said before."""
+    """A durable record: its id and position; `repeat` when the same was said before, `earlier` when in an earlier journal."""
 
     id: UUID
     position: int
     repeat: bool
+    earlier: bool = False
 
 
 def record_id(edge: UUID, caller_id: str) -> UUID:

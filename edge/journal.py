@@ -23,6 +23,7 @@ from edge.drafts import (
     CallerIdConflict,
     CorruptJournal,
     Draft,
+    ForeignJournal,
     JournalBusy,
     JournalFull,
     JournalRefused,
@@ -31,6 +32,7 @@ from edge.drafts import (
     record_id,
 )
 from edge.dropped_log import KEPT_LOG, keep_dropped_log, settle
+from edge.forerunners import Forerunners
 from edge.journal_store import KEEP_AND_CALL, Head, JournalStore, NewRow, Standing, read_stop, write_stop
 from edge.record_maker import RecordMaker
 from edge.salvage import dropped_records
@@ -70,7 +72,8 @@ class Journal:
     """One journal of this machine, open for writing: `async with Journal(...) as journal`."""
 
     def __init__(self, path: Path, signer: Signer, hub_sealing_key: bytes, clock: Clock,
-                 limits: JournalLimits | None = None) -> None:
+                 limits: JournalLimits | None = None, forerunners: Forerunners | None = None) -> None:
+        self._forerunners = forerunners
         self._path = path
         self._signer = signer
         self._hub_sealing_key = hub_sealing_key
@@ -80,6 +83,7 @@ class Journal:
         self._tag_key = os.urandom(32)  # memory only: a tag on disk tells nothing about its content
         self._appended = asyncio.Event()
         self._store_in_use = asyncio.Lock()  # the writer may have to open the file again under the uplink's feet
+        self._ended = asyncio.Event()
         self._trouble = ""  # why the last write failed; logged when it changes
         self._standing_on_disk: Standing | None = None
         self.group_sizes: list[int] = []
@@ -90,7 +94,7 @@ class Journal:
             stack.push_async_callback(self._close_store)
             self.identity = self._store.identity
             if self._signer.public_key != self.identity.genesis.public_key:
-                raise CorruptJournal(f"{self._path} belongs to another record key; restore keys and journal together")
+                raise ForeignJournal(f"{self._path} belongs to another record key; restore keys and journal together")
             self._maker = RecordMaker(self.identity.genesis, self._signer, self._hub_sealing_key, self._clock)
             self.head = await self._store.head()
             kept = await asyncio.to_thread(keep_dropped_log, self._path)
@@ -181,10 +185,15 @@ class Journal:
         except CorruptJournal as error:
             raise JournalStopped(str(error)) from error
         if found is None:
-            return None
+            return self._earlier(caller_id)
         if tag is not None and not self._is_repeat(*found, tag):
             raise CallerIdConflict("caller id used for other content")
         return Stored(key, found[0], repeat=True)
+
+    def _earlier(self, caller_id: str) -> Stored | None:
+        """The id alone decides: what was said with it then is no longer known."""
+        found = self._forerunners.find(caller_id) if self._forerunners else None
+        return Stored(*found, repeat=True, earlier=True) if found else None
 
     async def after(self, position: int, limit: int, limit_bytes: int) -> Run:
         """Committed records behind `position`, in order; none if there is nothing new.
@@ -261,10 +270,15 @@ class Journal:
         async with self._store_in_use:
             return await self._store.known_of(first, last)
 
+    async def ended(self) -> None:
+        """Until `stop` was called; at once when the journal was opened with its end on disk."""
+        await self._ended.wait()
+
     def stop(self, reason: str) -> None:
         """Take no more records, after a restart neither: its history is in doubt. What is stored stays, and is delivered."""
         log.error("journal stopped", journal=str(self.identity.genesis.journal), reason=reason)
         self.stopped = reason
+        self._ended.set()
         try:
             write_stop(self._path, reason)
         except OSError as error:
@@ -306,6 +320,8 @@ class Journal:
         for pending in group:
             if pending.id in known:
                 self._answer_repeat(pending, *known[pending.id])
+            elif earlier := self._earlier(pending.draft.caller_id):
+                self._settle(pending, earlier)
             elif pending.id in fresh:
                 repeats.append(pending)
             else:
@@ -364,6 +380,8 @@ class Journal:
         return shutil.disk_usage(self._path.parent).free > self._limits.reserve_bytes
 
     def _tag_of(self, draft: Draft) -> bytes:
+        if draft.carried is not None:
+            return self._tag(draft.kind, draft.carried.payload)
         return self._tag(draft.kind, draft.body if draft.said is None else draft.said)
 
     def _tag(self, kind: str, said: bytes) -> bytes:

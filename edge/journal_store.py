@@ -14,7 +14,7 @@ from uuid import UUID
 
 import aiosqlite
 
-from edge.drafts import CorruptJournal
+from edge.drafts import CorruptJournal, ForeignJournal
 from edge.dropped_log import keep_log
 from security.chain import Genesis, digests_after, next_digest
 from security.durable_sqlite import DURABLE_PRAGMAS, READ_PRAGMAS, create_database, database_uri, open_durable
@@ -123,7 +123,7 @@ def read_genesis(path: Path, row: Sequence[Any]) -> tuple[int, JournalIdentity]:
     version, name, edge, journal, suite, public_key, predecessor = row
     try:
         if int(version) > SCHEMA_VERSION:
-            raise CorruptJournal(f"{path} was written by a newer program (schema {version}); update this one")
+            raise ForeignJournal(f"{path} was written by a newer program (schema {version}); update this one")
         before = UUID(bytes=predecessor) if predecessor else None
         genesis = Genesis(UUID(bytes=edge), UUID(bytes=journal), Suite(suite), bytes(public_key), before)
         check_public_key(genesis.suite, genesis.public_key)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from uuid import UUID
@@ -11,7 +12,7 @@ from cryptography import x509
 from edge.identity import Identity, NotEnrolled, load_identity
 from edge.journal_check import Finding
 from edge.journal_store import JournalIdentity
-from edge.state import BUSINESS_JOURNAL, StateFolder
+from edge.state import BUSINESS_JOURNAL, IdentityFolder
 from security.certificates import BadCertificate, load_key
 from security.chain import Genesis
 from security.private_files import read_private
@@ -20,17 +21,18 @@ from security.signer import BadKey, Ed25519Signer
 RESTORE = "restore it from a copy, or let this machine rejoin: suozhan-edge rejoin"
 
 
-def known_identity(state: StateFolder, predecessor: UUID | None = None) -> JournalIdentity | None:
+def known_identity(state: IdentityFolder) -> JournalIdentity | None:
     """Whose journal it is, as the files beside it say; None when one of them is damaged, too."""
     try:
         identity, signer = load_identity(state.identity), Ed25519Signer.load(state.record_key)
-    except (NotEnrolled, BadKey, OSError):
+        predecessor = UUID(json.loads(read_private(state.succession))["old_journal"]) if state.succession.exists() else None
+    except (NotEnrolled, BadKey, OSError, ValueError, KeyError):
         return None
     genesis = Genesis(identity.edge_id, UUID(identity.journal), signer.suite, signer.public_key, predecessor)
     return JournalIdentity(BUSINESS_JOURNAL, genesis)
 
 
-def check_keys(state: StateFolder, genesis: Genesis | None) -> Iterator[Finding]:
+def check_keys(state: IdentityFolder, genesis: Genesis | None) -> Iterator[Finding]:
     """`genesis`: whose journal it is, as the journal says; None when it cannot."""
     try:
         identity = load_identity(state.identity)

@@ -54,8 +54,9 @@ class RecordMaker:
         key, key_position = self._in_use.key, self._in_use.position
         rows: list[NewRow] = []
         for record_id, draft, tag in drafts:
-            sealed = key.seal(draft.body, key_position=key_position, position=head.position + 1, kind=draft.kind)
-            rows.append(self._row(head, hub_ms, record_id, draft.kind, draft.simulated, sealed, tag))
+            content: Content = draft.carried or key.seal(draft.body, key_position=key_position, position=head.position + 1,
+                                                         kind=draft.kind)
+            rows.append(self._row(head, hub_ms, record_id, draft.kind, draft.simulated, content, tag))
             head = Head(rows[-1].position, rows[-1].link.digest)
         return rows
 

@@ -59,6 +59,16 @@ class IdentityFolder:
         return self.root / "succession.json"
 
     @property
+    def held(self) -> Path:
+        """What the hub said of the journal before this one when it admitted this identity."""
+        return self.root / "journals" / "held.json"
+
+    @property
+    def known(self) -> Path:
+        """Callers' ids of the journals before this one."""
+        return self.root / "journals" / "known.db"
+
+    @property
     def carried(self) -> Path:
         """What became of the journal before this one; absent until all of it is settled."""
         return self.root / "journals" / "carried.json"

@@ -9,22 +9,25 @@ from edge.alarms import Alarm
 from edge.examination import read_diagnosis
 from edge.identity import Identity, load_identity
 from edge.journal_store import JournalStore, read_stop
-from edge.state import StateFolder
+from edge.state import IdentityFolder, StateFolder
+from edge.succession import read_succession
 from edge.tls_pair import load_pair
 
 
 async def describe(state: StateFolder, alarms: Sequence[Alarm]) -> str:
     """Lines for a technician, alarms first. Raises NotEnrolled, BadKey, DatabaseMissing, CorruptJournal."""
-    identity = load_identity(state.identity)
-    async with JournalStore(state.journal, quota_bytes=1, readonly=True) as store:
+    folder = state.current
+    identity = load_identity(folder.identity)
+    async with JournalStore(folder.journal, quota_bytes=1, readonly=True) as store:
         head, standing, first = await store.head(), await store.standing(), await store.first_held()
     heard = _time(standing.hub_ms) if standing.hub_ms else "never"
-    stopped = read_stop(state.journal)
+    stopped = read_stop(folder.journal)
     rows = {
         "machine": identity.edge,
         "site": f"{identity.site} {identity.site_name} ({identity.site_kind})",
         "hub": identity.work_address,
-        "certificate": _certificate(state, identity),
+        "certificate": _certificate(folder, identity),
+        **_succession(folder),
         **({"line": f"{said[0]} (found at {_time(said[1])})"} if (said := read_diagnosis(state.diagnosis)) else {}),
         "journal": str(store.identity.genesis.journal),
         "head": str(head.position),
@@ -33,16 +36,26 @@ async def describe(state: StateFolder, alarms: Sequence[Alarm]) -> str:
         "backed up": str(standing.backed_up),
         "kept here from": str(first) if first is not None else "-",
         "heard of the hub": heard,
-        **({"stopped": f"{stopped} (once that is settled, remove {state.journal.with_suffix('.stopped')})"} if stopped else {}),
-        "journal file": f"{state.journal.stat().st_size} bytes",
+        **({"stopped": f"{stopped} (once that is settled, remove {folder.journal.with_suffix('.stopped')})"} if stopped else {}),
+        "journal file": f"{folder.journal.stat().st_size} bytes",
     }
     told = [f"ALARM {one.kind}: {one.text} ({one.hint})" for one in alarms]
     return "\n".join([*told, *(f"{name + ':':<18}{value}" for name, value in rows.items())])
 
 
-def _certificate(state: StateFolder, identity: Identity) -> str:
+def _succession(folder: IdentityFolder) -> dict[str, str]:
+    succession = read_succession(folder)
+    if succession is None:
+        return {}
+    settled = "all of it is settled" if folder.carried.exists() else "what it could not deliver is not carried over yet"
+    return {"follows": f"journal {succession.old_journal} ({succession.reason}); {settled}"}
+
+
+def _certificate(folder: IdentityFolder, identity: Identity) -> str:
     """Raises BadKey."""
-    pair = load_pair(state, identity)
+    if not identity.certified:
+        return "none yet: a person at the hub has to approve this identity (suozhan-hub approvals)"
+    pair = load_pair(folder, identity)
     return f"ends {_time(pair.validity.last_ms)}, generation {pair.check(identity)}, renews from {_time(pair.renew_at_ms)}"
 
 

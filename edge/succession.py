@@ -12,6 +12,7 @@ from uuid import UUID, uuid4
 
 import structlog
 
+from edge.forerunners import index_known
 from edge.identity import Identity, load_identity
 from edge.journal_store import create_journal
 from edge.state import BUSINESS_JOURNAL, IdentityFolder, StateFolder
@@ -58,6 +59,7 @@ def begin(state: StateFolder, reason: str) -> IdentityFolder:
     unfinished = IdentityFolder(state.successors / f".{number}.new")
     shutil.rmtree(unfinished.root, ignore_errors=True)  # what a crash left: nobody has seen its keys
     _fill(unfinished, identity, reason)
+    index_known(old, unfinished)
     finished = IdentityFolder(state.successors / str(number))
     unfinished.root.rename(finished.root)
     sync_folder(state.successors)

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from edge.diagnosis import Validity
 from edge.identity import Identity
-from edge.state import StateFolder
+from edge.state import IdentityFolder
 from security.certificates import BadCertificate, edge_of, key_pem, load_key, new_csr, new_key, pem, validity_ms
 from security.private_files import read_private, write_private
 from security.signer import BadKey
@@ -79,7 +79,7 @@ class NextRequest:
 class TlsFiles:
     """`pair` is the present one. File work: call in a thread where it matters."""
 
-    def __init__(self, state: StateFolder, identity: Identity) -> None:
+    def __init__(self, state: IdentityFolder, identity: Identity) -> None:
         """Reads nothing."""
         self._state = state
         self._identity = identity
@@ -130,7 +130,7 @@ class TlsFiles:
         self._state.tls_next.unlink(missing_ok=True)
 
 
-def load_pair(state: StateFolder, identity: Identity) -> TlsPair:
+def load_pair(state: IdentityFolder, identity: Identity) -> TlsPair:
     """Raises BadKey, which names the file, ExposedSecret, FileNotFoundError."""
     renewed = state.tls_pair.exists()
     path = state.tls_pair if renewed else state.tls_key

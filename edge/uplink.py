@@ -90,7 +90,8 @@ class Uplink:
             case HubRefusal(reason, position, hint):
                 self._refused(reason, position, hint)
             case HubReceipt() | HubEpoch() as proof:
-                await self._receipts.take(proof)
+                if not self._journal.stopped:  # of another history they prove nothing here
+                    await self._receipts.take(proof)
             case HubStanding() as word:
                 if not await self._same_history(word):
                     session.dispute(word.position)

@@ -11,7 +11,7 @@ from edge.drafts import CorruptJournal
 from edge.journal_check import Finding, JournalCheck
 from edge.keys_check import check_keys, known_identity
 from edge.salvage import NothingToSalvage, salvage
-from edge.state import StateFolder
+from edge.state import IdentityFolder
 from security.durable_sqlite import DatabaseMissing
 from security.private_files import write_private
 
@@ -32,7 +32,7 @@ class Cursor:
 class Verification:
     """One journal of one machine, and the keys beside it. Reads only, but for the cursor."""
 
-    def __init__(self, state: StateFolder, progress: Progress, *, resume: bool) -> None:
+    def __init__(self, state: IdentityFolder, progress: Progress, *, resume: bool) -> None:
         self._state = state
         self._progress = progress
         self._resume = resume

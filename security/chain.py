@@ -68,11 +68,6 @@ def leaf_hashes(key_id: bytes, journal: bytes, first: int, digests: Sequence[byt
     ]
 
 
-def leaf_data(key_id: bytes, journal: bytes, position: int, digest: bytes, signature: bytes, arrived_ms: int) -> bytes:
-    """146 bytes: what the leaf hash of an entry is of. Two entries never have the same, and it says nothing of a resident."""
-    return LEAF_CONTEXT + key_id + journal + _LEAF.pack(position, digest, sha256(signature), arrived_ms)
-
-
 def leaf_hash(key_id: bytes, journal: bytes, position: int, digest: bytes, signature: bytes, arrived_ms: int) -> bytes:
     """`leaf_hashes` of one entry."""
     return leaf_hashes(key_id, journal, position, [digest], [signature], arrived_ms)[0]

@@ -10,7 +10,7 @@ from types import TracebackType
 from uuid import UUID
 
 from hub.ledger.runs import HASH_BYTES, Damaged
-from security.chain import leaf_data
+from security.chain import leaf_entry
 from security.durable_sqlite import open_durable, open_readonly
 from security.tiles import Tile
 from security.tree import split_hashes
@@ -100,7 +100,7 @@ class TreeStore:
             for offset in range(max(first - index, 0), min(end - index, number)):
                 signature = signatures[at:at + lengths[offset]]
                 at += lengths[offset]
-                found.append(leaf_data(key_id, journal, start + offset,
+                found.append(leaf_entry(key_id, journal, start + offset,
                                        digests[HASH_BYTES * offset:HASH_BYTES * (offset + 1)], signature, arrived_ms))
         return found
 

@@ -1,0 +1,106 @@
+"""Rejoining: ask the hub to admit a successor identity, again and again until a person there has decided."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from contextlib import suppress
+from dataclasses import replace
+
+import structlog
+
+from edge.advice import Diagnosis, waiting_to_rejoin
+from edge.carry import Held
+from edge.enrol import EnrolmentRefused, EnrolmentUnavailable
+from edge.identity import Identity, load_identity
+from edge.keys_check import known_identity
+from edge.rejoin_wire import OldKey, RejoinAnswer, RejoinCall, rejoin_call
+from edge.salvage import NothingToSalvage, salvage
+from edge.state import IdentityFolder, StateFolder
+from edge.succession import Succession, read_succession
+from edge.tls_pair import load_pair
+from security.certificates import der
+from security.invitations import Invitation
+from security.private_files import read_private
+from security.renewal import sign_renewal
+from security.signer import BadKey, Ed25519Signer
+
+POLL_S = 20.0
+REFUSED_RETRY_S = 300.0
+
+log = structlog.get_logger()
+
+
+class Rejoin:
+    """Of the machine's newest identity, which is not certified. File and network work: call `ask` in a thread."""
+
+    def __init__(self, state: StateFolder, address: str) -> None:
+        self._state = state
+        self._address = address
+        self._old: IdentityFolder = state.identities()[-2]
+        self._new: IdentityFolder = state.current
+        self.diagnosis: Diagnosis = waiting_to_rejoin(0, "")
+
+    certificate_ends_ms = 0
+
+    def ask(self, invitation: Invitation | None = None) -> int:
+        """0 once the hub has admitted it, and that is on disk; else the approval that is waited for.
+
+        Raises EnrolmentRefused, EnrolmentUnavailable, BadKey, OSError.
+        """
+        succession = read_succession(self._new)
+        assert succession is not None
+        call = self._call(succession)
+        word = invitation or self._old_key()
+        answer = rejoin_call(call, self._address, word)
+        if answer.waiting_for:
+            return answer.waiting_for
+        held = self._held(call, answer, word)
+        held.save(self._new)  # before the certificate: with that the machine counts as admitted
+        answer.identity.save(self._new.identity)
+        log.warning("admitted with a new identity", edge=answer.identity.edge, old=succession.old_edge,
+                    held_by_hub=held.position)
+        return 0
+
+    async def run(self) -> None:
+        """Returns when the hub has admitted it."""
+        while True:
+            pause_s = POLL_S
+            try:
+                waiting_for = await asyncio.to_thread(self.ask)
+                if not waiting_for:
+                    return
+                self._become(waiting_to_rejoin(waiting_for, ""))
+            except EnrolmentUnavailable as error:
+                self._become(waiting_to_rejoin(0, str(error)))
+            except (EnrolmentRefused, BadKey, OSError) as error:
+                self._become(waiting_to_rejoin(0, str(error)))
+                pause_s = REFUSED_RETRY_S
+            await asyncio.sleep(pause_s)
+
+    def _become(self, diagnosis: Diagnosis) -> None:
+        if diagnosis != self.diagnosis:
+            log.warning("not admitted yet", text=diagnosis.english)
+        self.diagnosis = diagnosis
+
+    def _call(self, succession: Succession) -> RejoinCall:
+        position = held = 0
+        with suppress(NothingToSalvage), salvage(self._old.journal, known_identity(self._old)) as salvaged:
+            position = salvaged.head.position
+            held = salvaged.standing.position if salvaged.standing else 0
+        return RejoinCall(
+            load_identity(self._new.identity), succession.old_edge_id, succession.old_journal_id, position, min(held, position),
+            succession.reason, read_private(self._new.csr), Ed25519Signer.load(self._new.record_key), socket.gethostname())
+
+    def _old_key(self) -> OldKey:
+        old: Identity = load_identity(self._old.identity)
+        pair = load_pair(self._old, old)
+        return OldKey(der(pair.leaf), lambda statement: sign_renewal(pair.key, statement))
+
+    def _held(self, call: RejoinCall, answer: RejoinAnswer, word: OldKey | Invitation) -> Held:
+        """The hub gives so many digests at a time."""
+        digests = list(answer.digests)
+        while answer.digests and call.old_held + len(digests) < min(answer.held_position, call.old_position):
+            answer = rejoin_call(replace(call, old_held=call.old_held + len(digests)), self._address, word)
+            digests += answer.digests
+        return Held(answer.held_position, call.old_held, digests)
