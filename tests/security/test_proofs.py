@@ -96,6 +96,38 @@ def test_a_rewritten_leaf_cannot_be_hidden_behind_the_proof_of_either_tree() -> 
     check_consistency(20, ROOTS[20], 130, root, consistency_proof(20, 130, node))  # what came before is untouched
 
 
+def test_a_leaf_outside_the_claimed_size_is_refused_even_under_a_root_that_holds_it() -> None:
+    proof = inclusion_proof(5, 8, NODE)
+    check_inclusion(LEAVES[5], 5, 8, proof, ROOTS[8])
+    for size in (0, 4, 5):
+        with pytest.raises(ProofRefused, match="lies outside"):
+            check_inclusion(LEAVES[5], 5, size, proof, ROOTS[8])
+    with pytest.raises(ProofRefused, match="lies outside"):
+        check_inclusion(LEAVES[5], -3, 8, proof, ROOTS[8])
+
+
+def test_no_tree_shrinks_whatever_the_roots() -> None:
+    proof = consistency_proof(1, 2, NODE)
+    for old, new in ((2, 1), (8, 7), (16, 15), (-1, 2), (0, -1), (-1, -1), (1, -1)):
+        for old_root, new_root, given in ((ROOTS[1], ROOTS[2], proof), (ROOTS[1], ROOTS[1], []), (EMPTY_ROOT, ROOTS[1], [])):
+            with pytest.raises(ProofRefused, match="cannot hold"):
+                check_consistency(old, old_root, new, new_root, given)
+
+
+def test_hashes_of_other_lengths_are_refused_even_where_their_bytes_join_to_the_same() -> None:
+    left, right = LEAVES[:2]
+    with pytest.raises(ProofRefused, match="32 bytes"):
+        check_inclusion(left[:31], 0, 2, [left[31:] + right], ROOTS[2])
+    with pytest.raises(ProofRefused, match="32 bytes"):
+        check_inclusion(left + right[:1], 0, 2, [right[1:]], ROOTS[2])
+    with pytest.raises(ProofRefused, match="32 bytes"):
+        check_consistency(2, ROOTS[2][:31], 3, ROOTS[3], [ROOTS[2][31:] + LEAVES[2]])
+    with pytest.raises(ProofRefused, match="32 bytes"):
+        check_consistency(0, EMPTY_ROOT, 3, ROOTS[3][:31], [])
+    with pytest.raises(ProofRefused, match="32 bytes"):
+        check_consistency(3, b"root", 3, b"root", [])
+
+
 def test_the_same_size_needs_the_same_root_and_no_proof() -> None:
     check_consistency(7, ROOTS[7], 7, ROOTS[7], [])
     for root, proof in ((ROOTS[8], []), (ROOTS[7], [ROOTS[7]])):
