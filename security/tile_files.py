@@ -10,7 +10,6 @@ from security.tiles import TILE_HEIGHT, TILE_WIDTH
 from security.tree import SIZE_MAX_LEAVES
 
 LEVEL_MAX = 63
-ENTRY_MAX_BYTES = 2**16 - 1
 CHECKPOINT_PATH = "checkpoint"
 ENTRIES = "entries"
 
