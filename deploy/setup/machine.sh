@@ -1,5 +1,5 @@
 #!/bin/sh
-# Debian packages that the product and its tests run on. Says what is missing; installs it where it may.
+# Debian packages that the product and its tests run on; `machine.sh soak`: those of the campaign, too. Says what is missing; installs it where it may.
 set -eu
 
 PATH=$PATH:/usr/sbin:/sbin # where pcscd is; Debian gives it to root only
@@ -25,6 +25,11 @@ need libpcsclite-dev "PC/SC headers" test -e /usr/include/PCSC/winscard.h
 need pcscd "the card reader service" command_exists pcscd
 need curl "to call hub and counter by hand" command_exists curl
 need ca-certificates "to fetch Python packages" test -d /etc/ssl/certs
+if [ "${1:-}" = soak ]; then
+    need strace "to count what a process asks of its kernel" command_exists strace
+    need e2fsprogs "file systems that lose their power" command_exists mkfs.ext4
+    need mount "to mount them, and small disks" command_exists mount
+fi
 
 if [ -z "$missing" ]; then
     exit 0
