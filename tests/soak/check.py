@@ -32,12 +32,12 @@ EVERYTHING = (0, 10**9, 10**12)
 
 
 class Broken(AssertionError):
-    """What the check found; `lost` of `of` acknowledged transactions are gone."""
+    """What the check found. `lost` was acknowledged to counters, `unkept` of `acknowledged` records to the machine."""
 
-    def __init__(self, problems: Sequence[str], lost: int = 0, of: int = 0) -> None:
+    def __init__(self, problems: Sequence[str], lost: Sequence[Said] = (), unkept: int = 0, acknowledged: int = 0) -> None:
         more = f" and {len(problems) - PROBLEMS_SHOWN_MAX} more" if len(problems) > PROBLEMS_SHOWN_MAX else ""
         super().__init__("; ".join(problems[:PROBLEMS_SHOWN_MAX]) + more)
-        self.lost, self.of = lost, of
+        self.lost, self.unkept, self.acknowledged = lost, unkept, acknowledged
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ class Check:
         problems += evidence(self._world)
         self.records += len(books.digests) + len(entries)
         if problems:
-            raise Broken(problems, max(len(lost), books.acknowledged - len(entries)), len(said))
+            raise Broken(problems, lost, max(books.acknowledged - len(entries), 0), books.acknowledged)
 
     def _genesis(self) -> bytes:
         with Ledger(self._world.hub_db, readonly=True) as ledger:
@@ -150,6 +150,15 @@ def wait_until_drained(world: World, patience_s: float = DRAIN_MAX_S) -> None:
     while not (_acknowledged(world) and _projected(world)):
         if time.monotonic() > until:
             raise Broken([f"not drained within {patience_s:.0f} s"])
+        time.sleep(POLL_S)
+
+
+def wait_for_line(world: World, patience_s: float = DRAIN_MAX_S) -> None:
+    """Until the hub has acknowledged something. Raises Broken."""
+    until = time.monotonic() + patience_s
+    while not _holds(world.journal_db, "SELECT position > 0 FROM standing"):
+        if time.monotonic() > until:
+            raise Broken([f"nothing was acknowledged within {patience_s:.0f} s"])
         time.sleep(POLL_S)
 
 

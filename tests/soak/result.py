@@ -12,7 +12,7 @@ HEADING = ("campaign", "rounds", "what was broken", "records checked", "findings
 
 @dataclass(frozen=True)
 class Result:
-    """`counted` are figures of the campaign's own, such as how many kills hit a drain."""
+    """`counted` are figures of the campaign's own, such as how many kills hit a drain; `notes` what else there is to say."""
 
     campaign: str
     rounds: int
@@ -21,7 +21,8 @@ class Result:
     findings: Sequence[str]
     seed: int
     seconds: float
-    counted: Mapping[str, int | float] = field(default_factory=dict)
+    counted: Mapping[str, int] = field(default_factory=dict)
+    notes: Sequence[str] = ()
 
 
 def keep(result: Result, path: Path) -> None:
@@ -45,5 +46,5 @@ def table(results: Sequence[Result]) -> str:
 
 
 def _broke(result: Result) -> str:
-    counted = "; ".join(f"{what}: {number:,}" for what, number in result.counted.items())
-    return f"{result.broke} ({counted})" if counted else result.broke
+    told = [*(f"{what}: {number:,}" for what, number in result.counted.items()), *result.notes]
+    return f"{result.broke} ({'; '.join(told)})" if told else result.broke

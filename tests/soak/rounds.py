@@ -71,6 +71,7 @@ class Campaign:
         self._ports: queue.SimpleQueue[Ports] = queue.SimpleQueue()
         self._counted: Tally[str] = Tally()
         self._findings: list[str] = []
+        self._notes: list[str] = []
         self._rounds = self._records = 0
 
     def play(self, numbers: Sequence[int], one: Play, label: str = "round") -> None:
@@ -116,10 +117,14 @@ class Campaign:
         """What no single round could see."""
         self._add(Outcome(0, 0), finding)
 
+    def note(self, text: str) -> None:
+        """For the table."""
+        self._notes.append(text)
+
     def counted(self, what: str) -> int:
         return self._counted[what]
 
     def result(self) -> Result:
         shutil.rmtree(self._folder / "template", ignore_errors=True)
         return Result(self._name, self._rounds, self._broke, self._records, tuple(self._findings), self._seed,
-                      round(time.monotonic() - self._began, 1), dict(sorted(self._counted.items())))
+                      round(time.monotonic() - self._began, 1), dict(sorted(self._counted.items())), tuple(self._notes))

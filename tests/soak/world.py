@@ -29,10 +29,11 @@ class Ports:
     enrol: int
     api: int
     door: int
+    between: int  # a line in front of the hub
 
     @classmethod
     def free(cls) -> Ports:
-        return cls(free_port(), free_port(), free_port(), free_port())
+        return cls(*[free_port() for _ in range(5)])
 
 
 class Template:
