@@ -7,12 +7,12 @@ import os
 import sys
 from pathlib import Path
 
-from tests.soak import kill, messages, power
+from tests.soak import faults, kill, messages, power
 from tests.soak.result import keep, read, table
 from tests.soak.rounds import JOBS, Rounds
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-CAMPAIGNS = {module.NAME: module for module in (kill, messages, power)}
+CAMPAIGNS = {module.NAME: module for module in (kill, messages, power, faults)}
 
 
 def main() -> int:

@@ -145,9 +145,9 @@ def evidence(_world: World) -> list[str]:
 
 
 def wait_until_drained(world: World, patience_s: float = DRAIN_MAX_S) -> None:
-    """Both run: until the machine knows that the hub holds all, and the hub has projected it. Raises Broken."""
+    """While both run. Raises Broken."""
     until = time.monotonic() + patience_s
-    while not (_acknowledged(world) and _projected(world)):
+    while not drained(world):
         if time.monotonic() > until:
             raise Broken([f"not drained within {patience_s:.0f} s"])
         time.sleep(POLL_S)
@@ -160,6 +160,11 @@ def wait_for_line(world: World, patience_s: float = DRAIN_MAX_S) -> None:
         if time.monotonic() > until:
             raise Broken([f"nothing was acknowledged within {patience_s:.0f} s"])
         time.sleep(POLL_S)
+
+
+def drained(world: World) -> bool:
+    """Whether the machine knows that the hub holds all, and the hub has projected it."""
+    return _acknowledged(world) and _projected(world)
 
 
 def _acknowledged(world: World) -> bool:

@@ -92,7 +92,7 @@ class Campaign:
         try:
             outcome = one(Round(number, Random(f"{self._seed}:{self._name}:{number}"), folder, ports, template))
         except Exception as error:  # noqa: BLE001 - whatever went wrong in a round is what the campaign looks for
-            self._add(Outcome(0), f"{label} {number}: {type(error).__name__}: {error}")
+            self._add(Outcome(0), f"{label} {number}: {type(error).__name__}: {error}".replace("\n", " / "))
         else:
             self._add(outcome)
             shutil.rmtree(folder)
