@@ -9,7 +9,7 @@ import hashlib
 import sqlite3
 import time
 from collections import Counter as Tally
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -144,21 +144,26 @@ def evidence(_world: World) -> list[str]:
     return []
 
 
+def wait_for_line(world: World) -> None:
+    """Until the hub has acknowledged something. Raises Broken."""
+    _wait(lambda: _holds(world.journal_db, "SELECT position > 0 FROM standing"), DRAIN_MAX_S, "nothing was acknowledged")
+
+
+def wait_until_delivered(world: World) -> None:
+    """Until the machine knows that the hub holds all. Raises Broken."""
+    _wait(lambda: _acknowledged(world), DRAIN_MAX_S, "not delivered")
+
+
 def wait_until_drained(world: World, patience_s: float = DRAIN_MAX_S) -> None:
     """While both run. Raises Broken."""
-    until = time.monotonic() + patience_s
-    while not drained(world):
-        if time.monotonic() > until:
-            raise Broken([f"not drained within {patience_s:.0f} s"])
-        time.sleep(POLL_S)
+    _wait(lambda: drained(world), patience_s, "not drained")
 
 
-def wait_for_line(world: World, patience_s: float = DRAIN_MAX_S) -> None:
-    """Until the hub has acknowledged something. Raises Broken."""
+def _wait(condition: Callable[[], bool], patience_s: float, text: str) -> None:
     until = time.monotonic() + patience_s
-    while not _holds(world.journal_db, "SELECT position > 0 FROM standing"):
+    while not condition():
         if time.monotonic() > until:
-            raise Broken([f"nothing was acknowledged within {patience_s:.0f} s"])
+            raise Broken([f"{text} within {patience_s:.0f} s"])
         time.sleep(POLL_S)
 
 
