@@ -23,6 +23,7 @@ from security.durable_sqlite import open_readonly
 from security.record import parse_record, signature_holds
 from security.suites import Suite, Verifier
 from tests.soak.counter import Said
+from tests.soak.evidence import evidence, proved_to
 from tests.soak.world import World
 
 DRAIN_MAX_S = 60.0
@@ -77,15 +78,16 @@ class Check:
     def now(self, said: Sequence[Said], *, drained: bool = False) -> None:
         """Raises Broken. `drained`: the hub has to hold all that the machine holds."""
         edge = UUID(self._world.identity.edge)
-        entries, problems = self._ledger()
+        ledger, problems = self._ledger()
+        entries = [one for one in ledger if one.journal == self._world.journal]
         books = read_books(self._world.journal_db, self._genesis())
         problems += [*self._chain(books), *_same_story(books, entries, drained=drained)]
         lost = [one for one in said if books.ids.get(record_id(edge, one.caller)) != one.position]
         problems += [f"{one.caller} was acknowledged at position {one.position} and is at "
                      f"{books.ids.get(record_id(edge, one.caller))}" for one in lost]
         problems += _repeated([one.position for one in said], "position given to two callers:")
-        problems += evidence(self._world)
-        self.records += len(books.digests) + len(entries)
+        problems += evidence(self._world, ledger)
+        self.records += len(books.digests) + len(ledger)
         if problems:
             raise Broken(problems, lost, max(books.acknowledged - len(entries), 0), books.acknowledged)
 
@@ -94,10 +96,10 @@ class Check:
             return ledger.journal(self._world.journal).genesis
 
     def _ledger(self) -> tuple[list[Entry], list[str]]:
-        """This machine's entries; the check itself goes over all journals."""
+        """All of its entries, and what its own check finds."""
         with Ledger(self._world.hub_db, readonly=True) as ledger:
             problems = [f"ledger, {finding.where}: {finding.reason}" for finding in LedgerCheck(ledger).findings()]
-            return [one for one in ledger.feed(*EVERYTHING) if one.journal == self._world.journal], problems
+            return ledger.feed(*EVERYTHING), problems
 
     def _chain(self, books: Books) -> Iterator[str]:
         """The chain computed anew, from docs/record-format.md: no gap, every digest, every signature."""
@@ -139,11 +141,6 @@ def _repeated(values: Sequence[object], text: str) -> list[str]:
     return [f"{text} {value} ({count} times)" for value, count in Tally(values).items() if count > 1]
 
 
-def evidence(_world: World) -> list[str]:
-    """The one place for what else has to hold: tree, checkpoints, receipts."""
-    return []
-
-
 def wait_for_line(world: World) -> None:
     """Until the hub has acknowledged something. Raises Broken."""
     _wait(lambda: _holds(world.journal_db, "SELECT position > 0 FROM standing"), DRAIN_MAX_S, "nothing was acknowledged")
@@ -157,6 +154,12 @@ def wait_until_delivered(world: World) -> None:
 def wait_until_drained(world: World, patience_s: float = DRAIN_MAX_S) -> None:
     """While both run. Raises Broken."""
     _wait(lambda: drained(world), patience_s, "not drained")
+
+
+def wait_until_proved(world: World) -> None:
+    """Drained, and the machine has a receipt that covers all of it. Raises Broken."""
+    wait_until_drained(world)
+    _wait(lambda: proved_to(world) == read_books(world.journal_db, b"").head[0], DRAIN_MAX_S, "no receipt for the newest record")
 
 
 def _wait(condition: Callable[[], bool], patience_s: float, text: str) -> None:

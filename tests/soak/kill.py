@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 from random import Random
 
-from tests.soak.check import Check, read_books, wait_until_drained
+from tests.soak.check import Check, read_books, wait_until_proved
 from tests.soak.counter import Counter
 from tests.soak.result import Result
 from tests.soak.rounds import Campaign, Outcome, Round, Rounds
@@ -49,7 +49,7 @@ def _group(one: Round, seed: int, count: int) -> Outcome:
             check.now(counter.said)
         world.start()
         counter.submit(1)
-        wait_until_drained(world)
+        wait_until_proved(world)
         check.now(counter.said, drained=True)
         world.stop()
         assert not counter.wrong, counter.wrong[:5]

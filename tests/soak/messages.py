@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.soak.between import Between, CutHere, Raw, Write
-from tests.soak.check import Check, wait_until_drained
+from tests.soak.check import Check, wait_until_drained, wait_until_proved
 from tests.soak.counter import Counter
 from tests.soak.result import Result
 from tests.soak.rounds import Campaign, Outcome, Round, Rounds
@@ -91,6 +91,8 @@ def _world(one: Round, plans: list[tuple[str, int, str]]) -> Outcome:
             for plan in plans:
                 hit += _round(world, between, counter, Fate(*plan))
                 check.now(counter.said, drained=True)
+            wait_until_proved(world)
+            check.now(counter.said, drained=True)
             world.stop()
         assert not counter.wrong, counter.wrong[:5]
     return Outcome(check.records, len(plans), {"rounds that met their message": hit, "acknowledged": len(counter.said)})

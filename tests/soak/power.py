@@ -14,7 +14,7 @@ from pathlib import Path
 from random import Random
 
 from deploy.demo.processes import CHECKOUT, Service
-from tests.soak.check import Broken, Check, wait_for_line, wait_until_drained
+from tests.soak.check import Broken, Check, wait_for_line, wait_until_proved
 from tests.soak.counter import Counter, Said
 from tests.soak.disk import Disk
 from tests.soak.result import Result
@@ -58,7 +58,7 @@ def _round(one: Round) -> Outcome:
             check.now(said)
             world.start()
         counter.submit(1)
-        wait_until_drained(world)
+        wait_until_proved(world)
         check.now(counter.said, drained=True)
         world.stop()
         assert not counter.wrong, counter.wrong[:5]

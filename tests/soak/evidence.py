@@ -1,0 +1,143 @@
+"""Tree, checkpoints and receipts, checked against the ledger with a tree of our own (RFC 6962, section 2.1; invariant 6).
+
+Whatever was signed must be a beginning of the ledger that is there now, and every receipt must prove its record. And nobody
+is to be alarmed: nothing was rewritten, nobody was copied.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+
+from edge.receipt_store import Receipt, ReceiptStore
+from hub.ledger.runs import Entry
+from hub.ledger.tree_store import TreeStore
+from hub.state import HubState
+from security.chain import leaf_hash
+from security.checkpoint import Checkpoint
+from security.durable_sqlite import open_readonly
+from security.note import MalformedNote, NoteKey, NoteRefused
+from security.proofs import ProofRefused, check_inclusion
+from security.tiles import TileReader
+from security.tree import Frontier
+from tests.soak.world import World
+
+EMPTY_ROOT = hashlib.sha256().digest()
+
+
+@dataclass(frozen=True)
+class Signed:
+    """A checkpoint and who had it."""
+
+    where: str
+    note: str
+
+
+def roots(leaves: Sequence[bytes], sizes: set[int]) -> dict[int, bytes]:
+    """The root over the first `size` leaves, for each of those sizes."""
+    found, peaks = {0: EMPTY_ROOT}, list[tuple[int, bytes]]()
+    for size, leaf in enumerate(leaves, 1):
+        height, node = 0, leaf
+        while peaks and peaks[-1][0] == height:
+            node = _node(peaks.pop()[1], node)
+            height += 1
+        peaks.append((height, node))
+        if size in sizes:
+            found[size] = _joined(peaks)
+    return found
+
+
+def _joined(peaks: Sequence[tuple[int, bytes]]) -> bytes:
+    root = peaks[-1][1]
+    for _, peak in reversed(peaks[:-1]):
+        root = _node(peak, root)
+    return root
+
+
+def _node(left: bytes, right: bytes) -> bytes:
+    return hashlib.sha256(b"\x01" + left + right).digest()
+
+
+def evidence(world: World, entries: Sequence[Entry]) -> list[str]:
+    """What does not hold; `entries` is the whole ledger, in its order."""
+    receipts = ReceiptStore(world.journal_db).after(0)
+    signed = [*_of_hub(world), *_of_edge(world, receipts)]
+    leaves = [one.leaf for one in entries]
+    opened = [(one, _opened(world, one.note)) for one in signed]
+    ours = roots(leaves, {found.size for _, found in opened if isinstance(found, Checkpoint)} | {_tree_size(world)})
+    problems = [f"{one.where}: {found}" for one, found in opened if isinstance(found, str)]
+    problems += [f"{one.where}: the checkpoint of {found.size} entries is not the root of those in the ledger ({len(leaves)})"
+                 for one, found in opened if isinstance(found, Checkpoint) and ours.get(found.size) != found.root]
+    problems += [flaw for one in receipts for flaw in _flaws(world, one, entries)]
+    return [*problems, *_tiles(world, ours), *_alarms(world)]
+
+
+def proved_to(world: World) -> int:
+    """The newest position with a receipt."""
+    return max((one.position for one in ReceiptStore(world.journal_db).after(0)), default=0)
+
+
+def _of_hub(world: World) -> Iterator[Signed]:
+    mark = HubState(world.hub_state).high_water
+    if mark.exists():
+        yield Signed("high-water mark", mark.read_text(encoding="utf-8"))
+    with closing(open_readonly(world.hub_db)) as db:
+        yield from (Signed("hub", row[0]) for row in db.execute("SELECT note FROM checkpoints").fetchall())
+
+
+def _of_edge(world: World, receipts: Sequence[Receipt]) -> Iterator[Signed]:
+    held = ReceiptStore(world.journal_db).checkpoint()
+    yield from (Signed("edge", note) for note in {held, *(one.checkpoint for one in receipts)} if note)
+
+
+def _opened(world: World, note: str) -> Checkpoint | str:
+    key = NoteKey(note.split("\n", 1)[0], bytes.fromhex(world.identity.hub_log_key))
+    try:
+        return Checkpoint.open(note.encode(), [key])
+    except (MalformedNote, NoteRefused) as error:
+        return str(error)
+
+
+def _flaws(world: World, receipt: Receipt, entries: Sequence[Entry]) -> Iterator[str]:
+    """Of a receipt that a machine keeps."""
+    where = f"receipt for position {receipt.position}"
+    if receipt.index >= len(entries):
+        yield f"{where}: the ledger ends before index {receipt.index}"
+        return
+    entry = entries[receipt.index]
+    if (entry.journal, entry.position) != (world.journal, receipt.position) or entry.signature != receipt.signature:
+        yield f"{where}: another record stands at index {receipt.index}"
+    leaf = leaf_hash(entry.key_id, entry.journal.bytes, entry.position, entry.digest, receipt.signature,
+                     receipt.arrived_ms)
+    checkpoint = _opened(world, receipt.checkpoint)
+    if not isinstance(checkpoint, Checkpoint):
+        return  # said already
+    try:
+        check_inclusion(leaf, receipt.index, checkpoint.size, receipt.proof, checkpoint.root)
+    except ProofRefused as error:
+        yield f"{where}: {error}"
+
+
+def _tree_size(world: World) -> int:
+    with TreeStore(world.hub_db, readonly=True) as store:
+        return store.size()
+
+
+def _tiles(world: World, ours: dict[int, bytes]) -> Iterator[str]:
+    with TreeStore(world.hub_db, readonly=True) as store:
+        size = store.size()
+        if size in ours and Frontier.read(size, TileReader(store.tile).node).root() != ours[size]:
+            yield f"the tiles do not make the root of the first {size} entries"
+
+
+def _alarms(world: World) -> Iterator[str]:
+    try:
+        with closing(open_readonly(world.hub_db)) as db:
+            yield from (f"alarm at the hub: {kind}, {text}" for kind, text in db.execute(
+                "SELECT kind, text FROM alarms WHERE cleared_ms IS NULL"))
+    except sqlite3.OperationalError as error:
+        yield f"the hub's alarms cannot be read: {error}"
+    yield from (f"alarm at the edge: {path.read_text(encoding='utf-8')}" for path in world.edge_state.glob("alarms/*.json"))
