@@ -33,7 +33,7 @@ class CutHere(Exception):
 
 
 class Mischief(Protocol):
-    """What happens to the messages of `Replicate` streams. Numbers count from 0, over all streams."""
+    """What happens to the messages of one kind of stream. Numbers count from 0, over all streams."""
 
     async def up(self, number: int, message: Raw, write: Write) -> None:
         """Pass it on with `write`, once, twice or not at all. Raises CutHere."""
@@ -53,11 +53,12 @@ class Honest:
 
 
 class Between:
-    """`with Between(world, port) as between:`; `between.mischief` may be changed at any time."""
+    """`with Between(world, port) as between:`; honest until `begin`."""
 
     def __init__(self, world: World, port: int) -> None:
         self._world, self._port = world, port
         self.mischief: Mischief = Honest()
+        self._method = REPLICATE
         self.counts = {"up": 0, "down": 0}
         self._calls: set[asyncio.Task[None]] = set()
         self._listening, self._ending = threading.Event(), asyncio.Event()
@@ -73,10 +74,10 @@ class Between:
         self._thread.join(STOP_MAX_S)
         assert not self._thread.is_alive()
 
-    def begin(self, mischief: Mischief) -> None:
-        """Count from 0 again."""
+    def begin(self, mischief: Mischief, method: str = REPLICATE) -> None:
+        """On streams of this method that begin from now on; numbers count from 0 again."""
         self.counts = {"up": 0, "down": 0}
-        self.mischief = mischief
+        self.mischief, self._method = mischief, method
 
     def cut(self) -> None:
         """Every stream that is open."""
@@ -122,8 +123,8 @@ class Between:
             await context.abort(grpc.StatusCode.UNAVAILABLE, f"the line broke: {error}")
 
     async def _relay(self, method: str, incoming: AsyncIterator[Raw], write: Write) -> None:
-        mischief: Mischief = self.mischief if method == REPLICATE else Honest()
-        counts = self.counts if method == REPLICATE else {"up": 0, "down": 0}
+        mischief: Mischief = self.mischief if method == self._method else Honest()
+        counts = self.counts if method == self._method else {"up": 0, "down": 0}
         async with self._channel() as channel:
             up: asyncio.Queue[Raw | None] = asyncio.Queue(HELD_MAX_MESSAGES)
             call = channel.stream_stream(method, None, None)(_until_none(up))
