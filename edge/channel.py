@@ -88,6 +88,8 @@ def _stream(method: Callable[[], grpc.aio.StreamStreamMultiCallable[Up, Down]]) 
         call = method()(requests)
         try:
             async for message in call:
+                if message is None:  # gRPC's word for bytes that are no message
+                    raise HubRefused("the hub sent bytes that are no message; is it of the same version?")
                 yield message
         except grpc.aio.AioRpcError as error:
             raise _ended(error) from error
