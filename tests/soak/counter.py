@@ -29,11 +29,13 @@ class Said:
 class Counter:
     """Several programs at one door. Not answered is not lost: the same id is said again, after a restart, too."""
 
-    def __init__(self, world: World, programs: int = 2, pause_s: float = 0.0) -> None:
+    def __init__(self, world: World, programs: int = 2, pause_s: float = 0.0, details_chars: int = 0) -> None:
         self._port, self._token = world.ports.door, world.template.token
-        self._pause_s = pause_s
+        self._pause_s, self._details = pause_s, "x" * details_chars
         self._next = [0] * programs
         self._ending = threading.Event()
+        self._attempted = 0
+        self.open: list[str] = []
         self.said: list[Said] = []
         self.refused: Tally[str] = Tally()
         self.wrong: list[str] = []
@@ -62,8 +64,26 @@ class Counter:
         timer.cancel()
         return len(self.said) - before
 
+    def attempt(self, count: int) -> int:
+        """So many new ones, each said once; what is refused waits in `open`. Returns how many were answered."""
+        connection = self._connection()
+        callers = [f"a-{self._attempted + number}" for number in range(count)]
+        self._attempted += count
+        self.open += [caller for caller in callers if not self._say(connection, caller)]
+        connection.close()
+        return count - sum(caller in self.open for caller in callers)
+
+    def again(self) -> None:
+        """Say once more what is open."""
+        connection = self._connection()
+        self.open = [caller for caller in self.open if not self._say(connection, caller)]
+        connection.close()
+
+    def _connection(self) -> http.client.HTTPConnection:
+        return http.client.HTTPConnection("127.0.0.1", self._port, timeout=ANSWER_MAX_S)
+
     def _work(self, program: int, count: int | None) -> None:
-        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=ANSWER_MAX_S)
+        connection = self._connection()
         while not self._ending.is_set() and count != 0:
             if self._say(connection, f"p{program}-{self._next[program]}"):
                 self._next[program] += 1
@@ -75,7 +95,7 @@ class Counter:
 
     def _say(self, connection: http.client.HTTPConnection, caller: str) -> bool:
         try:
-            connection.request("POST", "/v1/transactions", _body(caller), {
+            connection.request("POST", "/v1/transactions", _body(caller, self._details), {
                 "Authorization": f"Bearer {self._token}", "Content-Type": "application/json"})
             response = connection.getresponse()
             answer = json.loads(response.read())
@@ -92,8 +112,8 @@ class Counter:
         return False
 
 
-def _body(caller: str) -> bytes:
+def _body(caller: str, details: str) -> bytes:
     return json.dumps({
         "id": caller, "item": "003-01", "channel": "counter", "operator": "李芳", "documents": ["resident-id-card"],
-        "resident": {"name": "王秀英", "id_number": "11010519491231002X"}, "details": {"number": caller},
+        "resident": {"name": "王秀英", "id_number": "11010519491231002X"}, "details": {"number": caller, "more": details},
     }).encode()

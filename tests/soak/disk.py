@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import time
@@ -26,8 +27,7 @@ class Disk:
         self._image, self._mount_point = image, mount_point
 
     def __enter__(self) -> Disk:
-        if os.geteuid() != 0:
-            raise NeedsRoot(str(NeedsRoot.__doc__))
+        _need_root()
         with self._image.open("wb") as file:
             file.truncate(SIZE_BYTES)
         _run("mkfs.ext4", "-q", "-F", "-m", "0", str(self._image))
@@ -62,11 +62,47 @@ class Disk:
         _run("mount", "-o", "loop", str(self._image), str(self._mount_point))
 
     def _unmount(self) -> None:
-        for _ in range(UNMOUNT_TRIES_MAX):  # a process that was just killed may not be gone for good
-            if subprocess.run(["umount", str(self._mount_point)], check=False, capture_output=True).returncode == 0:
-                return
-            time.sleep(UNMOUNT_AGAIN_S)
-        _run("umount", str(self._mount_point))
+        _unmount(self._mount_point)
+
+
+class SmallDisk:
+    """`with SmallDisk(mount_point, size) as disk`: a file system in memory that somebody may fill to the last byte."""
+
+    def __init__(self, mount_point: Path, size_bytes: int) -> None:
+        self._mount_point, self._size_bytes = mount_point, size_bytes
+        self._ballast = mount_point / "ballast"
+
+    def __enter__(self) -> SmallDisk:
+        _need_root()
+        self._mount_point.mkdir(parents=True, exist_ok=True)
+        _run("mount", "-t", "tmpfs", "-o", f"size={self._size_bytes}", "tmpfs", str(self._mount_point))
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        _unmount(self._mount_point)
+
+    def fill(self) -> None:
+        """With somebody else's data."""
+        with self._ballast.open("ab", buffering=0) as file, contextlib.suppress(OSError):
+            while True:
+                file.write(bytes(4096))
+
+    def free(self) -> None:
+        """Of that."""
+        self._ballast.unlink(missing_ok=True)
+
+
+def _need_root() -> None:
+    if os.geteuid() != 0:
+        raise NeedsRoot(str(NeedsRoot.__doc__))
+
+
+def _unmount(mount_point: Path) -> None:
+    for _ in range(UNMOUNT_TRIES_MAX):  # a process that was just killed may not be gone for good
+        if subprocess.run(["umount", str(mount_point)], check=False, capture_output=True).returncode == 0:
+            return
+        time.sleep(UNMOUNT_AGAIN_S)
+    _run("umount", str(mount_point))
 
 
 def _run(*arguments: str) -> None:
