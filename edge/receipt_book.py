@@ -68,12 +68,12 @@ class ReceiptBook:
         lost, before = self._view.lost(), self._view.note
         view = self._view.seen(message.checkpoint, message.consistency)
         receipt = await self._checked(view, message) if message.position else None
-        await asyncio.to_thread(self._store.keep, message.checkpoint, receipt)
-        self._view = view
+        self._view = view  # where the disk does not take it, too: the hub's next proof on this stream begins there
         if lost and view.base is None:
             text = (f"the hub came back from a backup and lacked {lost} entries that it had proved before; it says so itself, "
                     "and asks for them again")
             await self._alarm(RESTORED, text, RESTORED_HINT, f"{before}\n{message.checkpoint}")
+        await asyncio.to_thread(self._store.keep, message.checkpoint, receipt)
         if receipt is not None:
             await self._journal.proved(receipt.position)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import sqlite3
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import suppress
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 
 from edge.journal import Journal
 from edge.line import HubRefused
-from edge.receipt_store import ReceiptStore
+from edge.receipt_store import Receipt, ReceiptStore
 from hub.attention.alarms import Alarms
 from hub.attention.approvals import Approvals
 from hub.backup import back_up
@@ -301,3 +302,38 @@ def test_what_neither_side_has_any_more_becomes_a_hole_that_somebody_approves(tm
     assert (hole.first, hole.last, hole.approval) == (3, 4, request.id)
     _check_receipts(spine)
     spine.check_ledger()
+
+
+def test_a_receipt_that_the_disk_does_not_take_alarms_nobody_and_the_next_one_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The hub goes on from what it has given: its next proof would else look like a rewritten history."""
+    spine = Spine(tmp_path)
+    keep, full = ReceiptStore.keep, []
+
+    def fail_once(self: ReceiptStore, checkpoint: str, receipt: Receipt | None) -> None:
+        if not full:
+            full.append(receipt)
+            raise sqlite3.OperationalError("database or disk is full")
+        keep(self, checkpoint, receipt)
+
+    async def live() -> None:
+        async with spine.journal() as journal, spine.ingest() as ingest:
+            await journal.submit(draft("first"))
+            await _until(spine, journal, CutWire(ingest, spine.edge_id), lambda: _proved(spine) == journal.head.position)
+            monkeypatch.setattr(ReceiptStore, "keep", fail_once)
+
+            async def next_ones() -> None:
+                await journal.submit(draft("unkept"))
+                while not full:
+                    await asyncio.sleep(0.01)
+                await journal.submit(draft("kept"))
+
+            submitting = asyncio.create_task(next_ones())
+            await _until(spine, journal, CutWire(ingest, spine.edge_id),
+                         lambda: submitting.done() and _proved(spine) == journal.head.position)
+            submitting.result()
+
+    asyncio.run(live())
+    assert spine.alarms.open_alarms() == ()
+    _check_receipts(spine)
