@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from types import SimpleNamespace
 from typing import Any
 
 import grpc.aio
@@ -11,6 +12,7 @@ import pytest
 
 from edge.channel import replicate_over, watch_over
 from edge.line import HubRefused
+from proto.sync_pb2_grpc import SyncStub
 from tests.spine import CEILING_S
 
 
@@ -40,7 +42,7 @@ def test_bytes_that_are_no_message_are_the_hubs_fault_and_end_no_agent(over: Any
         await server.start()
         async with asyncio.timeout(CEILING_S), grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
             with pytest.raises(HubRefused, match="no message"):
-                await anext(over(channel)(_nothing()), "the end")
+                await anext(over(SimpleNamespace(sync=lambda: SyncStub(channel)))(_nothing()), "the end")
         await server.stop(None)
 
     asyncio.run(listen())

@@ -16,7 +16,8 @@ import grpc.aio
 
 from edge.channel import OPTIONS
 from edge.state import StateFolder
-from hub.grpc_servers import MESSAGE_MAX_BYTES, work_credentials
+from edge.tls_pair import load_pair
+from hub.grpc_servers import MESSAGE_MAX_BYTES
 from hub.state import HubState
 from tests.soak.world import World
 
@@ -90,7 +91,8 @@ class Between:
         server = grpc.aio.server(options=[("grpc.so_reuseport", 0), ("grpc.max_receive_message_length", MESSAGE_MAX_BYTES),
                                           ("grpc.max_send_message_length", -1), ("grpc.http2.max_ping_strikes", 0)])
         server.add_generic_rpc_handlers((_Both(self._serve),))
-        credentials = work_credentials(certificate, key, (hub.ca / "root.pem").read_bytes())
+        root = (hub.ca / "root.pem").read_bytes()
+        credentials = grpc.ssl_server_credentials([(key, certificate)], root, require_client_auth=True)
         server.add_secure_port(f"127.0.0.1:{self._port}", credentials)
         await server.start()
         self._listening.set()
@@ -100,8 +102,8 @@ class Between:
     def _channel(self) -> grpc.aio.Channel:
         """To the hub, as the edge itself would call it."""
         identity = self._world.identity
-        key = StateFolder(self._world.edge_state).tls_key.read_bytes()
-        credentials = grpc.ssl_channel_credentials(identity.root.encode(), key, identity.chain.encode())
+        pair = load_pair(StateFolder(self._world.edge_state), identity)
+        credentials = grpc.ssl_channel_credentials(identity.root.encode(), pair.key_pem, pair.chain_pem)
         options = [*OPTIONS, ("grpc.use_local_subchannel_pool", 1)]
         return grpc.aio.secure_channel(f"127.0.0.1:{self._world.ports.work}", credentials, options=options)
 

@@ -10,7 +10,7 @@ from collections import Counter as Tally
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.soak.check import Check, wait_until_proved
+from tests.soak.check import Check, wait_until_drained
 from tests.soak.counter import Counter
 from tests.soak.native import compiled
 from tests.soak.result import Result
@@ -73,7 +73,7 @@ def _round(one: Round, library: Path, fault: Fault) -> Outcome:
         world.with_environment()
         world.start()
         counter.submit(SUBMISSIONS + 1 - len(counter.said))
-        wait_until_proved(world)
+        wait_until_drained(world)
         check.now(counter.said, drained=True)
         world.stop()
         assert not counter.wrong, counter.wrong[:5]

@@ -102,6 +102,11 @@ class World:
         for name, port in (("work", self.ports.work), ("enrol", self.ports.enrol), ("api", self.ports.api)):
             text = re.sub(rf"{name}_port = \d+", f"{name}_port = {port}", text)
         config.write_text(text, encoding="utf-8")
+        identity = StateFolder(self.edge_state).identity
+        text = identity.read_text(encoding="utf-8")
+        for name, port in (("work", self.ports.work), ("enrol", self.ports.enrol), ("api", self.ports.api)):
+            text = re.sub(rf'("{name}_address": "[^"]*:)\d+"', rf'\g<1>{port}"', text)
+        identity.write_text(text, encoding="utf-8")
         self.connect_edge_to(self.ports.work)
 
     def connect_edge_to(self, port: int) -> None:
@@ -128,7 +133,7 @@ class World:
 
     @property
     def identity(self) -> Identity:
-        return load_identity(StateFolder(self.edge_state).identity)
+        return load_identity(StateFolder(self.edge_state).current.identity)
 
     @property
     def journal(self) -> UUID:
@@ -136,7 +141,7 @@ class World:
 
     @property
     def journal_db(self) -> Path:
-        return StateFolder(self.edge_state).journal
+        return StateFolder(self.edge_state).current.journal
 
     @property
     def hub_db(self) -> Path:
