@@ -23,6 +23,8 @@ from hub.enrolment.authority import load_authority
 from hub.enrolment.command import certificate_app, revoke_machine
 from hub.enrolment.revocation import RevocationRefused
 from hub.enrolment.sites import SiteRefused, add_site, invite, list_sites
+from hub.evidence.command import export
+from hub.evidence.selection import EvidenceRefused
 from hub.founding import found_hub
 from hub.keys import load_keys
 from hub.ledger.store import Ledger
@@ -55,6 +57,7 @@ app.add_typer(certificate_app, name="certificate")
 app.command("revoke")(revoke_machine)
 app.add_typer(alarms_app, name="alarms")
 app.add_typer(approvals_app, name="approvals")
+app.command("export")(export)
 
 
 @app.callback()
@@ -254,6 +257,7 @@ def main() -> None:
 
     mendable = (BadConfig, BadKey, BadCertificate, RevocationRefused, SiteRefused, BackupFailed, DatabaseNewer,
                 CatalogueInvalid, ResourceInvalid, TokenRefused, AttentionRefused, RestoreRefused, LogBehind,
+                EvidenceRefused,
                 OSError)  # no file, no right, a port that is taken, a full disk
     try:
         app()

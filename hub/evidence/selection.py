@@ -1,0 +1,82 @@
+"""Which entries somebody asks for: all of the ledger, a site's, a journal's from a position to another, or one record."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from hub.evidence.own_records import registrations
+from hub.ledger.store import JournalHead, Ledger, UnknownJournal
+
+
+class EvidenceRefused(ValueError):
+    """What is asked for cannot be exported, or not yet; the text says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Positions of one journal."""
+
+    head: JournalHead
+    first: int
+    last: int
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """`last` None: as far as a checkpoint covers. A site and a journal are not asked for together."""
+
+    journal: UUID | None = None
+    first: int = 1
+    last: int | None = None
+    site: str = ""
+
+    def __post_init__(self) -> None:
+        if self.site and self.journal is not None:
+            raise EvidenceRefused("give a site or a journal, not both")
+        if self.journal is None and (self.first != 1 or self.last is not None):
+            raise EvidenceRefused("positions are those of a journal: give it, too, with --journal")
+        if not 1 <= self.first <= (self.first if self.last is None else self.last):
+            raise EvidenceRefused("positions go from 1 up; give --from and --to in this order")
+
+    @classmethod
+    def of_record(cls, text: str) -> Selection:
+        """Of JOURNAL/POSITION. Raises EvidenceRefused."""
+        journal, _, position = text.partition("/")
+        try:
+            return cls(UUID(journal), int(position), int(position))
+        except ValueError as error:
+            raise EvidenceRefused(f"{text[:80]!r} is no record; write JOURNAL/POSITION, as the feed names them") from error
+
+    def __str__(self) -> str:
+        if self.site:
+            return f"site {self.site}"
+        if self.journal is None:
+            return "the whole ledger"
+        end = f"to {self.last}" if self.last is not None else "on"
+        return f"journal {self.journal}, from position {self.first} {end}"
+
+    def spans(self, ledger: Ledger, own: JournalHead, covered: Callable[[UUID], int]) -> list[Span]:
+        """What there is of it; `covered` tells the last position of a journal under the checkpoint. Raises EvidenceRefused."""
+        heads = [head for head in self._heads(ledger, own) if self.last is None or head.position >= self.last]
+        found = [Span(head, self.first, min(covered(head.journal), self.last or covered(head.journal))) for head in heads]
+        return [_whole_holes(ledger, span) for span in found if span.first <= span.last]
+
+    def _heads(self, ledger: Ledger, own: JournalHead) -> Sequence[JournalHead]:
+        if self.journal is not None:
+            try:
+                return [ledger.journal(self.journal)]
+            except UnknownJournal as error:
+                raise EvidenceRefused(str(error)) from error
+        wanted = {one.journal for one in registrations(ledger, own) if self.site in {"", one.site}}
+        return [head for head in ledger.journals() if head.journal in wanted or (not self.site and head.journal == own.journal)]
+
+
+def _whole_holes(ledger: Ledger, span: Span) -> Span:
+    """A hole is told whole or not at all."""
+    first, last = span.first, span.last
+    for hole in ledger.holes(span.head):
+        first = hole.first if hole.first < first <= hole.last else first
+        last = hole.last if hole.first <= last < hole.last else last
+    return Span(span.head, first, last)
