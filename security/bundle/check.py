@@ -9,6 +9,7 @@ from security.bundle.entries import Entry, Journal, Proof, Range
 from security.bundle.exporter import Exporter, exporter_of
 from security.bundle.header import CheckpointNote, Epoch, Header
 from security.bundle.journal_check import ASK, CoveredJournal, JournalCheck
+from security.bundle.lines import SIGNATURE_KIND
 from security.bundle.log_check import LogCheck
 from security.bundle.missing import Missing, Why
 from security.bundle.parts import Part
@@ -75,7 +76,7 @@ class BundleCheck:
 
     def subject(self, kind: str) -> str:
         """What the next line is, if it is of this kind."""
-        if self._journal is None or self._now is None:
+        if self._journal is None or self._now is None or kind == SIGNATURE_KIND:
             return kind or "what comes before the entries"
         journal, position = f"journal {self._now.journal}", self._journal.position
         match kind:
@@ -83,7 +84,7 @@ class BundleCheck:
                 return f"{journal}, position {position + 1}"
             case "proof":
                 return f"{journal}, position {position}, its proof"
-            case "journal" | "checkpoint" | "epoch":
+            case "journal" | "checkpoint" | "epoch" | "range":
                 return f"{kind}, behind {journal}, position {position}"
             case _:
                 return f"{journal}, what comes behind position {position}"
