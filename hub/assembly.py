@@ -18,6 +18,7 @@ from hub.alone import alone
 from hub.api.app import build_app
 from hub.api.metrics import HubMetrics
 from hub.api.server import ApiServer
+from hub.api.tiles import add_tiles
 from hub.api.time import add_time
 from hub.attention.alarms import Alarms
 from hub.attention.approvals import Approvals
@@ -45,6 +46,7 @@ from hub.ledger.checkpointer import Checkpointer
 from hub.ledger.high_water import HighWater
 from hub.ledger.holes import HoleDesk
 from hub.ledger.ingest import Ingest
+from hub.ledger.log_files import LogFiles
 from hub.ledger.metrics import IngestMetrics
 from hub.ledger.own_journal import OwnJournal
 from hub.ledger.receipt_giver import ReceiptGiver
@@ -109,6 +111,7 @@ async def run_hub(state: HubState, clock: Clock, ready: Callable[[], None]) -> N
     stopping = asyncio.Event()
     app = build_app(engine, state.database, clock, registry, HubMetrics(registry), stopping, alarms, approvals)
     add_time(app, keys.time, clock)
+    add_tiles(app, LogFiles(state.database, keys.log.public_key, checkpointer.published))
     api = ApiServer(app, config.listen, config.api_port, tls.certificate, tls.key, stopping)
     server_certificate.followers.append(api.reload)
 
