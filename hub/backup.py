@@ -7,8 +7,8 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+from hub.ledger.journal_check import sound_to
 from hub.ledger.store import Ledger
-from hub.ledger.verify import sound_to
 from security.durable_sqlite import open_readonly
 from security.private_files import sync_folder
 

@@ -27,9 +27,9 @@ from hub.evidence.command import export
 from hub.evidence.selection import EvidenceRefused
 from hub.founding import found_hub
 from hub.keys import load_keys
-from hub.ledger.store import Ledger
+from hub.ledger.tile_mending import MendingRefused
 from hub.ledger.transparency import LogBehind
-from hub.ledger.verify import LedgerCheck
+from hub.ledger.verify_command import verify
 from hub.migrate import DatabaseNewer
 from hub.outage import trouble
 from hub.state import BadConfig, HubState, checked_config
@@ -231,21 +231,7 @@ def _say_epoch(epoch: LogEpoch) -> None:
                "suozhan-hub approvals")
 
 
-@app.command()
-def verify(context: typer.Context, file: Annotated[Path | None, typer.Argument(help="A backup.")] = None) -> None:
-    """Check every entry of the ledger again, or of the backup FILE: chain, leaf, signature."""
-    with Ledger(file or context.obj.database, readonly=file is not None) as ledger:
-        check = LedgerCheck(ledger)
-        findings = damages = 0
-        for finding in check.findings():
-            findings += 1
-            damages += finding.damage
-            typer.echo(f"{finding.where}: {finding.reason}")
-    typer.echo(f"{check.checked} entries checked, {findings} findings, {damages} of them damage.")
-    if damages:
-        typer.echo("Do not restore this file; keep it, and look for an older backup that verifies." if file else
-                   "Stop the hub and run, with the newest backup that verifies: suozhan-hub restore FILE --by NAME --reason TEXT")
-        raise typer.Exit(1)
+app.command()(verify)
 
 
 def main() -> None:
@@ -257,7 +243,7 @@ def main() -> None:
 
     mendable = (BadConfig, BadKey, BadCertificate, RevocationRefused, SiteRefused, BackupFailed, DatabaseNewer,
                 CatalogueInvalid, ResourceInvalid, TokenRefused, AttentionRefused, RestoreRefused, LogBehind,
-                EvidenceRefused,
+                EvidenceRefused, MendingRefused,
                 OSError)  # no file, no right, a port that is taken, a full disk
     try:
         app()

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
+from hub.ledger.signed_roots import LogKey
+from hub.state import HubState
 from security.sealing import Unsealer, create_sealing_key
 from security.signer import Ed25519Signer, Signer, read_key
 
@@ -47,3 +49,10 @@ def load_keys(folder: Path) -> HubKeys:
         sealing_public=newest.public_key().public_bytes_raw(),
         unsealer=Unsealer.load(folder),
     )
+
+
+def log_key(state: HubState) -> LogKey | None:
+    """By which a reader checks what was signed; None when there is no log key: nothing was signed then. Raises ExposedSecret,
+    BadKey, BadConfig."""
+    path = state.keys / LOG_KEY
+    return LogKey(state.config().hub, Ed25519Signer.load(path).public_key) if path.exists() else None

@@ -12,11 +12,14 @@ from pathlib import Path
 
 from hub.alone import alone
 from hub.database import open_engine
-from hub.keys import load_keys
+from hub.keys import load_keys, log_key
 from hub.ledger.high_water import HighWater
 from hub.ledger.own_journal import OwnJournal
+from hub.ledger.signed_roots import LogKey
 from hub.ledger.store import Ledger
+from hub.ledger.stored_tree import StoredTree
 from hub.ledger.transparency import TransparencyLog
+from hub.ledger.tree_check import tree_check
 from hub.ledger.verify import LedgerCheck
 from hub.migrate import upgrade
 from hub.names import name_fault
@@ -51,9 +54,8 @@ def reopen(state: HubState, clock: Clock, said: Said) -> LogEpoch:
 
 def restore(state: HubState, backup: Path, clock: Clock, said: Said) -> LogEpoch:
     """Put a backup in the place of the database, which is kept aside, and begin a new epoch. Raises RestoreRefused, BadConfig."""
-    state.config()
     with alone(state.root):
-        _check(backup)
+        _check(backup, log_key(state))
         new = state.database.with_name(f".{state.database.name}.restored")
         shutil.copyfile(backup, new)
         new.chmod(0o600)
@@ -81,9 +83,9 @@ def _reopen(state: HubState, clock: Clock, said: Said) -> LogEpoch:
     return epoch
 
 
-def _check(backup: Path) -> None:
-    with Ledger(backup, readonly=True) as ledger:
-        damage = [finding for finding in LedgerCheck(ledger).findings() if finding.damage]
+def _check(backup: Path, log: LogKey | None) -> None:
+    with Ledger(backup, readonly=True) as ledger, StoredTree(backup, readonly=True) as tree:
+        damage = [finding for finding in LedgerCheck(ledger, tree_check(tree, log, None)).findings() if finding.damage]
     if damage:
         raise RestoreRefused(f"{backup} is damaged ({len(damage)} findings, the first: {damage[0].where}: {damage[0].reason}); "
                              f"look for another backup. All of them: suozhan-hub verify {backup}")

@@ -92,6 +92,11 @@ class HubState:
         return self.root / "high-water.note"
 
     @property
+    def verify_progress(self) -> Path:
+        """Where an interrupted `verify` goes on."""
+        return self.root / "verify-progress.json"
+
+    @property
     def keys(self) -> Path:
         return self.root / "keys"
 

@@ -34,8 +34,11 @@ from hub.ledger.own_journal import OwnJournal
 from hub.ledger.receipt_giver import ReceiptGiver
 from hub.ledger.receipts import Receipts
 from hub.ledger.runs import Entry
+from hub.ledger.signed_roots import LogKey
 from hub.ledger.store import Ledger
+from hub.ledger.stored_tree import StoredTree
 from hub.ledger.transparency import TransparencyLog
+from hub.ledger.tree_check import tree_check
 from hub.ledger.verify import LedgerCheck
 from hub.ledger.writer import LedgerWriter
 from hub.migrate import create
@@ -215,11 +218,12 @@ class Spine:
         with Ledger(self.hub_db) as ledger:
             return [entry for entry in ledger.feed(0, 10**6, 10**9) if entry.journal == self.journal_id]
 
-    def check_ledger(self) -> None:
-        """The whole chain, not the last row: no gap, no double, every digest, leaf and signature."""
-        with Ledger(self.hub_db) as ledger:
-            check = LedgerCheck(ledger)
-            assert list(check.findings()) == []
+    def check_ledger(self, expected: tuple[str, ...] = ()) -> None:
+        """The whole chain, not the last row: no gap, no double, every digest, leaf and signature; the tree and its roots."""
+        log, mark = LogKey(self.hub_id, self.log_signer.public_key), HighWater(self.folder / "high-water.note")
+        with StoredTree(self.hub_db) as tree, Ledger(self.hub_db) as ledger:
+            check = LedgerCheck(ledger, tree_check(tree, log, mark))
+            assert tuple(one.where for one in check.findings()) == expected
             assert check.checked == ledger.size()
 
     def unsealer(self) -> Unsealer:

@@ -6,9 +6,11 @@ import sqlite3
 import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate, pairwise
 from uuid import UUID
 
 from security.run import Run
+from security.tree import split_hashes
 
 HASH_BYTES = 32
 
@@ -66,6 +68,16 @@ def columns(arrival: Arrival, skip: int) -> tuple[int, int, int, bytes, bytes, b
 
 
 @dataclass(frozen=True, slots=True)
+class Columns:
+    """What a row holds, cut into its entries: equally many of each."""
+
+    payloads: Sequence[bytes]
+    signatures: Sequence[bytes]
+    digests: Sequence[bytes]
+    leaves: Sequence[bytes]
+
+
+@dataclass(frozen=True, slots=True)
 class StoredRun:
     """A row of `runs`, with whose it is."""
 
@@ -81,6 +93,14 @@ class StoredRun:
     leaves: bytes
     signatures: bytes
     payloads: bytes
+
+    def columns(self) -> Columns:
+        """All entries at once, for whoever checks a million of them. Raises DamagedRow."""
+        if self.count < 1:
+            raise DamagedRow(self.index)
+        payload_sizes, signature_sizes = self._sizes()
+        return Columns(_cut(self.payloads, payload_sizes), _cut(self.signatures, signature_sizes), split_hashes(self.digests),
+                       split_hashes(self.leaves))
 
     def entries(self, start: int, limit: int) -> Iterator[Entry]:
         """At most `limit` of them from offset `start`. Raises DamagedRow rather than give any that is cut wrongly."""
@@ -104,3 +124,7 @@ class StoredRun:
         if sum(payload_sizes) != len(self.payloads) or sum(signature_sizes) != len(self.signatures):
             raise DamagedRow(self.index)
         return payload_sizes, signature_sizes
+
+
+def _cut(joined: bytes, sizes: Sequence[int]) -> list[bytes]:
+    return [joined[start:end] for start, end in pairwise(accumulate(sizes, initial=0))]

@@ -31,7 +31,8 @@ FROM runs r JOIN journals j ON j.ref = r.journal
 _FEED = _SELECT_RUN + """
 WHERE r.idx >= (SELECT coalesce(max(idx), 0) FROM runs WHERE idx <= ?) ORDER BY r.idx
 """  # noqa: S608 - constants only
-_RUN_FROM = _SELECT_RUN + "WHERE r.idx >= ? ORDER BY r.idx LIMIT 1"
+_RUNS_BEHIND = _SELECT_RUN + "WHERE r.idx >= ? ORDER BY r.idx"
+_RUN_FROM = _RUNS_BEHIND + " LIMIT 1"
 _INDEX_BEHIND = "SELECT coalesce((SELECT min(idx) FROM runs WHERE idx > ?), (SELECT size FROM ledger_head))"
 _END = "SELECT coalesce((SELECT idx + max(count, 1) FROM runs ORDER BY idx DESC LIMIT 1), 0)"
 _RUN_WITH = _SELECT_RUN + "WHERE j.journal = ? AND r.first <= ? ORDER BY r.first DESC LIMIT 1"
@@ -185,6 +186,25 @@ class Ledger:
         """The first row that begins at an index or behind it. Raises DamagedRow."""
         row = self._db.execute(_RUN_FROM, (index,)).fetchone()
         return _run(row) if row else None
+
+    def runs_from(self, index: int, limit: int) -> list[StoredRun]:
+        """Rows that begin at an index or behind it, in order, until they hold `limit` entries or a page of bytes: no reader
+        stands in the way of the WAL's end for long. Raises DamagedRow when the first one is; another one ends the list.
+        """
+        runs: list[StoredRun] = []
+        limit_bytes = PAGE_MAX_BYTES
+        with closing(self._db.execute(_RUNS_BEHIND, (index,))) as rows:
+            for row in rows:
+                try:
+                    runs.append(_run(row))
+                except DamagedRow:
+                    if not runs:
+                        raise
+                    break
+                limit, limit_bytes = limit - max(runs[-1].count, 1), limit_bytes - len(runs[-1].payloads)
+                if limit <= 0 or limit_bytes <= 0:
+                    break
+        return runs
 
     def entry(self, journal: UUID, position: int) -> Entry | None:
         """None when there is none. Any number may be asked for: some come out of records."""

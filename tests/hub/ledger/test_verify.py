@@ -13,9 +13,10 @@ from random import Random
 import pytest
 
 from deploy.demo.processes import DemoFailed, command
+from hub.ledger.findings import Finding
 from hub.ledger.runs import Damaged, DamagedRow
 from hub.ledger.store import Ledger
-from hub.ledger.verify import Finding, LedgerCheck
+from hub.ledger.verify import LedgerCheck
 from hub.outage import trouble
 from tests.spine import CutWire, Spine, damage, draft
 
