@@ -97,7 +97,7 @@ def silent(error: str) -> Diagnosis:
 def refused(error: str) -> Diagnosis:
     return Diagnosis(
         Kind.REFUSED,
-        f"the hub refuses this machine: {error}",
+        f"the hub refuses this machine: {error}. If that does not help, call the city's IT desk",
         f"市中心拒绝本机连接。{_KEPT}请联系市信息中心。",
     )
 
@@ -133,7 +133,8 @@ def waiting(first_ms: int, last_ms: int, approval: int) -> Diagnosis:
 def not_renewed(first_ms: int, last_ms: int, text: str) -> Diagnosis:
     return Diagnosis(
         Kind.REFUSED,
-        f"this machine's certificate holds {_span(first_ms, last_ms)}, and the hub does not renew it: {text}",
+        f"this machine's certificate holds {_span(first_ms, last_ms)}, and the hub does not renew it: {text}. "
+        "Call the city's IT desk",
         f"本机证书已过期，市中心未予更新。{_KEPT}请联系市信息中心。",
     )
 

@@ -53,9 +53,9 @@ def _datesless(identity: Identity) -> ssl.SSLContext:
 
 
 def _look_at(address: str, context: ssl.SSLContext) -> tuple[Reach, bool | None, Validity | None]:
-    host, port = _split(address)
     context.set_alpn_protocols(["h2"])
     try:
+        host, port = _split(address)
         with socket.create_connection((host, port), timeout=PROBE_TIMEOUT_S) as plain:
             try:
                 with context.wrap_socket(plain, server_hostname=host) as wrapped:
@@ -64,7 +64,7 @@ def _look_at(address: str, context: ssl.SSLContext) -> tuple[Reach, bool | None,
                 return Reach.ANSWERS, False, None
             except OSError:  # no TLS, or cut off in the middle of it
                 return Reach.ANSWERS, None, None
-    except socket.gaierror:
+    except (socket.gaierror, ValueError):  # ValueError: what edge.toml has is no address at all
         return Reach.NO_NAME, None, None
     except ConnectionRefusedError:
         return Reach.CLOSED, None, None
