@@ -15,6 +15,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from security.certificates import (
+    BACKDATE,
     SERVER_LIFE,
     Authority,
     BadCertificate,
@@ -120,7 +121,7 @@ def _serves(server: ServerFiles, authority: HubAuthority, hosts: list[str], now:
 def _holds(certificate: x509.Certificate, now: dt.datetime) -> bool:
     """Also not one of the future: the hub's clock may have been wrong when it was made."""
     lasts = certificate.not_valid_after_utc - now
-    return certificate.not_valid_before_utc <= now and SERVER_RENEWAL <= lasts <= SERVER_LIFE
+    return certificate.not_valid_before_utc <= now and SERVER_RENEWAL <= lasts <= SERVER_LIFE + BACKDATE
 
 
 def _key(path: Path) -> ec.EllipticCurvePrivateKey:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from contextlib import closing
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
@@ -60,6 +61,31 @@ def test_ports_and_the_address_to_listen_on_are_checked_at_init(tmp_path: Path) 
         command("hub", tmp_path / "hub", "init", "--host", "hub", "--listen", "no where", "--work-port", "99999",
                 "--root-key-out", str(tmp_path / "key"))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_life_of_a_machines_certificate_has_sane_bounds(hub: Hub) -> None:
+    config = hub.state / "hub.toml"
+    text = config.read_text(encoding="utf-8")
+    assert "edge_certificate_hours = 720" in text
+    for hours in ("1", "100000"):
+        config.write_text(text.replace("= 720", f"= {hours}"), encoding="utf-8")
+        assert f"{config}: edge_certificate_hours: " in _refusal(hub, "run")
+
+
+def test_revoking_needs_a_machine_a_name_and_a_reason(hub: Hub) -> None:
+    by = ("--by", "李芳", "--reason", "stolen")
+    assert "no machine's id" in _refusal(hub, "revoke", "A01", *by)
+    assert "there is no machine" in _refusal(hub, "revoke", str(uuid4()), *by)
+    assert "--reason" in _refusal(hub, "revoke", str(uuid4()), "--by", "李芳")
+
+
+def test_certificates_are_listed_and_the_hubs_is_made_anew(hub: Hub) -> None:
+    assert hub.command("certificate", "list") == ""
+    hub.service.start()
+    before = (hub.state / "tls" / "server.pem").read_bytes()
+    assert "a running hub takes it" in hub.command("certificate", "renew")
+    assert (hub.state / "tls" / "server.pem").read_bytes() != before
+    assert hub.service.stop() == 0
 
 
 def test_hosts_that_are_accepted_get_a_certificate(hub: Hub) -> None:

@@ -434,12 +434,23 @@ def test_items_carry_their_one_time_notice(tmp_path: Path) -> None:
     at_the_door(tmp_path, visit)
 
 
+def test_the_state_says_why_there_is_no_line_and_when_the_certificate_ends(tmp_path: Path) -> None:
+    async def visit(counter: Counter) -> None:
+        state = (await counter.client.get("/v1/state")).json()
+        assert state["line"]["diagnosis"] == "connecting"
+        assert state["line"]["hint"] == CONNECTING.chinese
+        assert state["certificate_ends_ms"] == Health.certificate_ends_ms
+
+    at_the_door(tmp_path, visit)
+
+
 def test_metrics_follow_the_conventions_and_name_nobody(tmp_path: Path) -> None:
     async def visit(counter: Counter) -> None:
         await counter.client.post("/v1/transactions", json=transaction())
         text = (await counter.client.get("/metrics", headers={"Authorization": ""})).text
         assert 'suozhan_edge_submissions_total{outcome="stored"} 1.0' in text
         assert "suozhan_edge_journal_queued_records 2.0" in text
+        assert "suozhan_edge_certificate_expires_timestamp_seconds 1.792592e+09" in text
         assert ID_NUMBER not in text
 
     at_the_door(tmp_path, visit)

@@ -49,6 +49,22 @@ def test_a_server_certificate_is_kept_until_it_ends_or_the_hosts_change(tmp_path
     assert _ensure(tmp_path, authority, hosts=HOSTS[:1]) == third
 
 
+def test_a_certificate_that_was_made_with_a_wrong_clock_is_replaced(tmp_path: Path, authority: HubAuthority) -> None:
+    """Invariant 10: by what the clock says now, it is of the future, or holds for longer than any."""
+    ahead = _ensure(tmp_path, authority, NOW + dt.timedelta(days=900))
+    assert _ensure(tmp_path, authority) != ahead
+    (tmp_path / "server.key").unlink()
+    slightly = _ensure(tmp_path, authority, NOW + dt.timedelta(minutes=30))
+    assert _ensure(tmp_path, authority) == slightly  # a clock that is set by minutes renews nothing
+
+
+def test_a_new_certificate_can_be_asked_for(tmp_path: Path, authority: HubAuthority) -> None:
+    first = _ensure(tmp_path, authority)
+    ensure_server_certificate(tmp_path, authority, HOSTS, NOW, anew=True)
+    second = _ensure(tmp_path, authority)
+    assert first[0] != second[0]
+
+
 def test_a_crash_between_the_two_writes_of_a_renewal_is_mended(tmp_path: Path, authority: HubAuthority) -> None:
     """Invariant 11: the new key lies there, the certificate is still that of the old one."""
     _ensure(tmp_path, authority)
