@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +17,7 @@ from edge.renewal_wire import Answer
 from edge.tls_pair import RENEW_FROM, RENEW_UNTIL, TlsFiles, load_pair
 from hub.enrolment.callers import CallerRefused
 from hub.enrolment.revocation import revoke
-from security.certificates import der
+from security.certificates import Authority, der, edge_certificate
 from security.signer import BadKey
 from tests.renewing import DAY_MS, DeskOffice, RenewingHub, RenewingMachine
 
@@ -154,6 +155,15 @@ def test_an_answer_that_does_not_fit_is_not_taken(machine: RenewingMachine, tmp_
         machine.step()
         assert machine.renewal.news.state is Renewing.TRYING
         assert "IT desk" in machine.renewal.news.text
+        assert not machine.state.tls_pair.exists()
+    now = dt.datetime.fromtimestamp(machine.hub.clock.now_ms / 1000, dt.UTC)
+    for issuer, generation in ((strange.hub.authority.intermediate, 1), (machine.hub.authority.intermediate, 2)):
+        async def forge(csr_der: bytes, *_: Any, issuer: Authority = issuer, generation: int = generation) -> Answer:
+            leaf = edge_certificate(issuer, csr_der, machine.hub.hub, machine.identity.edge_id, now, generation=generation)
+            return Answer((der(leaf), der(issuer.certificate)))
+
+        machine.office.renew = forge  # type: ignore[method-assign]
+        machine.step()
         assert not machine.state.tls_pair.exists()
     machine.start()
     machine.step()

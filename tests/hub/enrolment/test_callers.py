@@ -79,3 +79,16 @@ def test_a_restored_hub_takes_a_newer_certificate_of_its_own_and_says_so(hub: Re
     assert _refusal(hub, old, machine) is Refusal.SUPERSEDED
     machine.renew()
     assert hub.admit(machine.certificate, machine.edge).generation == 2
+
+
+def test_a_generation_that_a_restored_hub_has_passed_over_is_not_taken_up_later(hub: RenewingHub, machine: Holder) -> None:
+    for _ in range(3):
+        machine.renew()
+    with hub.engine.begin() as connection:
+        connection.execute(machine_certificates.delete().where(machine_certificates.c.generation > 0))
+    newest = machine.certificate
+    assert hub.adoption.adopt(machine.edge, newest)
+    now = dt.datetime.fromtimestamp(hub.clock.unix_ms() / 1000, dt.UTC)
+    between = edge_certificate(hub.authority.intermediate, new_csr(new_key(), "m"), hub.hub, machine.edge, now, generation=2)
+    assert _refusal(hub, between, machine) is Refusal.UNKNOWN
+    assert hub.admit(newest, machine.edge).generation == 3
