@@ -11,7 +11,7 @@ from pathlib import Path
 import structlog
 
 from edge.advice import CONNECTED, CONNECTING, Diagnosis, Kind
-from edge.diagnosis import Facts, diagnose
+from edge.diagnosis import Facts, Reach, diagnose
 from edge.hub_view import HubView
 from edge.line import Line, LineStatus
 from edge.renewal import Renewal
@@ -23,6 +23,7 @@ LOOK_S = 1.0
 SETTLE_S = 3.0  # a line that comes back at once needs no explanation
 EXAMINE_S = 15.0
 CLOCK_JUMP_MS = 2_000
+REFUSED = "refused"  # the hub's word when it gave none, but a refusal of the journal
 
 log = structlog.get_logger()
 
@@ -69,10 +70,11 @@ class Examination:
         """Of this moment."""
         view = await asyncio.to_thread(self._view)
         state = next((line.state for line in self._lines if line.state.state is not LineStatus.CONNECTED), self._lines[0].state)
+        word = state.word or (REFUSED if state.state is LineStatus.REFUSED else "")
         facts = Facts(own_ms=self._clock.unix_ms(), certificate=self._files.pair.validity, reach=view.reach,
                       trusted=view.trusted, server=view.server, hub_ms=view.hub_ms, renewal=self._renewal.news,
-                      word=state.word, error=state.detail)
-        if view.hub_ms is not None and not facts.certificate.holds(view.hub_ms):
+                      word=word, error=state.detail)
+        if _may_have_ended(facts):
             self._renewal.want()
         return diagnose(facts)
 
@@ -95,6 +97,13 @@ class Examination:
             await asyncio.to_thread(write_private, self._path, json.dumps(said, ensure_ascii=False, indent=1).encode())
         except OSError as error:
             log.warning("the diagnosis is not on disk", error=str(error), next="make room on this machine's disk")
+
+
+def _may_have_ended(facts: Facts) -> bool:
+    """The certificate, by the hub's clock. Where that cannot be asked, who renews learns it with the first answer."""
+    if facts.reach is not Reach.ANSWERS or facts.trusted is False:
+        return False
+    return facts.hub_ms is None or not facts.certificate.holds(facts.hub_ms)
 
 
 def read_diagnosis(path: Path) -> tuple[str, int] | None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import json
+import sqlite3
 import ssl
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, closing, suppress
 from pathlib import Path
 from uuid import UUID, uuid4
 
@@ -18,13 +20,16 @@ import pytest
 import sqlalchemy as sa
 from cryptography import x509
 
+from deploy.demo.city import Hub, Machine
+from deploy.demo.line import Line
 from deploy.demo.processes import free_port
 from edge import renewal
 from edge.assembly import run_edge
 from edge.enrol import enrol
 from edge.identity import Identity, load_identity
+from edge.renewal_wire import Answer, RenewalOffice, RenewalUnavailable
 from edge.state import StateFolder
-from edge.tls_pair import load_pair
+from edge.tls_pair import TlsFiles, load_pair
 from edge.wire import encode_open
 from hub.assembly import run_hub
 from hub.attention.approvals import Approvals
@@ -38,8 +43,9 @@ from hub.keys import load_keys
 from hub.ledger.own_journal import OwnJournal
 from hub.state import HubConfig, HubState
 from proto import sync_pb2, sync_pb2_grpc
-from security.certificates import EDGE_LIFE, pin_of
+from security.certificates import EDGE_LIFE, der, pin_of
 from security.clock import SystemClock
+from security.renewal import renewal_statement, sign_renewal
 
 CEILING_S = 40.0
 DAY_MS = 24 * 3600 * 1000
@@ -191,6 +197,32 @@ def test_a_machine_at_half_of_its_life_renews_and_the_old_certificate_works_no_m
                 await city.diagnosis("cloned")
 
     _run(scenario)
+
+
+def test_a_hub_killed_between_issuing_and_answering_gives_the_same_certificate_again(hub: Hub, machine: Machine) -> None:
+    """Invariant 11: real processes; the line is so slow that the answer is on its way when the hub dies."""
+    state = StateFolder(machine.state)
+    identity = load_identity(state.identity)
+    files, line = TlsFiles(state, identity), Line(hub.enrol_port)
+    line.slow_down(4_000)
+    request = files.next_request()
+
+    async def ask(port: int) -> Answer:
+        async with RenewalOffice(identity, f"127.0.0.1:{port}") as office:
+            nonce, _ = await office.nonce()
+            signature = sign_renewal(files.pair.key, renewal_statement(identity.hub_id, identity.edge_id, nonce, request.csr_der))
+            return await office.renew(request.csr_der, 1, nonce, signature, der(files.pair.leaf))
+
+    query = "SELECT certificate FROM machine_certificates WHERE generation = 1"
+    with ThreadPoolExecutor() as threads, closing(sqlite3.connect(hub.state / "hub.db")) as db:
+        asking = threads.submit(lambda: asyncio.run(ask(line.port)))
+        while (row := db.execute(query).fetchone()) is None and not asking.done():
+            time.sleep(0.001)
+        hub.service.kill()
+        with pytest.raises(RenewalUnavailable):
+            asking.result(CEILING_S)
+    hub.service.start()
+    assert asyncio.run(ask(hub.enrol_port)).chain_der[0] == row[0]
 
 
 # ---- open streams end ----

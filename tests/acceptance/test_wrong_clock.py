@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from deploy.demo.city import Hub, Machine
-from deploy.demo.processes import Service
+from deploy.demo.processes import Service, command
 
 SOURCE = Path(__file__).with_name("clock_shift.c")
 TRANSACTION = {
@@ -58,6 +58,9 @@ def test_a_clock_that_begins_in_1970_is_found_out_and_set(hub: Hub, machine: Mac
     state = machine.status()
     assert state["queued"] >= 1
     assert state["line"]["state"] == "unreachable"
+    said = command("edge", machine.state, "status")
+    assert "this machine's clock is wrong: it says 1970-01-01" in said
+    assert "generation 0" in said
     _set(shift, 0)
     began = time.monotonic()
     machine.wait_for("return", connected=True, queued=0)

@@ -137,6 +137,30 @@ def test_a_certificate_that_has_ended_by_the_hubs_time_is_renewed_whatever_our_c
     _run(tmp_path, monkeypatch, then)
 
 
+def test_where_the_hubs_time_cannot_be_asked_the_renewal_finds_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def then(watched: Watched) -> None:
+        watched.view = HubView(Reach.ANSWERS, True)
+        renewing = asyncio.create_task(watched.machine.renewal.run())
+        while "nonce" not in watched.machine.office.asked:
+            await asyncio.sleep(0.01)
+        watched.machine.hub.clock.now_ms += 40 * DAY_MS
+        while watched.machine.files.generation == 0:
+            await asyncio.sleep(0.01)
+        renewing.cancel()
+        await asyncio.wait([renewing])
+
+    _run(tmp_path, monkeypatch, then)
+
+
+def test_a_refused_journal_is_told_in_the_hubs_own_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def then(watched: Watched) -> None:
+        watched.failure = HubRefused("FORKED: a cloned disk", 3600)
+        await watched.becomes(Kind.REFUSED)
+        assert "FORKED: a cloned disk" in watched.examination.diagnosis.english
+
+    _run(tmp_path, monkeypatch, then)
+
+
 def test_the_hubs_word_is_told_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def then(watched: Watched) -> None:
         watched.failure = HubRefused("UNAUTHENTICATED: revoked", 3600, "revoked")
