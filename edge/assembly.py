@@ -195,8 +195,8 @@ async def _until_stopped(agent: Agent, journal: Journal) -> None:
 
 def _begin_successor(agent: Agent, reason: str) -> None:
     """The alarm first: a crash behind it begins anew."""
-    agent.alarms.raise_alarm(ENDED, f"the journal has ended: {reason}. The machine goes on with a new identity and journal, which "
-                             "somebody at the hub has to approve: suozhan-hub approvals", ENDED_HINT)
+    agent.alarms.raise_alarm(ENDED, f"the journal has ended: {reason}. The machine goes on with a new identity and journal, "
+                             "which somebody at the hub has to approve: suozhan-hub approvals", ENDED_HINT)
     begin(agent.state, reason)
 
 
