@@ -11,7 +11,7 @@ import sqlite3
 from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from random import SystemRandom
 
@@ -65,12 +65,13 @@ class NextIdentity(Exception):
 async def run_edge(state: StateFolder, clock: Clock, ready: Callable[[], None]) -> None:
     """Work until cancelled; `ready` is called once the counter's door is open."""
     config = load_config(state.config)
+    told = cache(ready)  # once, however many identities follow each other
     with agent_lock(state.lock):
         while True:
             try:
-                await _work(Agent(state, config, clock), ready)
+                await _work(Agent(state, config, clock), told)
             except* NextIdentity:
-                ready = _nothing  # it was called already, or is not worth a second word
+                pass
 
 @dataclass(frozen=True)
 class Agent:
@@ -197,11 +198,9 @@ def _begin_successor(agent: Agent, reason: str) -> None:
     """The alarm first: a crash behind it begins anew."""
     agent.alarms.raise_alarm(ENDED, f"the journal has ended: {reason}. The machine goes on with a new identity and journal, "
                              "which somebody at the hub has to approve: suozhan-hub approvals", ENDED_HINT)
-    begin(agent.state, reason)
-
-
-def _nothing() -> None:
-    pass
+    successor = begin(agent.state, reason)
+    log.error("a successor of this machine's identity was begun", reason=reason, folder=str(successor.root),
+              next="the counter goes on; somebody at the hub has to approve it: suozhan-hub approvals")
 
 
 def _readers(config: EdgeConfig) -> CardReaders:

@@ -25,7 +25,7 @@ from security.private_files import read_private
 from security.renewal import sign_renewal
 from security.signer import BadKey, Ed25519Signer
 
-POLL_S = 20.0
+POLL_S = 5.0
 REFUSED_RETRY_S = 300.0
 
 log = structlog.get_logger()
@@ -58,8 +58,6 @@ class Rejoin:
         held = self._held(call, answer, word)
         held.save(self._new)  # before the certificate: with that the machine counts as admitted
         answer.identity.save(self._new.identity)
-        log.warning("admitted with a new identity", edge=answer.identity.edge, old=succession.old_edge,
-                    held_by_hub=held.position)
         return 0
 
     async def run(self) -> None:
@@ -69,6 +67,7 @@ class Rejoin:
             try:
                 waiting_for = await asyncio.to_thread(self.ask)
                 if not waiting_for:
+                    log.warning("admitted with a new identity", folder=str(self._new.root))
                     return
                 self._become(waiting_to_rejoin(waiting_for, ""))
             except EnrolmentUnavailable as error:

@@ -10,8 +10,6 @@ import shutil
 from dataclasses import dataclass, replace
 from uuid import UUID, uuid4
 
-import structlog
-
 from edge.forerunners import index_known
 from edge.identity import Identity, load_identity
 from edge.journal_store import create_journal
@@ -23,8 +21,6 @@ from security.signer import Ed25519Signer
 
 SUCCESSORS_MAX = 100
 REASON_MAX_CHARS = 120
-
-log = structlog.get_logger()
 
 
 class SuccessionRefused(Exception):
@@ -63,8 +59,6 @@ def begin(state: StateFolder, reason: str) -> IdentityFolder:
     finished = IdentityFolder(state.successors / str(number))
     unfinished.root.rename(finished.root)
     sync_folder(state.successors)
-    log.error("a successor of this machine's identity was begun", reason=reason, journal=identity.journal, next="the counter "
-              "goes on in a new journal; somebody at the hub has to approve it: suozhan-hub approvals")
     return finished
 
 

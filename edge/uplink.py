@@ -6,6 +6,7 @@ The far side's position is the truth; on any error both sides forget and start a
 from __future__ import annotations
 
 import asyncio
+import os
 import sqlite3
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
@@ -42,6 +43,7 @@ BATCH_MAX_RECORDS = 2_000
 BATCH_MAX_BYTES = 1024 * 1024
 SILENCE_MAX_S = 15.0
 MISSING_STEP = 20_000
+INSTANCE_BYTES = 16
 HOLE_RETRY_S = 30.0
 DISPUTE_RETRY_S = 1_200.0  # each try takes the line from the machine that this one may be a copy of
 
@@ -62,6 +64,7 @@ class Uplink:
         self._time_verifier = time_verifier
         self._clock = clock
         self._pace = Pace()
+        self._instance = os.urandom(INSTANCE_BYTES)
 
     async def run(self) -> None:
         await self._line.keep(self.session)
@@ -69,7 +72,7 @@ class Uplink:
     async def session(self) -> None:
         """One stream, until the hub ends it. Raises LineLost, HubRefused."""
         self._pace.begin()
-        session = _Session(self._journal, self._receipts, self._pace, self._clock)
+        session = _Session(self._journal, self._receipts, self._pace, self._clock, self._instance)
         async with aclosing(self._replicate(session.requests())) as replies:
             try:
                 while (message := await _next(replies, session)) is not None:
@@ -160,7 +163,8 @@ class _Flying:
 class _Session:
     """The sending half of one stream: what is in flight, and where the next batch begins."""
 
-    def __init__(self, journal: Journal, receipts: ReceiptBook, pace: Pace, clock: Clock) -> None:
+    def __init__(self, journal: Journal, receipts: ReceiptBook, pace: Pace, clock: Clock, instance: bytes) -> None:
+        self._instance = instance
         self._journal = journal
         self._receipts = receipts
         self._clock = clock
@@ -212,7 +216,7 @@ class _Session:
     async def _messages(self) -> AsyncGenerator[Up, None]:
         checkpoint, receipt = await self._receipts.opening()
         yield encode_open(self._journal.identity.genesis.journal, self._journal.head.position, self._clock.unix_ms(),
-                          checkpoint, receipt)
+                          checkpoint, receipt, self._instance)
         position = await self._hello
         if await self._journal.digest_at(position) is None:
             return  # the hub holds more than we have; _same_history says so

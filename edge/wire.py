@@ -80,12 +80,13 @@ class HubRefusal:
     hint: str
 
 
-def encode_open(journal: UUID, position: int, unix_ms: int = 0, checkpoint: str = "", receipt: int = 0) -> Up:
+def encode_open(journal: UUID, position: int, unix_ms: int = 0, checkpoint: str = "", receipt: int = 0,
+                instance: bytes = b"") -> Up:
     """`unix_ms` is this machine's clock (0: not said), `checkpoint` the newest that it accepted, `receipt` the newest position
-    that has one under it.
+    that has one under it, `instance` 16 random bytes of this run of the program.
     """
     return Up(open=sync_pb2.Open(journal=journal.bytes, position=position, unix_ms=unix_ms, checkpoint=checkpoint,
-                                 receipt=receipt))
+                                 receipt=receipt, instance=instance))
 
 
 def encode_missing(first: int, known: Sequence[tuple[bytes, bytes]], *, more: bool) -> Up:

@@ -90,7 +90,7 @@ async def run_hub(state: HubState, clock: Clock, ready: Callable[[], None]) -> N
     checkpointer = Checkpointer(transparency, writer, alarms)
     receipts = Receipts(state.database, config.hub, keys.log.public_key)
     ingest = Ingest(state.database, writer, clock, keys.time, ingest_metrics,
-                    ReceiptGiver(receipts, checkpointer, alarms), HoleDesk(approvals, own_journal))
+                    ReceiptGiver(receipts, checkpointer, alarms), HoleDesk(approvals, own_journal), alarms)
     projector = Projector(engine, state.database, keys.unsealer, writer.quiet)
 
     # Resources flow down.

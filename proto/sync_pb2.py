@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x10proto/sync.proto\x12\nsuozhan.v1\"0\n\nSignedTime\x12\x0f\n\x07unix_ms\x18\x01 \x01(\x04\x12\x11\n\tsignature\x18\x02 \x01(\x0c\"\x81\x01\n\x0bReplicateUp\x12 \n\x04open\x18\x01 \x01(\x0b\x32\x10.suozhan.v1.OpenH\x00\x12\x0f\n\x05\x62\x61tch\x18\x02 \x01(\x0cH\x00\x12&\n\x07missing\x18\x04 \x01(\x0b\x32\x13.suozhan.v1.MissingH\x00\x12\x0c\n\x04head\x18\x03 \x01(\x04\x42\t\n\x07message\"_\n\x04Open\x12\x0f\n\x07journal\x18\x01 \x01(\x0c\x12\x10\n\x08position\x18\x02 \x01(\x04\x12\x0f\n\x07unix_ms\x18\x03 \x01(\x04\x12\x12\n\ncheckpoint\x18\x04 \x01(\t\x12\x0f\n\x07receipt\x18\x05 \x01(\x04\"n\n\x05\x42\x61tch\x12\x16\n\x0e\x66irst_position\x18\x01 \x01(\x04\x12\x17\n\x0fprevious_digest\x18\x02 \x01(\x0c\x12\x0e\n\x06key_id\x18\x03 \x01(\x0c\x12\x10\n\x08payloads\x18\x04 \x03(\x0c\x12\x12\n\nsignatures\x18\x05 \x03(\x0c\"M\n\x07Missing\x12\x16\n\x0e\x66irst_position\x18\x01 \x01(\x04\x12\x0f\n\x07\x64igests\x18\x02 \x01(\x0c\x12\x0b\n\x03ids\x18\x03 \x01(\x0c\x12\x0c\n\x04more\x18\x04 \x01(\x08\"\xcc\x01\n\rReplicateDown\x12%\n\x05hello\x18\x01 \x01(\x0b\x32\x14.suozhan.v1.StandingH\x00\x12(\n\x08standing\x18\x02 \x01(\x0b\x32\x14.suozhan.v1.StandingH\x00\x12&\n\x07refusal\x18\x03 \x01(\x0b\x32\x13.suozhan.v1.RefusalH\x00\x12&\n\x07receipt\x18\x04 \x01(\x0b\x32\x13.suozhan.v1.ReceiptH\x00\x12\x0f\n\x05\x65poch\x18\x05 \x01(\tH\x00\x42\t\n\x07message\"e\n\x08Standing\x12\x10\n\x08position\x18\x01 \x01(\x04\x12\x0e\n\x06\x64igest\x18\x02 \x01(\x0c\x12\x11\n\tbacked_up\x18\x03 \x01(\x04\x12$\n\x04time\x18\x04 \x01(\x0b\x32\x16.suozhan.v1.SignedTime\"z\n\x07Receipt\x12\x12\n\ncheckpoint\x18\x01 \x01(\t\x12\x13\n\x0b\x63onsistency\x18\x02 \x03(\x0c\x12\x10\n\x08position\x18\x03 \x01(\x04\x12\r\n\x05index\x18\x04 \x01(\x04\x12\x12\n\narrived_ms\x18\x05 \x01(\x04\x12\x11\n\tinclusion\x18\x06 \x03(\x0c\"\x8c\x02\n\x07Refusal\x12*\n\x06reason\x18\x01 \x01(\x0e\x32\x1a.suozhan.v1.Refusal.Reason\x12\x10\n\x08position\x18\x02 \x01(\x04\x12\x0c\n\x04hint\x18\x03 \x01(\t\"\xb4\x01\n\x06Reason\x12\x16\n\x12REASON_UNSPECIFIED\x10\x00\x12\x13\n\x0fUNKNOWN_JOURNAL\x10\x01\x12\x07\n\x03GAP\x10\x02\x12\n\n\x06\x46ORKED\x10\x03\x12\x0c\n\x08RESTORED\x10\x04\x12\x14\n\x10\x42ROKEN_SIGNATURE\x10\x05\x12\r\n\tMALFORMED\x10\x06\x12\x0e\n\nSUPERSEDED\x10\x07\x12\x0f\n\x0bUNAVAILABLE\x10\x08\x12\n\n\x06\x43LOSED\x10\t\x12\x08\n\x04HOLE\x10\n\"j\n\x07WatchUp\x12&\n\x07holding\x18\x01 \x01(\x0b\x32\x13.suozhan.v1.HoldingH\x00\x12,\n\x06report\x18\x02 \x01(\x0b\x32\x1a.suozhan.v1.ResourceReportH\x00\x42\t\n\x07message\"8\n\x07Holding\x12-\n\x08versions\x18\x01 \x03(\x0b\x32\x1b.suozhan.v1.ResourceVersion\">\n\x0fResourceVersion\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\x04\x12\x0e\n\x06number\x18\x03 \x01(\x04\"3\n\tWatchDown\x12&\n\x08resource\x18\x01 \x01(\x0b\x32\x14.suozhan.v1.Resource\">\n\x08Resource\x12\x0e\n\x06key_id\x18\x01 \x01(\x0c\x12\x0f\n\x07payload\x18\x02 \x01(\x0c\x12\x11\n\tsignature\x18\x03 \x01(\x0c\"v\n\x0fResourcePayload\x12\x10\n\x08\x61udience\x18\x01 \x01(\t\x12,\n\x07version\x18\x02 \x01(\x0b\x32\x1b.suozhan.v1.ResourceVersion\x12\x12\n\nexpires_ms\x18\x03 \x01(\x04\x12\x0f\n\x07\x63ontent\x18\x04 \x01(\x0c\"_\n\x0eResourceReport\x12,\n\x07version\x18\x01 \x01(\x0b\x32\x1b.suozhan.v1.ResourceVersion\x12\x0f\n\x07\x61pplied\x18\x02 \x01(\x08\x12\x0e\n\x06reason\x18\x03 \x01(\t2\x84\x01\n\x04Sync\x12\x43\n\tReplicate\x12\x17.suozhan.v1.ReplicateUp\x1a\x19.suozhan.v1.ReplicateDown(\x01\x30\x01\x12\x37\n\x05Watch\x12\x13.suozhan.v1.WatchUp\x1a\x15.suozhan.v1.WatchDown(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x10proto/sync.proto\x12\nsuozhan.v1\"0\n\nSignedTime\x12\x0f\n\x07unix_ms\x18\x01 \x01(\x04\x12\x11\n\tsignature\x18\x02 \x01(\x0c\"\x81\x01\n\x0bReplicateUp\x12 \n\x04open\x18\x01 \x01(\x0b\x32\x10.suozhan.v1.OpenH\x00\x12\x0f\n\x05\x62\x61tch\x18\x02 \x01(\x0cH\x00\x12&\n\x07missing\x18\x04 \x01(\x0b\x32\x13.suozhan.v1.MissingH\x00\x12\x0c\n\x04head\x18\x03 \x01(\x04\x42\t\n\x07message\"q\n\x04Open\x12\x0f\n\x07journal\x18\x01 \x01(\x0c\x12\x10\n\x08position\x18\x02 \x01(\x04\x12\x0f\n\x07unix_ms\x18\x03 \x01(\x04\x12\x12\n\ncheckpoint\x18\x04 \x01(\t\x12\x0f\n\x07receipt\x18\x05 \x01(\x04\x12\x10\n\x08instance\x18\x06 \x01(\x0c\"n\n\x05\x42\x61tch\x12\x16\n\x0e\x66irst_position\x18\x01 \x01(\x04\x12\x17\n\x0fprevious_digest\x18\x02 \x01(\x0c\x12\x0e\n\x06key_id\x18\x03 \x01(\x0c\x12\x10\n\x08payloads\x18\x04 \x03(\x0c\x12\x12\n\nsignatures\x18\x05 \x03(\x0c\"M\n\x07Missing\x12\x16\n\x0e\x66irst_position\x18\x01 \x01(\x04\x12\x0f\n\x07\x64igests\x18\x02 \x01(\x0c\x12\x0b\n\x03ids\x18\x03 \x01(\x0c\x12\x0c\n\x04more\x18\x04 \x01(\x08\"\xcc\x01\n\rReplicateDown\x12%\n\x05hello\x18\x01 \x01(\x0b\x32\x14.suozhan.v1.StandingH\x00\x12(\n\x08standing\x18\x02 \x01(\x0b\x32\x14.suozhan.v1.StandingH\x00\x12&\n\x07refusal\x18\x03 \x01(\x0b\x32\x13.suozhan.v1.RefusalH\x00\x12&\n\x07receipt\x18\x04 \x01(\x0b\x32\x13.suozhan.v1.ReceiptH\x00\x12\x0f\n\x05\x65poch\x18\x05 \x01(\tH\x00\x42\t\n\x07message\"e\n\x08Standing\x12\x10\n\x08position\x18\x01 \x01(\x04\x12\x0e\n\x06\x64igest\x18\x02 \x01(\x0c\x12\x11\n\tbacked_up\x18\x03 \x01(\x04\x12$\n\x04time\x18\x04 \x01(\x0b\x32\x16.suozhan.v1.SignedTime\"z\n\x07Receipt\x12\x12\n\ncheckpoint\x18\x01 \x01(\t\x12\x13\n\x0b\x63onsistency\x18\x02 \x03(\x0c\x12\x10\n\x08position\x18\x03 \x01(\x04\x12\r\n\x05index\x18\x04 \x01(\x04\x12\x12\n\narrived_ms\x18\x05 \x01(\x04\x12\x11\n\tinclusion\x18\x06 \x03(\x0c\"\x8c\x02\n\x07Refusal\x12*\n\x06reason\x18\x01 \x01(\x0e\x32\x1a.suozhan.v1.Refusal.Reason\x12\x10\n\x08position\x18\x02 \x01(\x04\x12\x0c\n\x04hint\x18\x03 \x01(\t\"\xb4\x01\n\x06Reason\x12\x16\n\x12REASON_UNSPECIFIED\x10\x00\x12\x13\n\x0fUNKNOWN_JOURNAL\x10\x01\x12\x07\n\x03GAP\x10\x02\x12\n\n\x06\x46ORKED\x10\x03\x12\x0c\n\x08RESTORED\x10\x04\x12\x14\n\x10\x42ROKEN_SIGNATURE\x10\x05\x12\r\n\tMALFORMED\x10\x06\x12\x0e\n\nSUPERSEDED\x10\x07\x12\x0f\n\x0bUNAVAILABLE\x10\x08\x12\n\n\x06\x43LOSED\x10\t\x12\x08\n\x04HOLE\x10\n\"j\n\x07WatchUp\x12&\n\x07holding\x18\x01 \x01(\x0b\x32\x13.suozhan.v1.HoldingH\x00\x12,\n\x06report\x18\x02 \x01(\x0b\x32\x1a.suozhan.v1.ResourceReportH\x00\x42\t\n\x07message\"8\n\x07Holding\x12-\n\x08versions\x18\x01 \x03(\x0b\x32\x1b.suozhan.v1.ResourceVersion\">\n\x0fResourceVersion\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\x04\x12\x0e\n\x06number\x18\x03 \x01(\x04\"3\n\tWatchDown\x12&\n\x08resource\x18\x01 \x01(\x0b\x32\x14.suozhan.v1.Resource\">\n\x08Resource\x12\x0e\n\x06key_id\x18\x01 \x01(\x0c\x12\x0f\n\x07payload\x18\x02 \x01(\x0c\x12\x11\n\tsignature\x18\x03 \x01(\x0c\"v\n\x0fResourcePayload\x12\x10\n\x08\x61udience\x18\x01 \x01(\t\x12,\n\x07version\x18\x02 \x01(\x0b\x32\x1b.suozhan.v1.ResourceVersion\x12\x12\n\nexpires_ms\x18\x03 \x01(\x04\x12\x0f\n\x07\x63ontent\x18\x04 \x01(\x0c\"_\n\x0eResourceReport\x12,\n\x07version\x18\x01 \x01(\x0b\x32\x1b.suozhan.v1.ResourceVersion\x12\x0f\n\x07\x61pplied\x18\x02 \x01(\x08\x12\x0e\n\x06reason\x18\x03 \x01(\t2\x84\x01\n\x04Sync\x12\x43\n\tReplicate\x12\x17.suozhan.v1.ReplicateUp\x1a\x19.suozhan.v1.ReplicateDown(\x01\x30\x01\x12\x37\n\x05Watch\x12\x13.suozhan.v1.WatchUp\x1a\x15.suozhan.v1.WatchDown(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,35 +36,35 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_REPLICATEUP']._serialized_start=83
   _globals['_REPLICATEUP']._serialized_end=212
   _globals['_OPEN']._serialized_start=214
-  _globals['_OPEN']._serialized_end=309
-  _globals['_BATCH']._serialized_start=311
-  _globals['_BATCH']._serialized_end=421
-  _globals['_MISSING']._serialized_start=423
-  _globals['_MISSING']._serialized_end=500
-  _globals['_REPLICATEDOWN']._serialized_start=503
-  _globals['_REPLICATEDOWN']._serialized_end=707
-  _globals['_STANDING']._serialized_start=709
-  _globals['_STANDING']._serialized_end=810
-  _globals['_RECEIPT']._serialized_start=812
-  _globals['_RECEIPT']._serialized_end=934
-  _globals['_REFUSAL']._serialized_start=937
-  _globals['_REFUSAL']._serialized_end=1205
-  _globals['_REFUSAL_REASON']._serialized_start=1025
-  _globals['_REFUSAL_REASON']._serialized_end=1205
-  _globals['_WATCHUP']._serialized_start=1207
-  _globals['_WATCHUP']._serialized_end=1313
-  _globals['_HOLDING']._serialized_start=1315
-  _globals['_HOLDING']._serialized_end=1371
-  _globals['_RESOURCEVERSION']._serialized_start=1373
-  _globals['_RESOURCEVERSION']._serialized_end=1435
-  _globals['_WATCHDOWN']._serialized_start=1437
-  _globals['_WATCHDOWN']._serialized_end=1488
-  _globals['_RESOURCE']._serialized_start=1490
-  _globals['_RESOURCE']._serialized_end=1552
-  _globals['_RESOURCEPAYLOAD']._serialized_start=1554
-  _globals['_RESOURCEPAYLOAD']._serialized_end=1672
-  _globals['_RESOURCEREPORT']._serialized_start=1674
-  _globals['_RESOURCEREPORT']._serialized_end=1769
-  _globals['_SYNC']._serialized_start=1772
-  _globals['_SYNC']._serialized_end=1904
+  _globals['_OPEN']._serialized_end=327
+  _globals['_BATCH']._serialized_start=329
+  _globals['_BATCH']._serialized_end=439
+  _globals['_MISSING']._serialized_start=441
+  _globals['_MISSING']._serialized_end=518
+  _globals['_REPLICATEDOWN']._serialized_start=521
+  _globals['_REPLICATEDOWN']._serialized_end=725
+  _globals['_STANDING']._serialized_start=727
+  _globals['_STANDING']._serialized_end=828
+  _globals['_RECEIPT']._serialized_start=830
+  _globals['_RECEIPT']._serialized_end=952
+  _globals['_REFUSAL']._serialized_start=955
+  _globals['_REFUSAL']._serialized_end=1223
+  _globals['_REFUSAL_REASON']._serialized_start=1043
+  _globals['_REFUSAL_REASON']._serialized_end=1223
+  _globals['_WATCHUP']._serialized_start=1225
+  _globals['_WATCHUP']._serialized_end=1331
+  _globals['_HOLDING']._serialized_start=1333
+  _globals['_HOLDING']._serialized_end=1389
+  _globals['_RESOURCEVERSION']._serialized_start=1391
+  _globals['_RESOURCEVERSION']._serialized_end=1453
+  _globals['_WATCHDOWN']._serialized_start=1455
+  _globals['_WATCHDOWN']._serialized_end=1506
+  _globals['_RESOURCE']._serialized_start=1508
+  _globals['_RESOURCE']._serialized_end=1570
+  _globals['_RESOURCEPAYLOAD']._serialized_start=1572
+  _globals['_RESOURCEPAYLOAD']._serialized_end=1690
+  _globals['_RESOURCEREPORT']._serialized_start=1692
+  _globals['_RESOURCEREPORT']._serialized_end=1787
+  _globals['_SYNC']._serialized_start=1790
+  _globals['_SYNC']._serialized_end=1922
 # @@protoc_insertion_point(module_scope)

@@ -28,18 +28,20 @@ class ReplicateUp(_message.Message):
     def __init__(self, open: _Optional[_Union[Open, _Mapping]] = ..., batch: _Optional[bytes] = ..., missing: _Optional[_Union[Missing, _Mapping]] = ..., head: _Optional[int] = ...) -> None: ...
 
 class Open(_message.Message):
-    __slots__ = ("journal", "position", "unix_ms", "checkpoint", "receipt")
+    __slots__ = ("journal", "position", "unix_ms", "checkpoint", "receipt", "instance")
     JOURNAL_FIELD_NUMBER: _ClassVar[int]
     POSITION_FIELD_NUMBER: _ClassVar[int]
     UNIX_MS_FIELD_NUMBER: _ClassVar[int]
     CHECKPOINT_FIELD_NUMBER: _ClassVar[int]
     RECEIPT_FIELD_NUMBER: _ClassVar[int]
+    INSTANCE_FIELD_NUMBER: _ClassVar[int]
     journal: bytes
     position: int
     unix_ms: int
     checkpoint: str
     receipt: int
-    def __init__(self, journal: _Optional[bytes] = ..., position: _Optional[int] = ..., unix_ms: _Optional[int] = ..., checkpoint: _Optional[str] = ..., receipt: _Optional[int] = ...) -> None: ...
+    instance: bytes
+    def __init__(self, journal: _Optional[bytes] = ..., position: _Optional[int] = ..., unix_ms: _Optional[int] = ..., checkpoint: _Optional[str] = ..., receipt: _Optional[int] = ..., instance: _Optional[bytes] = ...) -> None: ...
 
 class Batch(_message.Message):
     __slots__ = ("first_position", "previous_digest", "key_id", "payloads", "signatures")

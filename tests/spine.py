@@ -173,7 +173,7 @@ class Spine:
         tasks = [asyncio.create_task(writer.run()), asyncio.create_task(checkpointer.run())]
         try:
             yield Ingest(self.hub_db, writer, self.clock, self.time_signer, metrics,
-                         ReceiptGiver(receipts, checkpointer, alarms), HoleDesk(approvals, self.own))
+                         ReceiptGiver(receipts, checkpointer, alarms), HoleDesk(approvals, self.own), alarms)
         finally:
             for task in tasks:
                 task.cancel()

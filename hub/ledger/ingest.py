@@ -12,11 +12,14 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from uuid import UUID
 
+import sqlalchemy as sa
 import structlog
 
+from hub.attention.alarms import Alarms
 from hub.ledger.append_rule import Accept, Closed, Fork, Gap
 from hub.ledger.batch_check import Broken, check_batch
 from hub.ledger.holes import RECORDS_MAX, HoleDesk, joined
+from hub.ledger.instances import Instances
 from hub.ledger.metrics import IngestMetrics
 from hub.ledger.receipt_giver import ReceiptGiver
 from hub.ledger.runs import Arrival
@@ -45,6 +48,8 @@ OPEN_TIMEOUT_S = 10.0
 SIGNED_TIME_LIFE_MS = 100  # one signature serves all acknowledgements of so long
 IN_FLIGHT_MAX_BATCHES = 8
 PASSING = {Reason.UNAVAILABLE, Reason.SUPERSEDED}  # the journal's next stream works, or works already
+
+ALARMING = {Reason.FORKED: "journal-forked", Reason.RESTORED: "journal-restored", Reason.BROKEN_SIGNATURE: "broken-signature"}
 
 Send = Callable[[Down], Awaitable[None]]
 
@@ -89,7 +94,9 @@ class Ingest:
     """Takes records of enrolled edges into the ledger."""
 
     def __init__(self, path: Path, writer: LedgerWriter, clock: Clock, time_signer: Signer, metrics: IngestMetrics,
-                 receipts: ReceiptGiver, holes: HoleDesk) -> None:
+                 receipts: ReceiptGiver, holes: HoleDesk, alarms: Alarms) -> None:
+        self._alarms = alarms
+        self._instances = Instances()
         self._receipts = receipts
         self._holes = holes
         self._path = path
@@ -136,8 +143,12 @@ class Ingest:
                           "suozhan-edge rejoin")
         if opening.position < journal.position:
             hint = (f"the machine's journal ends at {opening.position}, the hub holds {journal.position}: "
-                    "it was restored from a backup; run on it: suozhan-edge rejoin")
+                    "it was restored from a backup, or its disk is a copy; run on it: suozhan-edge rejoin")
             raise Refused(Reason.RESTORED, journal.position, hint)
+        if self._instances.comes_back(journal.journal, opening.instance):
+            await self._alarm("clone", edge, f"two machines take turns with the identity {edge}: a copied disk, or a backup that "
+                              "runs beside its original. Find both, and run on the one that is no original, or on both: "
+                              "suozhan-edge rejoin")
         session = _Session(journal, opening.position, send)
         older = self._sessions.get(journal.journal)
         self._sessions[journal.journal] = session
@@ -271,12 +282,22 @@ class Ingest:
             self._time = SignedTime.sign(self._time_signer, now)
         return self._time
 
+    async def _alarm(self, kind: str, edge: UUID, text: str) -> None:
+        """Trouble with the database keeps no stream waiting; what is alarming goes on, and is told again."""
+        try:
+            await asyncio.get_running_loop().run_in_executor(self._notes, self._alarms.raise_alarm, kind, f"edge {edge}", text)
+        except (sqlite3.Error, sa.exc.DBAPIError) as error:
+            log.warning("the alarm is not in the database", kind=kind, error=str(error).splitlines()[0])
+
     async def _refuse(self, edge: UUID, journal: UUID | None, refusal: Refused, send: Send) -> None:
         self._metrics.refusals.labels(refusal.reason.name.lower()).inc()
         log.warning("stream refused", edge=str(edge), journal=str(journal), reason=refusal.reason.name,
                     position=refusal.position, hint=refusal.hint)
         if journal is not None and refusal.reason not in PASSING:
             text = f"{refusal.reason.name}: {refusal.hint}"
+            if refusal.reason in ALARMING:
+                where = f"journal {journal}, position {refusal.position}"
+                await self._alarm(ALARMING[refusal.reason], edge, f"{where}: {refusal.hint}")
             await self._note(lambda ledger: ledger.note_refusal(journal, edge, text))
         await send(encode_refusal(refusal.reason, refusal.position, refusal.hint))
 

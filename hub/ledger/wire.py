@@ -21,6 +21,7 @@ BATCH_MAX_BYTES = 4 * 1024 * 1024
 BATCH_MAX_RECORDS = 4_000
 SIGNATURE_MAX_BYTES = 8 * 1024
 ID_BYTES = 16
+INSTANCE_BYTES = 16
 
 Up = sync_pb2.ReplicateUp
 Down = sync_pb2.ReplicateDown
@@ -48,7 +49,7 @@ class Reason(Enum):
 @dataclass(frozen=True, slots=True)
 class Opening:
     """The edge's first word: which journal, how far it goes there, its clock (0: not said), the newest checkpoint that it
-    accepted ("": none), and the newest position that it holds a receipt for.
+    accepted ("": none), the newest position that it holds a receipt for, and which run of its program speaks (b"": not said).
     """
 
     journal: UUID
@@ -56,6 +57,7 @@ class Opening:
     unix_ms: int
     checkpoint: str
     receipt: int
+    instance: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +84,7 @@ def decode(message: Up) -> Opening | Delivery | MissingPart:
         case "open" if len(message.open.journal) == 16:
             opened = message.open
             return Opening(UUID(bytes=opened.journal), opened.position, opened.unix_ms, opened.checkpoint,
-                           min(opened.receipt, POSITION_MAX))
+                           min(opened.receipt, POSITION_MAX), opened.instance[:INSTANCE_BYTES])
         case "batch":
             return Delivery(_decode_batch(message.batch), message.head)
         case "missing":

@@ -1,0 +1,183 @@
+"""A machine that cannot go on with its journal: its counter goes on, a person approves, and nothing is lost or doubled."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+import urllib.error
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from deploy.demo.city import Hub, Machine
+from deploy.demo.processes import command
+from edge.state import StateFolder
+
+WAIT_MAX_S = 30.0
+
+
+def _transaction(caller: str) -> dict[str, object]:
+    return {"id": caller, "item": "003-01", "channel": "counter", "operator": "李芳",
+            "resident": {"name": "王秀英", "id_number": "11010519491231002X"}, "documents": ["resident-id-card"]}
+
+
+def _say(machine: Machine, *callers: str, status: int = 201) -> list[str]:
+    """The records' ids."""
+    answers = [machine.counter.call("POST", "/v1/transactions", _transaction(caller)) for caller in callers]
+    assert [answer[0] for answer in answers] == [status] * len(callers), answers
+    return [answer[1]["record"] for answer in answers]
+
+
+def _until(condition: Callable[[], bool]) -> None:
+    until = time.monotonic() + WAIT_MAX_S
+    while not condition():
+        assert time.monotonic() < until, "it did not come true in time"
+        time.sleep(0.2)
+
+
+def _diagnosis(machine: Machine) -> str:
+    try:
+        return str(machine.status()["line"]["diagnosis"])
+    except urllib.error.URLError:
+        return ""  # the door opens again in a moment, with another journal behind it
+
+
+def _ledger(hub: Hub) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = hub.reader().call("GET", "/v1/sites/A01/ledger?limit=1000")[1]["rows"]
+    return rows
+
+
+def _approve(hub: Hub, request: int) -> None:
+    hub.command("approvals", "approve", str(request), "--by", "周敏", "--reason", "现场核实")
+
+
+def _settled(machine: Machine) -> bool:
+    return (StateFolder(machine.state).current.carried.exists() and _diagnosis(machine) == "connected"
+            and machine.status()["queued"] == 0)
+
+
+def _check(hub: Hub, expected: list[str]) -> None:
+    """Each transaction once, and a ledger without a finding."""
+    _until(lambda: len(_ledger(hub)) >= len(expected))
+    time.sleep(1)  # a double would come late
+    assert sorted(row["record"] for row in _ledger(hub)) == sorted(expected)
+    assert " 0 of them damage" in hub.command("verify")
+
+
+def test_a_cloned_disk_is_found_out_and_both_machines_go_on_without_losing_a_transaction(
+        hub: Hub, machine: Machine, tmp_path: Path) -> None:
+    """Invariants 2, 3 and 5."""
+    machine.service.start()
+    machine.pair()
+    machine.wait_for("connection", connected=True, catalogue=True)
+    records = _say(machine, "a1", "a2")
+    machine.wait_for("delivery", queued=0)
+    machine.service.stop()
+    shutil.copytree(machine.state, tmp_path / "copy")
+    machine.service.start()
+    records += _say(machine, "b1", "b2", "b3")
+    machine.wait_for("delivery", queued=0)
+    machine.service.stop()
+
+    # The copy works without a line for a while, and comes on it then.
+    machine.state.rename(tmp_path / "original")
+    (tmp_path / "copy").rename(machine.state)
+    hub.service.stop()
+    machine.service.start()
+    records += _say(machine, "c1", "c2", "c3", "c4", "c5")
+    hub.service.start()
+    _until(lambda: _diagnosis(machine) == "rejoining" and "第 1 号" in machine.status()["line"]["hint"])
+    records += _say(machine, "d1")  # the counter never waits for the approval
+    assert _say(machine, "c1", status=200) == [records[5]]  # what was said before is known
+    assert "journal-forked" in hub.command("alarms")
+    _approve(hub, 1)
+    _until(lambda: _settled(machine))
+    _check(hub, records)
+    machine.service.stop()
+
+    # The original finds its identity revoked, and takes the same way.
+    machine.state.rename(tmp_path / "copied")
+    (tmp_path / "original").rename(machine.state)
+    machine.service.start()
+    records += _say(machine, "e1")
+    _until(lambda: _diagnosis(machine) == "revoked")
+    machine.service.stop()
+    said = command("edge", machine.state, "rejoin", "--reason", "the disk was copied")
+    assert "Request 2 waits at the hub" in said
+    assert "Request 2 waits" in command("edge", machine.state, "rejoin")  # safe to repeat
+    machine.service.start()
+    records += _say(machine, "e2")
+    _approve(hub, 2)
+    _until(lambda: _settled(machine))
+    _check(hub, records)
+    assert "has rejoined already" in command("edge", machine.state, "rejoin")
+
+
+def test_a_restored_backup_of_a_machine_goes_on_in_a_new_journal(hub: Hub, machine: Machine, tmp_path: Path) -> None:
+    """Invariants 2, 3 and 5: what was written on the restored disk is carried over, what the hub holds is not doubled."""
+    machine.service.start()
+    machine.pair()
+    machine.wait_for("connection", connected=True, catalogue=True)
+    records = _say(machine, "a1")
+    machine.wait_for("delivery", queued=0)
+    machine.service.stop()
+    shutil.copytree(machine.state, tmp_path / "backup")
+    machine.service.start()
+    records += _say(machine, "b1", "b2", "b3", "b4")
+    machine.wait_for("delivery", queued=0)
+    machine.service.stop()
+    shutil.rmtree(machine.state)
+    (tmp_path / "backup").rename(machine.state)
+    machine.service.start()
+    records += _say(machine, "c1")
+    _until(lambda: _diagnosis(machine) == "rejoining")
+    _until(lambda: "rejoin" in hub.command("approvals"))
+    _approve(hub, 1)
+    _until(lambda: _settled(machine))
+    _check(hub, records)
+
+
+def test_an_invitation_is_an_approval_and_serves_where_the_old_keys_are_gone(hub: Hub, machine: Machine) -> None:
+    """Invariant 9."""
+    machine.service.start()
+    machine.pair()
+    machine.wait_for("connection", connected=True, catalogue=True)
+    records = _say(machine, "a1")
+    machine.wait_for("delivery", queued=0)
+    hub.service.stop()
+    records += _say(machine, "a2")
+    machine.service.stop()
+    (machine.state / "keys" / "tls.key").unlink()
+    hub.service.start()
+    token = hub.command("invite", "A01")
+    said = command("edge", machine.state, "rejoin", token, "--reason", "the TLS key is gone")
+    assert said.startswith("Admitted as ")
+    machine.service.start()
+    _until(lambda: _settled(machine))
+    _check(hub, records)
+
+
+def test_a_damaged_page_stops_no_counter_and_what_is_whole_is_delivered(hub: Hub, machine: Machine) -> None:
+    """Invariants 3 and 11."""
+    machine.service.start()
+    machine.pair()
+    machine.wait_for("connection", connected=True, catalogue=True)
+    records = _say(machine, "a1")
+    machine.wait_for("delivery", queued=0)
+    hub.service.stop()
+    records += _say(machine, *[f"b{number}" for number in range(60)])
+    machine.service.stop()
+    journal = machine.state / "journals" / "business.db"
+    with journal.open("r+b") as file:
+        file.write(b"\0" * 100)  # the first page: without it SQLite reads nothing at all
+    machine.service.start()
+    records += _say(machine, "c1")
+    assert _say(machine, "b7", status=200) == [records[8]]
+    hub.service.start()
+    _until(lambda: "rejoin" in hub.command("approvals"))
+    _approve(hub, 1)
+    _until(lambda: _settled(machine))
+    _check(hub, records)
+    settled = json.loads(StateFolder(machine.state).current.carried.read_bytes())
+    assert settled["lost"] == 0
