@@ -10,7 +10,7 @@ import asyncio
 import gzip
 from typing import Annotated
 
-from fastapi import FastAPI, Header, Response
+from fastapi import FastAPI, Header, Request, Response
 from pydantic import BaseModel
 
 from hub.api.errors import ApiError
@@ -41,9 +41,9 @@ def add_tiles(app: FastAPI, files: LogFiles) -> None:
         return Response(_published(files).note, headers=FOR_SECONDS, media_type="text/plain; charset=utf-8")
 
     @app.get("/tile/{path:path}", response_class=Response)
-    async def tile(path: str, accept_encoding: Annotated[str, Header()] = "") -> Response:
+    async def tile(request: Request, accept_encoding: Annotated[str, Header()] = "") -> Response:
         """Hashes, or below `entries` what the leaves are hashes of."""
-        wanted = _parsed(f"tile/{path}")
+        wanted = _parsed(request.scope["path"].removeprefix("/"))  # a route's parameter loses a newline at its end
         data = await asyncio.to_thread(_file, files, wanted)
         headers = dict(FOR_EVER)
         if wanted.level is None:

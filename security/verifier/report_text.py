@@ -120,9 +120,9 @@ def _places(one: Covered) -> str:
 def _how(one: Covered) -> str:
     match one.how:
         case How.OWN | How.RECEIPT:
-            what = "proved by its own proof" if one.first == one.last else "each proved by its own proof"
-            gone = "the record is not here; its digest is " if one.how is How.RECEIPT else ""
-            return f"{gone}{what}: {_span('index', one.index)}, {_span('arrived', one.arrived_ms, times=True)}"
+            each = "" if one.first == one.last else "each "
+            what = "proved by its own proof" if one.how is How.OWN else "proved by its receipt, though not here"
+            return f"{each}{what}: {_span('index', one.index)}, {_span('arrived', one.arrived_ms, times=True)}"
         case How.CHAIN:
             return f"by the chain to position {one.to}"
         case How.SIGNED:

@@ -8,6 +8,7 @@ from uuid import UUID, uuid4
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from deploy.demo.processes import free_port
 from hub.evidence.handing_out import Request, hand_out
 from hub.evidence.selection import Selection
 from hub.founding import found_hub
@@ -59,7 +60,8 @@ class City:
         self.folder = folder
         self.clock = HandClock()
         self.state = HubState(folder / "hub")
-        config = HubConfig(hub=uuid4(), hosts=["127.0.0.1"], listen="127.0.0.1")
+        config = HubConfig(hub=uuid4(), hosts=["127.0.0.1"], listen="127.0.0.1", work_port=free_port(), enrol_port=free_port(),
+                           api_port=free_port())
         found_hub(self.state, config, folder / "root.key", "a passphrase", lambda: None, self.clock)
         self.hub = config.hub
         self.keys = load_keys(self.state.keys)
