@@ -87,7 +87,7 @@ def _entries(bundle: bytes) -> list[bytes]:
     return found
 
 
-def _city(folder: Path, *batches: int) -> tuple[City, TransparencyLog]:
+def log_city(folder: Path, *batches: int) -> tuple[City, TransparencyLog]:
     city = City(folder)
     machine = city.machine()
     for count in batches:
@@ -98,7 +98,7 @@ def _city(folder: Path, *batches: int) -> tuple[City, TransparencyLog]:
 
 
 def test_a_stranger_rebuilds_the_root_from_what_everybody_may_fetch(tmp_path: Path) -> None:
-    city, log = _city(tmp_path, 1, 300, 254, 30, 1_000)
+    city, log = log_city(tmp_path, 1, 300, 254, 30, 1_000)
 
     def visit(get: Get) -> None:
         answer = get("/checkpoint")
@@ -127,7 +127,7 @@ def test_a_stranger_rebuilds_the_root_from_what_everybody_may_fetch(tmp_path: Pa
 
 
 def test_the_entries_are_those_of_the_ledger_and_hold_nothing_sealed(tmp_path: Path) -> None:
-    city, log = _city(tmp_path, 3)
+    city, log = log_city(tmp_path, 3)
 
     def visit(get: Get) -> None:
         entries = _entries(_tile(get, "entries", 0, 4))
@@ -141,7 +141,7 @@ def test_the_entries_are_those_of_the_ledger_and_hold_nothing_sealed(tmp_path: P
 
 
 def test_a_tile_of_any_width_that_a_checkpoint_ever_had_is_there_and_nothing_beyond(tmp_path: Path) -> None:
-    city, log = _city(tmp_path, 299)
+    city, log = log_city(tmp_path, 299)
     city.append(city.machine("B02"), 5)  # in the ledger, and in no checkpoint yet
 
     def visit(get: Get) -> None:
@@ -161,7 +161,7 @@ def test_a_tile_of_any_width_that_a_checkpoint_ever_had_is_there_and_nothing_bey
 
 
 def test_there_is_one_name_for_a_tile(tmp_path: Path) -> None:
-    city, log = _city(tmp_path, 3)
+    city, log = log_city(tmp_path, 3)
 
     def visit(get: Get) -> None:
         for path in ("tile/0/0", "tile/00/000.p/1", "tile/0/000.p/0", "tile/0/000.p/256", "tile/0/000.p/01", "tile/64/000",
@@ -174,7 +174,7 @@ def test_there_is_one_name_for_a_tile(tmp_path: Path) -> None:
 
 
 def test_entries_travel_compressed_to_whoever_takes_that(tmp_path: Path) -> None:
-    city, log = _city(tmp_path, 300)
+    city, log = log_city(tmp_path, 300)
 
     def visit(get: Get) -> None:
         plain = get("/tile/entries/000")
@@ -188,7 +188,7 @@ def test_entries_travel_compressed_to_whoever_takes_that(tmp_path: Path) -> None
 
 
 def test_a_log_that_is_halted_publishes_nothing(tmp_path: Path) -> None:
-    city, log = _city(tmp_path, 3)
+    city, log = log_city(tmp_path, 3)
     log.halt("the database was put back")
 
     def visit(get: Get) -> None:
