@@ -34,6 +34,7 @@ def _journal(one: CoveredJournal) -> dict[str, Any]:
     journal, registration = one.journal, one.registration
     return {
         "journal": str(journal.journal), "edge": str(journal.edge), "name": journal.name, "key_id": one.key_id.hex(),
+        "predecessor": journal.predecessor and str(journal.predecessor),
         "registered": registration and {"position": registration.position, "site": registration.site},
         "ranges": [[_covered(part) for part in covered] for covered in one.ranges]}
 

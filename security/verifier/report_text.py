@@ -81,6 +81,8 @@ def _journal(report: Report, one: CoveredJournal) -> Iterator[str]:
     journal = one.journal
     own = report.header is not None and journal.journal == report.header.hub
     yield f"Journal {journal.journal}, the hub's own" if own else f"Journal {journal.journal} of machine {journal.edge}"
+    if journal.predecessor is not None:
+        yield f"  It follows journal {journal.predecessor}."
     yield f"  Signed by key {one.key_id.hex()}: {_key(report, one, own=own)}"
     for covered in one.ranges[:RANGES_MAX]:
         yield from _range(covered)

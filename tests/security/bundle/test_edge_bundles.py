@@ -168,6 +168,18 @@ def test_receipts_that_prove_nothing_are_refused(held: Held) -> None:
     assert "there is no checkpoint before its proof" in _refused(held.bundle(*start[1:], held.entry(1), good))
 
 
+def test_a_journal_begins_where_its_genesis_says(held: Held) -> None:
+    """Not even its own machine can give it another beginning, or a record of another journal."""
+    run, _ = held.machine.run(0, bytes(32), 1)
+    entry = Entry(1, run.payloads[0], run.signatures[0])
+    assert "not that with which this journal begins" in _refused(held.bundle(held.journal(), Range(1, bytes(32)), entry))
+    assert "position 1: its signature does not hold" in _refused(held.bundle(*held.start(), entry))
+    other = Machine("A01", held.machine.edge, signer=held.machine.signer)
+    run, _ = other.run(0, held.machine.genesis.digest(), 1)
+    foreign = Entry(1, run.payloads[0], run.signatures[0])
+    assert "not a record of this machine, journal and position" in _refused(held.bundle(*held.start(), foreign))
+
+
 def test_two_checkpoints_that_contradict_each_other_are_told_as_what_they_are(held: Held) -> None:
     honest = held.checkpoint()
     of = Checkpoint.parse(honest.note.split("\n\n")[0] + "\n")
