@@ -12,6 +12,7 @@ from hub.attention.command import By, Reason
 from hub.evidence.handing_out import Request, hand_out
 from hub.evidence.selection import EvidenceRefused, Selection
 from hub.state import HubState
+from security.bundle.reader import verify_bundle
 from security.bundle.report import Report
 from security.clock import SystemClock
 
@@ -32,12 +33,14 @@ def export(
     if record and (journal is not None or site or last is not None or first != 1):
         raise EvidenceRefused("--record names it all; leave the other options out")
     selection = Selection.of_record(record) if record else Selection(journal, first, last, site)
-    _say(file, hand_out(state, file, Request(selection, by, reason), SystemClock()))
+    trust = hand_out(state, file, Request(selection, by, reason), SystemClock())
+    typer.echo(f"{file} is written; now it is read back as whoever gets it will, some thousand entries a second.", err=True)
+    _say(file, verify_bundle(file, trust))
 
 
 def _say(file: Path, report: Report) -> None:
     if report.refusal is not None:
-        typer.echo(f"{file} is written, but not all of it is proved. {report.refusal}", err=True)
+        typer.echo(f"Not all of it is proved. {report.refusal}", err=True)
         typer.echo("Run: suozhan-hub verify", err=True)
         raise typer.Exit(1)
     assert report.exporter is not None

@@ -8,7 +8,7 @@ from itertools import groupby
 from uuid import UUID
 
 from hub.evidence.own_records import acceptances, registrations
-from hub.evidence.selection import EvidenceRefused, Selection, Span
+from hub.evidence.selection import Selection, Span
 from hub.ledger.runs import Entry
 from hub.ledger.store import Hole, JournalHead, Ledger
 from hub.ledger.tree_store import TreeStore
@@ -44,12 +44,8 @@ class LedgerExport:
         self._nodes = TileReader(tree.tile)
 
     def spans(self, selection: Selection) -> list[Span]:
-        """What of it the checkpoint covers. Raises EvidenceRefused when that is nothing, or less than was named."""
-        spans = selection.spans(self._ledger, self._own, self.covered)
-        if not spans or (selection.last is not None and spans[0].last < selection.last):
-            raise EvidenceRefused(f"{selection}: there is no such record, or no checkpoint covers it yet. A checkpoint comes "
-                                  "seconds after a record while the hub runs: try again then")
-        return spans
+        """What of it the checkpoint covers. Raises EvidenceRefused; NotCovered when that is nothing, or less than was named."""
+        return selection.spans(self._ledger, self._own, self.covered)
 
     def covered(self, journal: UUID) -> int:
         """The last position of a journal that the checkpoint covers; 0 when it covers none."""

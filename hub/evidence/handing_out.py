@@ -6,22 +6,22 @@ import datetime as dt
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from uuid import UUID
 
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from hub.enrolment.authority import ensure_server_certificate, load_authority
 from hub.evidence.export import Covering, LedgerExport
-from hub.evidence.selection import EvidenceRefused, Selection, Span
+from hub.evidence.selection import EvidenceRefused, NotCovered, Selection, Span
 from hub.keys import load_keys
 from hub.ledger.own_journal import OwnJournal
 from hub.ledger.store import Ledger
 from hub.ledger.tree_store import TreeStore
 from hub.names import name_fault
-from hub.state import HubState
+from hub.state import HubConfig, HubState
 from security.bundle.check import Trust
 from security.bundle.header import Header
-from security.bundle.reader import verify_bundle
-from security.bundle.report import Report
 from security.bundle.writer import BundleWriter
 from security.certificates import der, load_key, pin_of
 from security.checkpoint import Checkpoint
@@ -46,36 +46,43 @@ class Request:
             raise EvidenceRefused("somebody takes evidence out, for a reason; give --by and --reason in a few words")
 
 
-def hand_out(state: HubState, file: Path, request: Request, clock: Clock, wait_s: float = WAIT_MAX_S) -> Report:
-    """The bundle, read back as whoever gets it will. Raises EvidenceRefused, BundleExists, OSError, sqlite3.Error."""
-    config, keys, authority = state.config(), load_keys(state.keys), load_authority(state.ca)
-    now_ms = clock.unix_ms()
-    files = ensure_server_certificate(state.tls, authority, config.hosts, dt.datetime.fromtimestamp(now_ms / 1000, dt.UTC))
-    leaf = x509.load_pem_x509_certificates(files.certificate.read_bytes())[0]
-    chain = (leaf, authority.intermediate.certificate, authority.root)
+def hand_out(state: HubState, file: Path, request: Request, clock: Clock, wait_s: float = WAIT_MAX_S) -> Trust:
+    """Writes the bundle; what is given back is for reading it as whoever gets it will. Raises EvidenceRefused, BundleExists,
+    OSError, sqlite3.Error.
+    """
+    config, keys, now_ms = state.config(), load_keys(state.keys), clock.unix_ms()
+    key, chain = _exporter(state, config, now_ms)
     with Ledger(state.database) as ledger, TreeStore(state.database) as tree:
-        export, spans, covering = _covered(ledger, tree, state, request.selection, wait_s)
-        header = Header(config.hub, None, request.by, request.reason, str(request.selection), now_ms,
-                        NoteKey(covering.checkpoint.origin, keys.log.public_key), tuple(map(der, chain)))
-        with BundleWriter(file, load_key(read_private(files.key))) as bundle:
+        export, spans, covering = _covered(ledger, tree, config.hub, request.selection, wait_s)
+        log_key = NoteKey(covering.checkpoint.origin, keys.log.public_key)
+        header = Header(config.hub, None, request.by, request.reason, str(request.selection), now_ms, log_key,
+                        tuple(map(der, chain)))
+        with BundleWriter(file, key) as bundle:
             export.write(bundle, header, spans)
-            digest = bundle.finish()
-            OwnJournal(state.database, config.hub, keys.record, clock).note("evidence.exported", {
-                "by": request.by, "reason": request.reason, "scope": str(request.selection), "file": file.name,
-                "entries": bundle.entries, "sha256": digest.hex()})
-    return verify_bundle(file, Trust(pin_of(authority.root), header.log_key))
+            said = {"by": request.by, "reason": request.reason, "scope": header.scope, "file": file.name,
+                    "entries": bundle.entries, "sha256": bundle.finish().hex()}
+            OwnJournal(state.database, config.hub, keys.record, clock).note("evidence.exported", said)
+    return Trust(pin_of(chain[-1]), log_key)
 
 
-def _covered(ledger: Ledger, tree: TreeStore, state: HubState, selection: Selection,
+def _exporter(state: HubState, config: HubConfig, now_ms: int) -> tuple[ec.EllipticCurvePrivateKey, list[x509.Certificate]]:
+    """The hub's TLS key, and its certificates up to the root."""
+    authority, now = load_authority(state.ca), dt.datetime.fromtimestamp(now_ms / 1000, dt.UTC)
+    files = ensure_server_certificate(state.tls, authority, config.hosts, now)
+    leaf = x509.load_pem_x509_certificates(files.certificate.read_bytes())[0]
+    return load_key(read_private(files.key)), [leaf, authority.intermediate.certificate, authority.root]
+
+
+def _covered(ledger: Ledger, tree: TreeStore, hub: UUID, selection: Selection,
              wait_s: float) -> tuple[LedgerExport, list[Span], Covering]:
-    """Under the newest checkpoint, or under one that comes soon. Raises EvidenceRefused."""
+    """Under the newest checkpoint, or under one that comes soon. Raises EvidenceRefused, NotCovered."""
     deadline = time.monotonic() + wait_s
     while True:
         try:
             covering = _newest(tree)
-            export = LedgerExport(ledger, tree, state.config().hub, covering)
+            export = LedgerExport(ledger, tree, hub, covering)
             return export, export.spans(selection), covering
-        except EvidenceRefused:
+        except NotCovered:
             if time.monotonic() >= deadline:
                 raise
             time.sleep(WAIT_STEP_S)
@@ -84,5 +91,5 @@ def _covered(ledger: Ledger, tree: TreeStore, state: HubState, selection: Select
 def _newest(tree: TreeStore) -> Covering:
     note = tree.checkpoint(len(tree.epochs()))
     if not note:
-        raise EvidenceRefused("nothing is signed in this ledger yet: start the hub, and export again after some seconds")
+        raise NotCovered("nothing is signed in this ledger yet: start the hub, and export again after some seconds")
     return Covering(Checkpoint.parse(note.split("\n\n", 1)[0] + "\n"), note)

@@ -14,6 +14,10 @@ class EvidenceRefused(ValueError):
     """What is asked for cannot be exported, or not yet; the text says what to do."""
 
 
+class NotCovered(EvidenceRefused):
+    """What is asked for stands in the ledger, and under no checkpoint yet."""
+
+
 @dataclass(frozen=True, slots=True)
 class Span:
     """Positions of one journal."""
@@ -58,10 +62,18 @@ class Selection:
         return f"journal {self.journal}, from position {self.first} {end}"
 
     def spans(self, ledger: Ledger, own: JournalHead, covered: Callable[[UUID], int]) -> list[Span]:
-        """What there is of it; `covered` tells the last position of a journal under the checkpoint. Raises EvidenceRefused."""
-        heads = [head for head in self._heads(ledger, own) if self.last is None or head.position >= self.last]
-        found = [Span(head, self.first, min(covered(head.journal), self.last or covered(head.journal))) for head in heads]
-        return [_whole_holes(ledger, span) for span in found if span.first <= span.last]
+        """What there is of it; `covered` tells the last position of a journal under the checkpoint. Raises EvidenceRefused,
+        NotCovered.
+        """
+        heads = [head for head in self._heads(ledger, own) if head.position >= (self.last or self.first)]
+        if not heads:
+            raise EvidenceRefused(f"{self}: the ledger holds no such record; the feed lists what it holds")
+        found = [Span(head, self.first, min(covered(head.journal), self.last or head.position)) for head in heads]
+        spans = [span for span in found if span.first <= span.last]
+        if not spans or (self.last is not None and spans[0].last < self.last):
+            raise NotCovered(f"{self}: no checkpoint covers it yet. One comes seconds after a record while the hub runs: start "
+                             "the hub if it does not, and try again")
+        return [_whole_holes(ledger, span) for span in spans]
 
     def _heads(self, ledger: Ledger, own: JournalHead) -> Sequence[JournalHead]:
         if self.journal is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
 
@@ -14,6 +14,8 @@ from security.bundle.lines import LINE_MAX_BYTES, SIGNATURE_KIND, BadLine, LineS
 from security.bundle.parts import Part, part_of
 from security.bundle.report import BundleRefused, Report
 from security.bundle.unproved import Unproved
+
+PROGRESS_EVERY = 10_000
 
 
 class BundleReader:
@@ -115,12 +117,15 @@ class BundleReader:
         return BundleRefused(self._number, subject, str(reason))
 
 
-def verify_bundle(path: Path, trust: Trust | None = None) -> Report:
-    """Reads it to its end. Raises OSError; what is not proved is in the report."""
+def verify_bundle(path: Path, trust: Trust | None = None, progress: Callable[[int], None] = lambda _: None) -> Report:
+    """Reads it to its end; `progress` hears now and then how many parts were checked. Raises OSError; what is not proved is in
+    the report.
+    """
     with BundleReader(path, trust) as reader:
         try:
-            for _ in reader.parts():
-                pass
+            for number, _ in enumerate(reader.parts(), 1):
+                if number % PROGRESS_EVERY == 0:
+                    progress(number)
         except BundleRefused:
             pass
         return reader.report()

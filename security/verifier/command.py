@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 from pathlib import Path
 from typing import Annotated
@@ -39,6 +40,10 @@ def _log_key(text: str) -> NoteKey:
         raise typer.BadParameter(str(error)) from error
 
 
+def _show(parts: int) -> None:
+    typer.echo(f"\r{parts} lines checked", err=True, nl=False)
+
+
 @app.command()
 def verify(
     file: Annotated[Path, typer.Argument(help="A bundle.")],
@@ -47,7 +52,7 @@ def verify(
     as_json: Annotated[bool, typer.Option("--json", help="For programs; complete.")] = False,
 ) -> None:
     """Say what the bundle FILE proves, and by whom. Needs no hub, no network, and no trust in whoever brought the file."""
-    report = verify_bundle(file, Trust(pin, log_key))
+    report = verify_bundle(file, Trust(pin, log_key), _show if sys.stderr.isatty() else lambda _: None)
     if as_json:
         typer.echo(json.dumps(json_of(report), ensure_ascii=False, indent=1))
     else:

@@ -19,6 +19,7 @@ from hub.ledger.runs import Arrival
 from hub.ledger.store import Ledger
 from hub.ledger.transparency import TransparencyLog
 from hub.state import HubConfig, HubState
+from security.bundle.reader import verify_bundle
 from security.bundle.report import Report
 from security.chain import Genesis, leaf_hashes
 from security.record import ClearBody, Record, SealedBody, Times, sign_link
@@ -92,7 +93,7 @@ class City:
     def export(self, name: str, selection: Selection | None = None) -> tuple[Path, Report]:
         file = self.folder / name
         request = Request(selection or Selection(), "周敏", "case 2026-118")
-        return file, hand_out(self.state, file, request, self.clock, wait_s=0)
+        return file, verify_bundle(file, hand_out(self.state, file, request, self.clock, wait_s=0))
 
 
 def own_record(city: City, kind: str, body: bytes, position: int) -> bytes:
