@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import tracemalloc
 from pathlib import Path
 from random import Random
 
@@ -81,6 +82,21 @@ def test_in_a_large_bundle_the_first_entry_that_is_not_proved_is_named(tmp_path:
         spoilt[at + random.randrange(20, 150)] ^= 1
         changed.write_bytes(spoilt)
         assert refusal(changed).subject == f"journal {machine.journal}, position {position}"
+
+
+def test_a_large_bundle_needs_no_more_memory_than_a_small_one(tmp_path: Path) -> None:
+    city = City(tmp_path)
+    machine = city.machine()
+    city.append(machine, 2_000)
+    city.publish()
+    peaks = []
+    for last in (100, 2_000):
+        file, _ = city.export(f"{last}.bundle", Selection(machine.journal, 1, last))
+        tracemalloc.start()
+        assert verify_bundle(file).refusal is None
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] - peaks[0] < 64 * 1024, peaks
 
 
 def _placed(data: bytes) -> list[tuple[int, bytes]]:
