@@ -37,7 +37,7 @@ class TreeCheck:
 
     @property
     def size(self) -> int:
-        """Leaves that were given, of those that the stored tree has."""
+        """Leaves that were given; never more than the stored tree has."""
         return self.tiles.size + len(self._waiting)
 
     def begun(self) -> list[Finding]:
@@ -55,15 +55,17 @@ class TreeCheck:
         """Of a row that begins at `index`. What is missing before it, and what stands in the row at `doubtful` offsets, is taken
         from the tiles: so a damage is told once, and the signed root says whether they are right.
         """
+        if self.size == index and not doubtful and index + len(leaves) <= self._stored.size:
+            self._waiting += leaves
+            return
         self._sound = self._sound and not doubtful and self.size >= min(index, self._stored.size)
-        while self.size < index and not self._lost:
+        while self.size < min(index, self._stored.size) and not self._lost:
             held = self._held(self.size)
             self._lost = not held
             self._waiting += [held] if held else []
-        if self._lost or self.size >= self._stored.size:
-            return
-        hashes = [(self._held(index + offset) if offset in doubtful else b"") or leaf for offset, leaf in enumerate(leaves)]
-        self._waiting += hashes[self.size - index:][:self._stored.size - self.size]
+        if not self._lost:
+            hashes = [(self._held(index + at) if at in doubtful else b"") or leaf for at, leaf in enumerate(leaves)]
+            self._waiting += hashes[max(self.size - index, 0):][:self._stored.size - self.size]
 
     def settle(self) -> list[Finding]:
         """What the leaves show that were given since."""
