@@ -22,6 +22,8 @@ from hub.api.tiles import add_tiles
 from hub.api.time import add_time
 from hub.attention.alarms import Alarms
 from hub.attention.approvals import Approvals
+from hub.audit.auditor import Auditor
+from hub.audit.metrics import AuditMetrics
 from hub.database import open_engine
 from hub.enrolment.adoption import Adoption
 from hub.enrolment.authority import load_authority
@@ -92,6 +94,7 @@ async def run_hub(state: HubState, clock: Clock, ready: Callable[[], None]) -> N
     ingest = Ingest(state.database, writer, clock, keys.time, ingest_metrics,
                     ReceiptGiver(receipts, checkpointer, alarms), HoleDesk(approvals, own_journal), alarms)
     projector = Projector(engine, state.database, keys.unsealer, writer.quiet)
+    auditor = Auditor(engine, state.database, keys.unsealer, alarms, own_journal, clock, AuditMetrics(registry), writer.quiet)
 
     # Resources flow down.
     publications = Publications(engine)
@@ -121,6 +124,7 @@ async def run_hub(state: HubState, clock: Clock, ready: Callable[[], None]) -> N
         tasks.create_task(writer.run())
         tasks.create_task(checkpointer.run())
         tasks.create_task(projector.run())
+        tasks.create_task(auditor.run())
         tasks.create_task(publications.run())
         tasks.create_task(streams.run())
         tasks.create_task(server_certificate.run())

@@ -239,10 +239,13 @@ def prove(journal: Path, position: int) -> None:
     ReceiptStore(journal).keep("a checkpoint", Receipt(position, 1, position, 0, bytes(64), (), "a checkpoint"))
 
 
-def damage(database: Path, statement: str) -> None:
+def damage(database: Path, statement: str, *values: object) -> None:
     """As a bad disk does it: no trigger and no constraint is asked."""
     with closing(sqlite3.connect(database, isolation_level=None)) as db:
         db.execute("PRAGMA ignore_check_constraints = ON")
-        for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
+        triggers = db.execute("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'").fetchall()
+        for name, _ in triggers:
             db.execute(f"DROP TRIGGER {name}")
-        db.execute(statement)
+        db.execute(statement, values)
+        for _, sql in triggers:
+            db.execute(sql)

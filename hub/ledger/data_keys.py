@@ -28,11 +28,13 @@ class DataKeys:
 
     def open(self, ledger: Ledger, record: Record, sealed: SealedBody, carried: WrappedKey | None) -> bytes:
         """The body of a sealed record; `carried` is the key that came along with it, if one did."""
+        return self.key(ledger, record, sealed, carried).open(sealed, position=record.position, kind=record.kind)
+
+    def key(self, ledger: Ledger, record: Record, sealed: SealedBody, carried: WrappedKey | None) -> OpenedKey:
+        """The key under which that body was sealed."""
         if carried is not None:
-            key = self._opened((record.edge, record.journal, carried.wrapped), record.edge, record.journal, carried)
-        else:
-            key = self._held(ledger, record, sealed.key_position)
-        return key.open(sealed, position=record.position, kind=record.kind)
+            return self._opened((record.edge, record.journal, carried.wrapped), record.edge, record.journal, carried)
+        return self._held(ledger, record, sealed.key_position)
 
     def _held(self, ledger: Ledger, record: Record, position: int) -> OpenedKey:
         name = (record.edge, record.journal, position)

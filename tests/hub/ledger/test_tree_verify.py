@@ -89,12 +89,7 @@ def test_a_sound_ledger_has_the_roots_that_were_signed(city: CityLedger) -> None
 ])
 def test_a_damaged_tile_is_named_and_mended_out_of_the_leaves(city: CityLedger, statement: str, where: str) -> None:
     triggers = _triggers(city)
-    with closing(open_durable(city.database)) as db:
-        for name, _ in triggers:
-            db.execute(f"DROP TRIGGER {name}")
-        db.execute(statement)
-        for _, sql in triggers:
-            db.execute(sql)
+    damage(city.database, statement)
     assert wheres(city) == [where]
     with city.check() as (check, tree), StoredTree(city.database) as stored:
         list(check.findings())
@@ -137,15 +132,9 @@ def _sign(city: CityLedger, size: int, root: bytes) -> str:
     return Checkpoint(origin_of(city.hub, 1), size, root).signed(city.log_signer).decode()
 
 
-def _write(city: CityLedger, statement: str, *values: object) -> None:
-    damage(city.database, "SELECT 1")  # no triggers any more
-    with closing(open_durable(city.database)) as db:
-        db.execute(statement, values)
-
-
 def test_a_root_that_was_signed_over_something_else_is_told_once(city: CityLedger) -> None:
     for size in (306, 603):
-        _write(city, "UPDATE checkpoints SET note = ? WHERE size = ?", _sign(city, size, bytes(32)), size)
+        damage(city.database, "UPDATE checkpoints SET note = ? WHERE size = ?", _sign(city, size, bytes(32)), size)
     (found,) = findings(city)
     assert found == Finding("checkpoint of 306 entries in epoch 1",
                             "the first 306 entries of this ledger are not those that were signed")
@@ -153,7 +142,7 @@ def test_a_root_that_was_signed_over_something_else_is_told_once(city: CityLedge
 
 def test_an_epoch_that_begins_with_another_tree_is_named(city: CityLedger) -> None:
     epoch = LogEpoch(city.hub, 2, 1, 306, bytes(32), 306, bytes(32))
-    _write(city, "INSERT INTO epochs VALUES (2, ?)", epoch.statement(city.log_signer))
+    damage(city.database, "INSERT INTO epochs VALUES (2, ?)", epoch.statement(city.log_signer))
     assert "epoch 2" in wheres(city)
 
 
@@ -186,13 +175,13 @@ def test_history_that_was_rewritten_with_all_digests_leaves_and_tiles_is_found_b
         digest = digests[-1]
         changed = leaf_hashes(one.key_id, one.journal.bytes, one.first, digests, columns.signatures, one.arrived_ms)
         leaves += changed
-        _write(city, "UPDATE runs SET payloads = ?, digests = ?, leaves = ? WHERE idx = ?", b"".join(payloads),
+        damage(city.database, "UPDATE runs SET payloads = ?, digests = ?, leaves = ? WHERE idx = ?", b"".join(payloads),
                b"".join(digests), b"".join(changed), one.index)
-    _write(city, "UPDATE journals SET digest = ?", digest)
+    damage(city.database, "UPDATE journals SET digest = ?", digest)
     with StoredTree(city.database) as stored:
         _, written = OpenTiles.read(runs[0].index, stored.tile).extended(leaves)
     for tile in written:
-        _write(city, "INSERT OR REPLACE INTO tiles VALUES (?, ?, ?)", tile.level, tile.n, tile.hashes)
+        damage(city.database, "INSERT OR REPLACE INTO tiles VALUES (?, ?, ?)", tile.level, tile.n, tile.hashes)
     assert wheres(city) == ["checkpoint of 603 entries in epoch 1", "high-water mark"]
     with city.check(signatures=False) as (check, tree), StoredTree(city.database) as stored:
         list(check.findings())
@@ -276,8 +265,8 @@ def _in_two(city: CityLedger, kept: ReachedFile, pages: int) -> tuple[list[Findi
 @pytest.mark.parametrize("pages", [0, 1, 7, 15, 17])
 def test_an_interrupted_check_goes_on_where_it_was_and_finds_the_same(city: CityLedger, pages: int) -> None:
     for index in (90, 198, 594):  # not where the tile is damaged, too
-        _write(city, "UPDATE runs SET arrived_ms = arrived_ms + 1 WHERE idx = ?", index)
-    _write(city, "UPDATE tiles SET hashes = zeroblob(8192) WHERE level = 0 AND n = 1")
+        damage(city.database, "UPDATE runs SET arrived_ms = arrived_ms + 1 WHERE idx = ?", index)
+    damage(city.database, "UPDATE tiles SET hashes = zeroblob(8192) WHERE level = 0 AND n = 1")
     with city.check() as (check, _):
         expected = list(check.findings())
     assert len(expected) == 3 * ROW + 1
@@ -329,7 +318,7 @@ def _command(city: CityLedger, *arguments: str) -> tuple[int, str]:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_ctrl_c_leaves_the_check_and_says_how_to_go_on(
         city: CityLedger, monkeypatch: pytest.MonkeyPatch, number: signal.Signals) -> None:
-    _write(city, "UPDATE runs SET arrived_ms = arrived_ms + 1 WHERE idx = 90")
+    damage(city.database, "UPDATE runs SET arrived_ms = arrived_ms + 1 WHERE idx = 90")
     page, pages = LedgerCheck._page, 0
 
     def interrupted(check: LedgerCheck) -> list[Finding]:

@@ -1,0 +1,38 @@
+"""What one record says: its place, and whether its seal opens under a key that is used as keys are."""
+
+from __future__ import annotations
+
+from hub.audit.key_register import KeyRegister
+from hub.ledger.carried import unpacked
+from hub.ledger.data_keys import DataKeys
+from hub.ledger.runs import Entry
+from hub.ledger.store import Ledger
+from security.record import CarriedRecord, MalformedRecord, Record, SealedBody, WrappedKey, parse_record
+from security.sealing import SealBroken
+
+
+def judge_record(entry: Entry, ledger: Ledger, keys: DataKeys, register: KeyRegister) -> None:
+    """Raises MalformedRecord, SealBroken, KeyReused, CarriedRefused, DamagedRow. Kinds that we do not know are none of it."""
+    record = parse_record(entry.payload)
+    if (record.edge, record.journal, record.position) != (entry.edge, entry.journal, entry.position):
+        raise MalformedRecord("the record says twice where it stands, and not the same")
+    match record.content:
+        case CarriedRecord() as content:
+            if (inner := unpacked(ledger, content)) is not None:
+                carried, within = inner
+                _judge_seal(carried, within.data_key, ledger, keys, register, carried=True)
+        case _:
+            _judge_seal(record, None, ledger, keys, register, carried=False)
+
+
+def _judge_seal(record: Record, key: WrappedKey | None, ledger: Ledger, keys: DataKeys, register: KeyRegister, *,
+                carried: bool) -> None:
+    match record.content:
+        case WrappedKey() as wrapped:
+            register.learn(record.journal, record.position, keys.learn(record, wrapped).secret)
+        case SealedBody() as sealed:
+            if not 0 < sealed.key_position < record.position:
+                raise SealBroken(f"position {sealed.key_position}, named as the data key, is not before it")
+            opened = keys.key(ledger, record, sealed, key)
+            opened.open(sealed, position=record.position, kind=record.kind)
+            register.use(record.journal, sealed.key_position, opened.secret, sealed.counter, carried=carried)
