@@ -94,7 +94,7 @@ class Journal:
             stack.push_async_callback(self._close_store)
             self.identity = self._store.identity
             if self._signer.public_key != self.identity.genesis.public_key:
-                raise ForeignJournal(f"{self._path} belongs to another record key; restore keys and journal together")
+                raise ForeignJournal(f"{self._path} is not of the key in keys/record.key; restore both from one copy")
             self._maker = RecordMaker(self.identity.genesis, self._signer, self._hub_sealing_key, self._clock)
             self.head = await self._store.head()
             kept = await asyncio.to_thread(keep_dropped_log, self._path)

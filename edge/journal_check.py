@@ -11,7 +11,16 @@ from types import TracebackType
 
 from edge.drafts import CorruptJournal
 from edge.dropped_log import may_be_dropped
-from edge.journal_store import DAMAGED, KEEP_AND_CALL, SCHEMA_VERSION, Head, Standing, journal_schema, read_genesis
+from edge.journal_store import (
+    DAMAGED,
+    KEEP_AND_CALL,
+    SCHEMA_VERSION,
+    Head,
+    Standing,
+    as_text,
+    journal_schema,
+    read_genesis,
+)
 from edge.salvage import damaged_pages
 from edge.sqlite_log import read_log
 from security.chain import next_digest
@@ -65,6 +74,7 @@ class JournalCheck:
         if not Path(f"{self._path}-wal").exists():
             uri = f"{uri}&immutable=1"  # nobody writes, and no empty log is left behind
         self._db = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
+        self._db.text_factory = as_text
         try:
             for pragma in READ_PRAGMAS:
                 self._rows(pragma)

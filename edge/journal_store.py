@@ -153,6 +153,11 @@ def _plain(name: str) -> str:
     return name
 
 
+def as_text(data: bytes) -> str:
+    """Of any bytes: a flipped bit makes a text of bytes, and must not look like trouble that passes."""
+    return data.decode("utf-8", "replace")
+
+
 def _is_whole(row: sqlite3.Row) -> bool:
     """Position, payload and signature; a damaged row may hold anything."""
     return isinstance(row[0], int) and isinstance(row[1], bytes) and isinstance(row[2], bytes)
@@ -167,7 +172,11 @@ class JournalStore:
         self._readonly = readonly
 
     async def __aenter__(self) -> JournalStore:
-        self._db = await aiosqlite.connect(self._uri(), uri=True, isolation_level=None)
+        uri = self._uri()
+        if not self._path.stat().st_size:
+            raise CorruptJournal(f"{self._path} is empty; {KEEP_AND_CALL}")  # SQLite would begin a new database in it
+        self._db = await aiosqlite.connect(uri, uri=True, isolation_level=None)
+        self._db.text_factory = as_text
         try:
             for pragma in READ_PRAGMAS if self._readonly else DURABLE_PRAGMAS:
                 await self._rows(pragma)

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from uuid import UUID
 
 from cryptography import x509
 
-from edge.identity import Identity, NotEnrolled, load_identity
+from edge.identity import NotEnrolled, load_identity
 from edge.journal_check import Finding
 from edge.journal_store import JournalIdentity
 from edge.state import BUSINESS_JOURNAL, IdentityFolder
-from security.certificates import BadCertificate, load_key
+from edge.tls_pair import load_pair
 from security.chain import Genesis
 from security.private_files import read_private
 from security.signer import BadKey, Ed25519Signer
@@ -26,7 +25,7 @@ def known_identity(state: IdentityFolder) -> JournalIdentity | None:
     try:
         identity, signer = load_identity(state.identity), Ed25519Signer.load(state.record_key)
         predecessor = UUID(json.loads(read_private(state.succession))["old_journal"]) if state.succession.exists() else None
-    except (NotEnrolled, BadKey, OSError, ValueError, KeyError):
+    except (NotEnrolled, BadKey, OSError, ValueError, TypeError, KeyError):
         return None
     genesis = Genesis(identity.edge_id, UUID(identity.journal), signer.suite, signer.public_key, predecessor)
     return JournalIdentity(BUSINESS_JOURNAL, genesis)
@@ -47,20 +46,12 @@ def check_keys(state: IdentityFolder, genesis: Genesis | None) -> Iterator[Findi
             yield Finding("keys", f"{state.record_key} is not the key of {state.journal}; restore both from one copy")
     except (BadKey, OSError) as error:
         yield Finding("keys", f"{error}; {RESTORE}" if isinstance(error, FileNotFoundError) else str(error))
-    yield from _check_certificate(identity, state.tls_key)
-
-
-def _check_certificate(identity: Identity, path: Path) -> Iterator[Finding]:
-    try:
-        leaf, *_ = x509.load_pem_x509_certificates(identity.chain.encode())
-        x509.load_pem_x509_certificate(identity.root.encode())
-    except ValueError:
-        yield Finding("identity", f"its certificates cannot be read; {RESTORE}")
+    if not identity.certified:
         return
     try:
-        if load_key(read_private(path)).public_key() != leaf.public_key():
-            yield Finding("keys", f"{path} is not the key of this machine's certificate; {RESTORE}")
-    except (ValueError, TypeError, BadCertificate):
-        yield Finding("keys", f"{path} is damaged; {RESTORE}")
+        x509.load_pem_x509_certificate(identity.root.encode())
+        load_pair(state, identity)
+    except ValueError as error:
+        yield Finding("keys", str(error) if isinstance(error, BadKey) else f"{state.identity}: {error}; {RESTORE}")
     except OSError as error:
         yield Finding("keys", f"{error}; {RESTORE}")

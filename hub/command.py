@@ -113,7 +113,13 @@ def run(context: typer.Context) -> None:
     from hub.assembly import run_hub  # noqa: PLC0415 - the servers' libraries load only where they serve
 
     configure_logs()
-    until_signal(run_hub(context.obj, SystemClock(), _ready))
+    try:
+        until_signal(run_hub(context.obj, SystemClock(), _ready))
+    except (sqlite3.DatabaseError, DBAPIError) as error:
+        if not trouble(error):
+            raise
+        typer.echo(f"suozhan-hub: {context.obj.database}: {trouble(error)}", err=True)
+        raise typer.Exit(1) from error
 
 
 def _ready() -> None:

@@ -64,4 +64,6 @@ def read_key(path: Path) -> bytes:
     raw = read_private(path)
     if len(raw) != 32:
         raise BadKey(f"{path} has {len(raw)} bytes instead of 32: the key file is damaged; restore it or re-enrol")
+    if not any(raw):
+        raise BadKey(f"{path} holds nothing but zeros: the key file is damaged; restore it or re-enrol")
     return raw

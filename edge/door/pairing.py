@@ -170,4 +170,7 @@ def _hash(secret: str) -> bytes:
 async def make_code(path: Path, name: str, origin: str, clock: Clock) -> str:
     """For `suozhan-edge pair`: a one-time code; `origin` is "" for a program that is no web page."""
     with closing(Pairing(path, clock)) as pairing:
-        return await asyncio.to_thread(pairing.make_code, name, origin.rstrip("/"))
+        try:
+            return await asyncio.to_thread(pairing.make_code, name, origin.rstrip("/"))
+        except PairingDamaged:  # it was set aside
+            return await asyncio.to_thread(pairing.make_code, name, origin.rstrip("/"))

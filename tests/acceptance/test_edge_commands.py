@@ -49,11 +49,11 @@ def _no_readers(state: StateFolder) -> None:
 
 @pytest.mark.parametrize(("harm", "words"), [
     (lambda state: _garbage(state.journal), "keep this file"),
-    (lambda state: state.journal.write_bytes(b""), "no such table"),
+    (lambda state: state.journal.write_bytes(b""), "is empty; keep this file"),
     (lambda state: state.record_key.unlink(), "record.key"),
     (lambda state: state.record_key.write_bytes(b"short"), "record.key"),
     (lambda state: state.tls_key.unlink(), "tls.key"),
-    (lambda state: state.record_key.write_bytes(bytes(range(32))), "another record key"),
+    (lambda state: state.record_key.write_bytes(bytes(range(32))), "record.key"),
     (_bad_identity, "identity.json"),
     (lambda state: _private(state.tls_pair, b"rubbish"), "tls.pem is damaged"),
     (_no_readers, "simulated_folder"),
