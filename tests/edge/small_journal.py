@@ -18,6 +18,7 @@ from security.run import Run
 from tests.spine import CEILING_S, Spine, damage, draft, prove
 
 RECORDS = 250
+LONG = RECORDS + 2  # position of a record that goes on in overflow pages; 1 is the data key
 LONG_BODY_BYTES = 20_000
 PRUNED = 100
 STANDING = Standing(PRUNED + 50, PRUNED + 1, 0)  # the record at the mark stays
