@@ -1,0 +1,170 @@
+"""A flipped bit in each page of a small journal and of a small ledger, in turn.
+
+Of the journal no wrong record is ever delivered, what is whole before the damage is, and the damage is told. Of the ledger
+`suozhan-hub verify` names it, or all entries are what they were.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+import subprocess
+import sys
+import time
+from collections import Counter as Tally
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+
+from deploy.demo.processes import CHECKOUT, DemoFailed
+from hub.ledger.runs import Damaged, Entry
+from hub.ledger.store import Ledger
+from hub.ledger.verify import LedgerCheck
+from tests.soak.check import EVERYTHING, Broken, read_books, wait_until_proved
+from tests.soak.counter import Counter
+from tests.soak.result import Result
+from tests.soak.rounds import Campaign, Outcome, Round, Rounds
+from tests.soak.world import Template, World
+
+NAME = "bitflip"
+BROKE = "a flipped bit in each page of a small journal and of a small ledger, in turn"
+PAGE_BYTES = 4096
+BITS_A_PAGE = 3
+DELIVERED, QUEUED = 100, 50
+QUIET_S = 1.5
+LISTENS_MAX_S = 20.0
+COMMAND_MAX_S = 60.0
+
+
+@dataclass(frozen=True)
+class Base:
+    """State folders that every round begins with, and what must come of them: the journal's digests, the ledger's entries."""
+
+    template: Template
+    digests: Sequence[bytes]
+    entries: Sequence[Entry]
+    pages: dict[str, int]
+
+    def plans(self) -> list[tuple[str, int]]:
+        """(side, page), each page several times."""
+        return [(side, page) for side, count in self.pages.items() for page in range(count) for _ in range(BITS_A_PAGE)]
+
+
+def run(folder: Path, seed: int, rounds: Rounds) -> Result:
+    campaign = Campaign(NAME, BROKE, folder, seed, rounds.jobs)
+    bases: list[Base] = []
+    campaign.play([0], lambda one: _prepare(one, folder / "base", bases), "preparation")
+    if bases:
+        plans = bases[0].plans()
+        campaign.play(rounds.of(len(plans), seed), lambda one: _round(one, bases[0], *plans[one.number]))
+    return campaign.result()
+
+
+def _prepare(one: Round, folder: Path, bases: list[Base]) -> Outcome:
+    """So many records delivered and proved, so many more not; all in the databases, nothing in a write-ahead log."""
+    shutil.rmtree(folder, ignore_errors=True)
+    with World(one.template, folder, one.ports) as world:
+        counter = Counter(world)
+        world.start()
+        counter.submit(DELIVERED)
+        wait_until_proved(world)
+        world.hub.stop()
+        counter.submit(QUEUED)
+        world.stop()
+        databases = {"edge": world.journal_db, "hub": world.hub_db}
+        assert not [path for path in databases.values() if Path(f"{path}-wal").exists()]
+        template = Template(folder)
+        template.hub, template.edge, template.token = world.hub_state, world.edge_state, one.template.token
+        books = read_books(world.journal_db, b"")
+        with Ledger(world.hub_db, readonly=True) as ledger:
+            entries = ledger.feed(*EVERYTHING)
+        pages = {side: path.stat().st_size // PAGE_BYTES for side, path in databases.items()}
+        for path in databases.values():  # of our own looking
+            Path(f"{path}-wal").unlink(missing_ok=True)
+            Path(f"{path}-shm").unlink(missing_ok=True)
+        bases.append(Base(template, [digest for _, digest in books.digests], entries, pages))
+    return Outcome(0, 0)
+
+
+def _round(one: Round, base: Base, side: str, page: int) -> Outcome:
+    with World(base.template, one.folder, one.ports) as world:
+        where = _flip(world.journal_db if side == "edge" else world.hub_db, page, one.random)
+        counted = _journal(world, base, where) if side == "edge" else _ledger(world, base, where)
+    return Outcome(len(base.digests) if side == "edge" else len(base.entries), 1, counted)
+
+
+def _flip(path: Path, page: int, random: Random) -> str:
+    at, bit = page * PAGE_BYTES + random.randrange(PAGE_BYTES), random.randrange(8)
+    with path.open("r+b") as file:
+        file.seek(at)
+        (byte,) = file.read(1)
+        file.seek(at)
+        file.write(bytes([byte ^ 1 << bit]))
+    return f"{path.name}, page {page + 1}, byte {at % PAGE_BYTES}, bit {bit}"
+
+
+def _journal(world: World, base: Base, where: str) -> Tally[str]:
+    named = _command(world, "edge", where)
+    world.hub.start()
+    started = _started(world, where)
+    if started:
+        _until_quiet(world)
+    stopped = world.journal_db.with_suffix(".stopped").exists() or list(world.edge_state.glob("alarms/*.json"))
+    world.stop()
+    with Ledger(world.hub_db, readonly=True) as ledger:
+        findings = list(LedgerCheck(ledger).findings())
+        if damage := [finding for finding in findings if finding.damage]:
+            raise Broken([f"{where}: the ledger took it: {damage[0].where}: {damage[0].reason}"])
+        entries = [one for one in ledger.feed(*EVERYTHING) if one.journal == world.journal]
+    if [one.digest for one in entries] != list(base.digests[:len(entries)]):
+        raise Broken([f"{where}: a wrong record was delivered"])
+    whole = len(entries) == len(base.digests)
+    if findings and not named:
+        raise Broken([f"{where}: a damaged signature was delivered, and the machine's verify finds nothing"])
+    if not whole and not (named and (stopped or not started)):
+        raise Broken([f"{where}: {len(entries)} of {len(base.digests)} records were delivered, and nobody is told why"])
+    return Tally({"journal: damage named": int(named), "journal: a damaged signature delivered, named there and here": len(findings), "journal: all delivered": int(whole),
+                  "journal: the agent did not start and said why": int(not started)})
+
+
+def _ledger(world: World, base: Base, where: str) -> Tally[str]:
+    named = _command(world, "hub", where)
+    try:
+        with Ledger(world.hub_db, readonly=True) as ledger:
+            same = ledger.feed(*EVERYTHING) == list(base.entries)
+    except (Damaged, sqlite3.DatabaseError):
+        same = False
+    if not named and not same:
+        raise Broken([f"{where}: verify finds nothing, and the entries are not what they were"])
+    return Tally({"ledger: damage named": int(named), "ledger: nothing that verify looks at was hit": int(not named)})
+
+
+def _command(world: World, side: str, where: str) -> bool:
+    """`verify` of that side: whether it has named anything. Raises Broken for a traceback."""
+    state = world.edge_state if side == "edge" else world.hub_state
+    done = subprocess.run([sys.executable, "-m", f"{side}.command", "--state", str(state), "verify"], cwd=CHECKOUT, check=False,
+                          capture_output=True, text=True, timeout=COMMAND_MAX_S)
+    if "Traceback" in done.stderr:
+        raise Broken([f"{where}: verify ended with a traceback: {done.stderr.strip().splitlines()[-1]}"])
+    return done.returncode != 0
+
+
+def _started(world: World, where: str) -> bool:
+    try:
+        world.edge.start()
+    except DemoFailed as error:
+        if world.edge.running or "Traceback" in str(error):
+            raise Broken([f"{where}: {error}"]) from error
+        return False
+    return True
+
+
+def _until_quiet(world: World) -> None:
+    until, quiet, before = time.monotonic() + LISTENS_MAX_S, time.monotonic(), -1
+    while time.monotonic() < min(until, quiet + QUIET_S):
+        with Ledger(world.hub_db, readonly=True) as ledger:
+            size = ledger.size()
+        if size != before:
+            quiet, before = time.monotonic(), size
+        time.sleep(0.1)
