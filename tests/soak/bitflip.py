@@ -124,7 +124,8 @@ def _journal(world: World, base: Base, where: str) -> Tally[str]:
         raise Broken([f"{where}: a damaged signature was delivered, and the machine's verify finds nothing"])
     if not whole and not (named and (stopped or not started)):
         raise Broken([f"{where}: {len(entries)} of {len(base.digests)} records were delivered, and nobody is told why"])
-    return Tally({"journal: damage named": int(named), "journal: a damaged signature delivered, named there and here": len(findings), "journal: all delivered": int(whole),
+    return Tally({"journal: damage named": int(named), "journal: all delivered": int(whole),
+                  "journal: a damaged signature delivered, named on both sides": len(findings),
                   "journal: the agent did not start and said why": int(not started)})
 
 
