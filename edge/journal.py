@@ -34,6 +34,7 @@ from edge.drafts import (
 from edge.dropped_log import KEPT_LOG, keep_dropped_log, settle
 from edge.forerunners import Forerunners
 from edge.journal_store import KEEP_AND_CALL, Head, JournalStore, NewRow, Standing, read_stop, write_stop
+from edge.key_copies import KeyCopies
 from edge.record_maker import RecordMaker
 from edge.salvage import dropped_records
 from security.clock import Clock
@@ -74,6 +75,7 @@ class Journal:
     def __init__(self, path: Path, signer: Signer, hub_sealing_key: bytes, clock: Clock,
                  limits: JournalLimits | None = None, forerunners: Forerunners | None = None) -> None:
         self._forerunners = forerunners
+        self._key_copies = KeyCopies(path)
         self._path = path
         self._signer = signer
         self._hub_sealing_key = hub_sealing_key
@@ -247,6 +249,7 @@ class Journal:
             async with self._store_in_use:
                 await self._store.prune(min(first + PRUNE_STEP - 1, last))
             first += PRUNE_STEP
+        await asyncio.to_thread(self._key_copies.forget, last)
 
     async def proved(self, position: int) -> None:
         """The hub has proved that it holds everything up to there; what is in a backup, too, may go. Raises CorruptJournal."""
@@ -336,6 +339,7 @@ class Journal:
         if self._maker.needs_key():  # it is committed before its first use
             data_key, row = self._maker.new_key(self.head, hub_ms)
             await self._append([row])
+            await asyncio.to_thread(self._key_copies.keep, row.position, row.link.payload, row.link.signature)
             self._maker.use_key(data_key, row.position)
         rows = self._maker.rows(self.head, hub_ms, [(key, pending.draft, self._tag_of(pending.draft))
                                                     for key, pending in fresh.items()])

@@ -1,0 +1,159 @@
+"""Carrying over from a damaged journal into the one that follows it (invariants 2, 3 and 5)."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sqlite3
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+from uuid import UUID, uuid4
+
+import pytest
+
+from edge.carry import Carrier, Held
+from edge.drafts import Stored
+from edge.forerunners import Forerunners, index_known
+from edge.identity import Identity
+from edge.journal import Journal, JournalLimits
+from edge.journal_store import create_journal
+from edge.state import IdentityFolder
+from edge.succession import Succession
+from security.chain import Genesis
+from security.private_files import write_private
+from security.record import CarriedRecord, Record, SealedBody, WrappedKey, parse_record
+from security.signer import Ed25519Signer
+from security.suites import Verifier
+from tests.spine import CEILING_S, Spine, damage, draft
+
+
+class Machine:
+    """An old identity with a full journal, and the next one with an empty one; the hub is what the test says it holds."""
+
+    def __init__(self, folder: Path) -> None:
+        self.spine = Spine(folder)
+        self.old, self.new = IdentityFolder(folder / "old"), IdentityFolder(folder / "new")
+        self.old_genesis = self._make(self.old, None)
+        self.new_genesis = self._make(self.new, self.old_genesis.journal)
+        self.succession = Succession(str(self.old_genesis.edge), str(self.old_genesis.journal), "damage")
+
+    def _make(self, folder: IdentityFolder, predecessor: UUID | None) -> Genesis:
+        folder.make()
+        signer = Ed25519Signer.create(folder.record_key)
+        genesis = Genesis(uuid4(), uuid4(), signer.suite, signer.public_key, predecessor)
+        create_journal(folder.journal, "business", genesis)
+        key = signer.public_key.hex()
+        Identity(edge=str(genesis.edge), hub=str(self.spine.hub_id), site="A01", site_name="", site_kind="office",
+                 work_address="", enrol_address="", api_address="", root="", chain="", journal=str(genesis.journal), hub_resource_key=key,
+                 hub_time_key=key, hub_sealing_key=key, hub_record_key=key, hub_log_key=key).save(folder.identity)
+        return genesis
+
+    def journal(self, folder: IdentityFolder, forerunners: Forerunners | None = None) -> Journal:
+        return Journal(folder.journal, Ed25519Signer.load(folder.record_key), self.spine.sealing.public_key().public_bytes_raw(),
+                       self.spine.clock, JournalLimits(reserve_bytes=0), forerunners)
+
+    async def write(self, *callers: str) -> list[bytes]:
+        """Into the old journal, in one start; the digests of all that it holds, from position 1."""
+        async with asyncio.timeout(CEILING_S), self.journal(self.old) as journal:
+            for caller in callers:
+                await journal.submit(draft(caller))
+            digests = [await journal.digest_at(at) for at in range(1, journal.head.position + 1)]
+        return [digest for digest in digests if digest]
+
+    async def carry(self, held: Held) -> tuple[list[Record], dict[str, object]]:
+        """What stands in the new journal then, and what it says of it."""
+        held.save(self.new)
+        async with asyncio.timeout(CEILING_S), self.journal(self.new) as journal:
+            await Carrier(self.old, self.new, self.succession, journal).run()
+            run = await journal.after(0, 1000, 10**7)
+        return [parse_record(payload) for payload in run.payloads], json.loads(self.new.carried.read_bytes())
+
+    def check(self, records: Sequence[Record], positions: Sequence[int]) -> None:
+        """Those positions of the old journal, once and in order, each under its own signature."""
+        carried = [one.content for one in records if isinstance(one.content, CarriedRecord)]
+        inner = [parse_record(one.payload) for one in carried]
+        assert [one.position for one in inner] == list(positions)
+        verifier = Verifier(self.old_genesis.suite, self.old_genesis.public_key)
+        for one, record in zip(carried, inner, strict=True):
+            assert (record.edge, record.journal) == (self.old_genesis.edge, self.old_genesis.journal)
+            assert verifier.valid(one.signature, b"suozhan/record/v1\0" + one.digest)
+            if isinstance(record.content, SealedBody):
+                assert isinstance(one.data_key, WrappedKey)
+                opened = self.spine.unsealer().unwrap(record.edge, record.journal, one.data_key)
+                assert json.loads(opened.open(record.content, position=record.position, kind=record.kind))
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Machine:
+    return Machine(tmp_path)
+
+
+def test_everything_behind_the_last_common_record_is_carried_once_however_often_it_runs(machine: Machine) -> None:
+    digests = asyncio.run(machine.write("a", "b", "c", "d"))  # 1 is the data key
+    held = Held(3, 0, digests[:3])
+    records, said = asyncio.run(machine.carry(held))
+    machine.new.carried.unlink()  # as if it had died before it could say so
+    again, _ = asyncio.run(machine.carry(held))
+    assert [one.id for one in again[:len(records)]] == [one.id for one in records]
+    assert [one.kind for one in again[len(records):]] == []
+    carried = [one for one in records if one.kind == "carried"]
+    assert len(carried) == said["carried"] == 2
+    assert said == {"common": 3, "carried": 2, "lost": 0}
+
+
+def test_a_fork_is_carried_from_where_it_began(machine: Machine) -> None:
+    digests = asyncio.run(machine.write("a", "b", "c"))
+    records, said = asyncio.run(machine.carry(Held(9, 1, [digests[1], *[bytes(32)] * 7])))
+    assert said["common"] == 2
+    machine_positions = [parse_record(one.content.payload).position for one in records if isinstance(one.content, CarriedRecord)]
+    assert machine_positions == [3, 4]
+
+
+def test_what_is_lost_is_listed_and_the_rest_is_carried(machine: Machine) -> None:
+    asyncio.run(machine.write("a", "b", "c", "d"))
+    damage(machine.old.journal, "UPDATE envelopes SET payload = zeroblob(10) WHERE position = 3")
+    records, said = asyncio.run(machine.carry(Held(0, 0, [])))
+    machine.check(records, [1, 2, 4, 5])
+    assert said["lost"] == 1
+    (told,) = [one for one in records if one.kind == "journal.succeeded"]
+    assert isinstance(told.content, SealedBody)
+
+
+def test_a_damaged_signature_is_made_again_and_a_data_key_has_a_second_copy(machine: Machine) -> None:
+    asyncio.run(machine.write("a", "b"))
+    damage(machine.old.journal, "UPDATE envelopes SET signature = zeroblob(64) WHERE position = 2")
+    damage(machine.old.journal, "UPDATE envelopes SET payload = zeroblob(100) WHERE position = 1")
+    records, said = asyncio.run(machine.carry(Held(0, 0, [])))
+    assert said["lost"] == 0
+    machine.check(records, [1, 2, 3])
+
+
+def test_a_second_copy_that_proves_nothing_is_not_taken(machine: Machine) -> None:
+    asyncio.run(machine.write("a"))
+    damage(machine.old.journal, "UPDATE envelopes SET payload = zeroblob(100) WHERE position = 1")
+    copy = machine.old.journal.with_suffix(".keys") / "1.record"
+    write_private(copy, copy.read_bytes()[:-1] + b"x")
+    _, said = asyncio.run(machine.carry(Held(0, 0, [])))
+    assert said["lost"] == 1
+
+
+def test_a_callers_id_of_the_old_journal_is_known_unless_its_record_is_lost(machine: Machine) -> None:
+    """Invariant 2: the same is said again, and what the disk has lost comes back by it."""
+    asyncio.run(machine.write("a", "b"))
+    damage(machine.old.journal, "UPDATE envelopes SET payload = zeroblob(10) WHERE position = 3")
+    index_known(machine.old, machine.new)
+
+    async def say(caller: str) -> Stored:
+        forerunners = Forerunners(machine.new.known)
+        try:
+            async with asyncio.timeout(CEILING_S), machine.journal(machine.new, forerunners) as journal:
+                return await journal.submit(draft(caller))
+        finally:
+            forerunners.close()
+
+    assert asyncio.run(say("a")).earlier
+    assert not asyncio.run(say("b")).repeat
+    assert not asyncio.run(say("c")).repeat
+    with closing(sqlite3.connect(machine.new.known)) as db:
+        assert db.execute("SELECT count(*) FROM known").fetchone()[0] == 2  # the data key, and a
