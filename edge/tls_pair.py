@@ -79,15 +79,15 @@ class NextRequest:
 class TlsFiles:
     """`pair` is the present one. File work: call in a thread where it matters."""
 
-    def __init__(self, state: IdentityFolder, identity: Identity) -> None:
+    def __init__(self, folder: IdentityFolder, identity: Identity) -> None:
         """Reads nothing."""
-        self._state = state
+        self._folder = folder
         self._identity = identity
 
     @cached_property
     def pair(self) -> TlsPair:
         """Raises BadKey, ExposedSecret, FileNotFoundError."""
-        return load_pair(self._state, self._identity)
+        return load_pair(self._folder, self._identity)
 
     @property
     def generation(self) -> int:
@@ -101,11 +101,11 @@ class TlsFiles:
         key = new_key()
         request = NextRequest(key_pem(key), new_csr(key, self._identity.edge))
         csr_pem = x509.load_der_x509_csr(request.csr_der).public_bytes(Encoding.PEM)
-        write_private(self._state.tls_next, request.key_pem + csr_pem)
+        write_private(self._folder.tls_next, request.key_pem + csr_pem)
         return request
 
     def _held_request(self) -> NextRequest | None:
-        path = self._state.tls_next
+        path = self._folder.tls_next
         if not path.exists():
             return None
         try:
@@ -125,15 +125,15 @@ class TlsFiles:
         if generation != self.generation + 1:
             raise BadCertificate(f"the hub answered with certificate {generation}; call the city's IT desk")
         # A crash before the rename in it repeats the request; behind it the new pair is the present one.
-        write_private(self._state.tls_pair, pair.key_pem + pair.chain_pem)
+        write_private(self._folder.tls_pair, pair.key_pem + pair.chain_pem)
         self.pair = pair
-        self._state.tls_next.unlink(missing_ok=True)
+        self._folder.tls_next.unlink(missing_ok=True)
 
 
-def load_pair(state: IdentityFolder, identity: Identity) -> TlsPair:
+def load_pair(folder: IdentityFolder, identity: Identity) -> TlsPair:
     """Raises BadKey, which names the file, ExposedSecret, FileNotFoundError."""
-    renewed = state.tls_pair.exists()
-    path = state.tls_pair if renewed else state.tls_key
+    renewed = folder.tls_pair.exists()
+    path = folder.tls_pair if renewed else folder.tls_key
     data = read_private(path)
     key, _, chain = data.partition(_CERTIFICATE)
     pair = TlsPair(key, _CERTIFICATE + chain if renewed else identity.chain.encode())
@@ -141,7 +141,7 @@ def load_pair(state: IdentityFolder, identity: Identity) -> TlsPair:
         pair.check(identity)
     except (ValueError, TypeError) as error:
         raise BadKey(f"{path} is damaged or of another machine ({error}); restore it from a copy, or run: "
-                     f"suozhan-edge --state {state.root} rejoin") from error
+                     "suozhan-edge rejoin") from error
     return pair
 
 
