@@ -21,7 +21,7 @@ MAY_IMPORT = {
 OURS = {*MAY_IMPORT, "deploy", "tests"}
 AT_THE_WIRE = {
     "security/record.py", "security/invitations.py",
-    "edge/wire.py", "edge/channel.py", "edge/enrol.py", "edge/renewal_wire.py",
+    "edge/wire.py", "edge/channel.py", "edge/enrol.py", "edge/rejoin_wire.py", "edge/renewal_wire.py",
     "edge/resources.py", "edge/catalogue.py", "edge/downlink.py",
     "hub/ledger/wire.py", "hub/resources/wire.py", "hub/resources/payload.py", "hub/services/wire.py",
     "hub/enrolment/service.py", "hub/sync_service.py", "hub/assembly.py",
