@@ -64,6 +64,7 @@ class NextIdentity(Exception):
 
 async def run_edge(state: StateFolder, clock: Clock, ready: Callable[[], None]) -> None:
     """Work until cancelled; `ready` is called once the counter's door is open."""
+    load_identity(state.identity)  # a mistyped folder is an error, and stays as it was
     config = load_config(state.config)
     told = cache(ready)  # once, however many identities follow each other
     with agent_lock(state.lock):

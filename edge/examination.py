@@ -91,12 +91,12 @@ class Examination:
         if diagnosis.kind is not self.diagnosis.kind:
             well = diagnosis.kind is Kind.CONNECTED
             (log.info if well else log.warning)("diagnosis", kind=diagnosis.kind.value, text=diagnosis.english)
-        self.diagnosis = diagnosis
         said = asdict(diagnosis) | {"since_ms": self._clock.unix_ms()}
         try:
             await asyncio.to_thread(write_private, self._path, json.dumps(said, ensure_ascii=False, indent=1).encode())
         except OSError as error:
             log.warning("the diagnosis is not on disk", error=str(error), next="make room on this machine's disk")
+        self.diagnosis = diagnosis
 
 
 def _may_have_ended(facts: Facts) -> bool:

@@ -28,10 +28,6 @@ def test_before_enrolment_each_command_says_so(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-def _garbage(path: Path) -> None:
-    path.write_bytes(b"garbage" * 1000)
-
-
 def _bad_identity(state: StateFolder) -> None:
     text = state.identity.read_text(encoding="utf-8")
     state.identity.write_text(text.replace('"hub_time_key": "', '"hub_time_key": "zz'), encoding="utf-8")
@@ -48,8 +44,6 @@ def _no_readers(state: StateFolder) -> None:
 
 
 @pytest.mark.parametrize(("harm", "words"), [
-    (lambda state: _garbage(state.journal), "keep this file"),
-    (lambda state: state.journal.write_bytes(b""), "is empty; keep this file"),
     (lambda state: state.record_key.unlink(), "record.key"),
     (lambda state: state.record_key.write_bytes(b"short"), "record.key"),
     (lambda state: state.tls_key.unlink(), "tls.key"),
@@ -57,7 +51,7 @@ def _no_readers(state: StateFolder) -> None:
     (_bad_identity, "identity.json"),
     (lambda state: _private(state.tls_pair, b"rubbish"), "tls.pem is damaged"),
     (_no_readers, "simulated_folder"),
-], ids=["garbage journal", "empty journal", "no record key", "short record key", "no tls key", "another record key",
+], ids=["no record key", "short record key", "no tls key", "another record key",
         "bad identity", "bad pair", "no readers"])
 def test_a_damaged_machine_is_told_in_one_line(machine: Machine, tmp_path: Path, harm: Callable[[StateFolder], None],
                                                words: str) -> None:

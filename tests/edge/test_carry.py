@@ -46,7 +46,8 @@ class Machine:
         key = signer.public_key.hex()
         Identity(edge=str(genesis.edge), hub=str(self.spine.hub_id), site="A01", site_name="", site_kind="office",
                  work_address="", enrol_address="", api_address="", root="", chain="", journal=str(genesis.journal),
-                 hub_resource_key=key, hub_time_key=key, hub_sealing_key=key, hub_record_key=key, hub_log_key=key).save(folder.identity)
+                 hub_resource_key=key, hub_time_key=key, hub_sealing_key=key, hub_record_key=key,
+                 hub_log_key=key).save(folder.identity)
         return genesis
 
     def journal(self, folder: IdentityFolder, forerunners: Forerunners | None = None) -> Journal:
