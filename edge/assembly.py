@@ -66,6 +66,7 @@ async def run_edge(state: StateFolder, clock: Clock, ready: Callable[[], None]) 
     """Work until cancelled; `ready` is called once the counter's door is open."""
     load_identity(state.identity)  # a mistyped folder is an error, and stays as it was
     config = load_config(state.config)
+    load_identity(state.current.identity)  # before a lock is left in a folder that holds no machine
     told = cache(ready)  # once, however many identities follow each other
     with agent_lock(state.lock):
         while True:
@@ -73,6 +74,7 @@ async def run_edge(state: StateFolder, clock: Clock, ready: Callable[[], None]) 
                 await _work(Agent(state, config, clock), told)
             except* NextIdentity:
                 pass
+
 
 @dataclass(frozen=True)
 class Agent:

@@ -124,6 +124,9 @@ def test_a_machine_with_a_half_written_file_works_or_names_it(machine: Path, tmp
     assert "Traceback" not in said.line
     if name.startswith(("keys", "journals/business.db", "identity")):
         assert file.read_bytes() == before, "evidence was changed"
+    if arguments == ["run"] and name == "journals/business.db":
+        assert said.works, "a damaged journal keeps no counter from its work"
+        assert (state / "successors" / "2" / "journals" / "business.db").exists()
 
 
 # ---- a hub ----
