@@ -142,3 +142,15 @@ def test_an_interrupted_check_goes_on_and_does_not_forget_what_it_found(copy: St
     assert not (copy.root / "verify.json").exists()
     copy.root.joinpath("verify.json").write_text("damaged")
     assert "position 100" in CliRunner().invoke(app, ["--state", str(copy.root), "verify", "--resume"]).stdout
+
+
+def test_every_finding_about_a_position_is_explained_to_the_technician() -> None:
+    from edge import journal_check
+
+    source, told = Path(journal_check.__file__).read_text(encoding="utf-8"), Path("docs/damage.md").read_text(encoding="utf-8")
+    for text in ("what is stored is not what was signed", "its row of digests is damaged, the record is whole",
+                 "its signature does not hold", "it is missing", "its record is missing", "the page that it stands in is",
+                 "the record is not the one that belongs there", "it is not the last record", "what the hub has said cannot",
+                 "tables or triggers are not those that this program wrote", "committed records behind it are not read"):
+        assert text in source
+        assert text in told
