@@ -88,6 +88,8 @@ class Line:
             except HubRefused as error:
                 self._become(LineStatus.REFUSED, str(error), error.word)
                 delay = error.retry_s * self._random.uniform(0.5, 1.0)
+            if (task := asyncio.current_task()) is not None and task.cancelling():
+                raise asyncio.CancelledError  # gRPC answers a cancellation with an error of the call when both come at once
             self._failures += 1
             await self._pause(delay)
 

@@ -1,0 +1,33 @@
+"""The one place that tries again ends when it is told to."""
+
+from __future__ import annotations
+
+import asyncio
+from random import Random
+
+import pytest
+
+from edge.line import HubRefused, Line, LineLost
+from tests.spine import CEILING_S, HandClock
+
+
+@pytest.mark.parametrize("answer", [LineLost("the call failed"), HubRefused("not now")])
+def test_a_cancellation_that_a_library_answers_with_an_error_of_its_own_ends_the_line(answer: Exception) -> None:
+    """gRPC does so when a call fails at the moment of SIGTERM: the agent went on trying, and had to be killed."""
+
+    async def session() -> None:
+        try:
+            await asyncio.sleep(CEILING_S)
+        except asyncio.CancelledError:
+            raise answer from None
+
+    async def stop() -> None:
+        async with asyncio.timeout(CEILING_S / 3):
+            keeping = asyncio.create_task(Line("watch", HandClock(), Random(1)).keep(session))
+            await asyncio.sleep(0)
+            keeping.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await keeping
+            assert keeping.cancelled()
+
+    asyncio.run(stop())
