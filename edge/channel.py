@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import grpc.aio
 
@@ -85,7 +85,8 @@ def _stream(method: Callable[[], grpc.aio.StreamStreamMultiCallable[Up, Down]]) 
     """The stub's method as a plain generator that raises LineLost or HubRefused, and hangs up when closed."""
 
     async def stream(requests: AsyncIterator[Up]) -> AsyncGenerator[Down, None]:
-        call = method()(requests)
+        over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        call = method()(_until(over, requests))
         try:
             async for message in call:
                 if message is None:  # gRPC's word for bytes that are no message
@@ -98,9 +99,28 @@ def _stream(method: Callable[[], grpc.aio.StreamStreamMultiCallable[Up, Down]]) 
                 raise
             raise LineLost("the call ended by itself") from error  # else the uplink would end in silence
         finally:
+            over.cancel()
             call.cancel()
 
     return stream
+
+
+async def _until(over: asyncio.Future[None], requests: AsyncIterator[Up]) -> AsyncGenerator[Up, None]:
+    """The requests, as long as the call lasts. Of a call that has ended by itself gRPC leaves the request iterator waiting: for
+    the next record, or for ever where nobody works, at 58 KB for each cut of the line.
+    """
+    while True:
+        step = asyncio.ensure_future(anext(requests, None))
+        either: list[asyncio.Future[Any]] = [step, over]
+        try:
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            if not step.done():
+                step.cancel()
+                await asyncio.wait([step])
+        if step.cancelled() or (message := step.result()) is None:
+            return
+        yield message
 
 
 def _ended(error: grpc.aio.AioRpcError) -> LineLost | HubRefused:
