@@ -102,6 +102,8 @@ class JournalCheck:
         """Raises CorruptJournal, or sqlite3.Error for what may pass."""
         try:
             yield from self._db.execute(sql, values)
+        except UnicodeDecodeError as error:  # Python's, of SQLite's message that quotes a damaged schema
+            raise CorruptJournal(f"{self._path} is damaged (its schema cannot be read); {KEEP_AND_CALL}") from error
         except sqlite3.DatabaseError as error:
             if getattr(error, "sqlite_errorcode", 0) & 0xFF in (*DAMAGED, sqlite3.SQLITE_IOERR):
                 raise CorruptJournal(f"{self._path} is damaged ({error}); {KEEP_AND_CALL}") from error

@@ -208,6 +208,8 @@ class JournalStore:
         """Every statement goes through here. Raises CorruptJournal, or sqlite3.Error for what may pass."""
         try:
             return list(await self._db.execute_fetchall(sql, values))
+        except UnicodeDecodeError as error:  # Python's, of SQLite's message that quotes a damaged schema
+            raise CorruptJournal(f"{self._path} is damaged (its schema cannot be read); {KEEP_AND_CALL}") from error
         except sqlite3.DatabaseError as error:
             if getattr(error, "sqlite_errorcode", 0) & 0xFF in DAMAGED:
                 raise CorruptJournal(f"{self._path} is damaged ({error}); {KEEP_AND_CALL}") from error

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 import edge.journal_store
-from edge.drafts import JournalBusy, JournalFull, JournalStopped
+from edge.drafts import CorruptJournal, JournalBusy, JournalFull, JournalStopped
 from edge.journal import Journal, JournalLimits
+from edge.journal_check import JournalCheck
 from edge.line import HubRefused, LineLost
 from security.durable_sqlite import DURABLE_PRAGMAS
 from security.record import parse_record
@@ -183,3 +184,27 @@ def test_an_error_of_the_sending_half_is_not_lost(tmp_path: Path, monkeypatch: p
                 await spine.uplink(journal, CutWire(ingest, spine.edge_id)).session()
 
     asyncio.run(live())
+
+
+def test_a_schema_that_is_no_text_any_more_is_damage_and_no_bug(tmp_path: Path) -> None:
+    """SQLite quotes the damaged text in its message, which Python cannot decode."""
+    spine = Spine(tmp_path)
+    whole = spine.journal_db.read_bytes()
+    named = 0
+
+    async def open_journal() -> None:
+        async with spine.journal():
+            pass
+
+    def check() -> None:
+        with JournalCheck(spine.journal_db):
+            pass
+
+    for at in range(whole.index(b"CREATE"), 4096, 29):
+        spine.journal_db.write_bytes(whole[:at] + bytes([whole[at] ^ 0x80]) + whole[at + 1:])
+        for look in (lambda: asyncio.run(open_journal()), check):
+            try:
+                look()
+            except CorruptJournal as error:
+                named += "cannot be read" in str(error)
+    assert named, "no damage was of the kind that this test is about"
