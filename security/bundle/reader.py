@@ -101,8 +101,8 @@ class BundleReader:
         if kind_of(line) != SIGNATURE_KIND:
             raise self._refused("signature", "the bundle ends without one and is not whole; get it again")
         if not self._signed:
-            raise self._refused("signature", "the exporter has not signed this file as it is: what entries and proofs show by "
-                                "themselves stands, header and claims do not; get the bundle again from whoever exported it")
+            raise self._refused("signature", "the exporter has not signed this file as it is: its header, the keys in it or "
+                                "something else was changed; get the bundle again from whoever exported it")
 
     def _whole(self, check: BundleCheck) -> bool:
         """Whether the file is, to its last byte, what its exporter signed; it is read once more."""

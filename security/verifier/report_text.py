@@ -34,10 +34,20 @@ def text_of(report: Report, now_ms: int) -> Iterator[str]:
 
 def _verdict(report: Report) -> str:
     if report.refusal is None:
-        return f"PROVED: all {report.entries} records in this bundle, as listed below."
-    made = ("The file is what its exporter signed: it was wrong when it was made." if report.signed else
-            "The file is not what its exporter signed, or nobody can tell who that is.")
-    return f"NOT PROVED, first at {report.refusal}\n{made} What is listed below was proved before that line."
+        condition = "PROVED" if report.trust.pin is not None else "PROVED, if the pin of the root below is the right one"
+        return f"{condition}: all {report.entries} records in this bundle, as listed below."
+    return f"NOT PROVED, first at {report.refusal}\n{_made(report)}"
+
+
+def _made(report: Report) -> str:
+    if report.signed:
+        return ("The file is what its exporter signed: it was wrong when it was made. What is listed below was proved before "
+                "that line.")
+    if report.trust.log_key is not None:
+        return ("The file is not what its exporter signed. What is listed below and has a proof stands under the log key that "
+                "you gave; everything else is nobody's word.")
+    return ("The file is not what its exporter signed, or nobody can tell who that is. Whose keys are in it rests on that "
+            "signature: take nothing below as proved. It shows where the file goes wrong.")
 
 
 def _exporter(report: Report, now_ms: int) -> Iterator[str]:
@@ -108,7 +118,9 @@ def _first(ranges: Sequence[Sequence[Covered]]) -> int:
 def _range(covered: Sequence[Covered]) -> Iterator[str]:
     if not covered:
         return
-    yield f"  Chain without gap from position {covered[0].first} to {covered[-1].last}, each record under its own signature:"
+    whole = not any(one.how in {How.PRUNED, How.LOST, How.HOLE} for one in covered)
+    chain = "Chain without gap from" if whole else "Not all records are here, from"
+    yield f"  {chain} position {covered[0].first} to {covered[-1].last}, each record under its own signature:"
     for one in covered[:LINES_MAX]:
         yield f"    {_places(one)}: {_how(one)}"
     if len(covered) > LINES_MAX:

@@ -76,12 +76,14 @@ def test_an_honest_bundle_is_told_from_one_with_a_changed_byte(auditor: Auditor,
     assert done.stdout.startswith("NOT PROVED, first at line ")
     assert ", position 4" in done.stdout.splitlines()[0]
     assert "Signature over the whole file: DOES NOT HOLD" in done.stdout
+    assert "take nothing below as proved" in done.stdout
 
 
 def test_without_a_pin_it_is_printed_to_be_compared(auditor: Auditor, bundle: tuple[Path, str, City]) -> None:
     file, pin, _ = bundle
     done = auditor.verify(str(file))
     assert done.returncode == 0
+    assert done.stdout.startswith("PROVED, if the pin of the root below is the right one: all 4 records")
     assert f"pin {pin}\n    NOT CHECKED" in done.stdout
     done = auditor.verify(str(file), "--pin", "00" * 32)
     assert (done.returncode, "another hub made this" in done.stdout) == (1, True)

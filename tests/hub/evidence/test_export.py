@@ -148,7 +148,9 @@ def test_a_hole_is_told_and_who_accepted_it_is_proved(city: City) -> None:
     assert own == "1-3:own proof"
     assert of_machine == (f"1-2:own proof 3-{LISTED_MAX + 2}:hole>2 {LISTED_MAX + 3}-{records + 2}:hole>3 "
                           f"{records + 3}-{records + 4}:own proof")
-    assert "a hole: lost, and accepted in position 3 of the hub's own journal" in "\n".join(text_of(report, 0))
+    text = "\n".join(text_of(report, 0))
+    assert "a hole: lost, and accepted in position 3 of the hub's own journal" in text
+    assert f"Not all records are here, from position 1 to {records + 4}" in text
     for first, last in ((4, 4), (2, 10), (LISTED_MAX, None)):
         _, part = city.export(f"{first}.bundle", Selection(machine.journal, first, last))
         assert part.refusal is None
