@@ -166,6 +166,15 @@ def test_a_hole_is_told_and_who_accepted_it_is_proved(city: City) -> None:
     assert "no record of the hub in this bundle accepts this hole" in refused.reason
 
 
+def test_what_stands_before_a_hole_has_a_proof_of_its_own(city: City, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However few have one: no chain leads over a hole."""
+    monkeypatch.setattr(export_module, "PROVED_EACH_MAX", 0)
+    _with_hole(city, 3)
+    _, report = city.export("hole.bundle")
+    assert report.refusal is None
+    assert proved(report) == ["1-1:chain>2 2-2:own proof", "1-1:chain>2 2-2:own proof 3-5:hole>2 6-6:chain>7 7-7:own proof"]
+
+
 def test_a_damaged_entry_is_exported_and_named(city: City) -> None:
     """Evidence is not held back because the hub's disk is bad."""
     machine = city.machine()
