@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from copy import copy
 from pathlib import Path
 from random import Random
 from uuid import UUID
@@ -41,8 +42,6 @@ class CityLedger:
         (folder / "keys").mkdir(parents=True)
         self._random = Random(SEED)
         self.state = HubState(folder)
-        self.database = self.state.database
-        self.mark = HighWater(self.state.high_water)
         self.signer = Ed25519Signer(Ed25519PrivateKey.from_private_bytes(self._random.randbytes(32)))
         self.log_signer = Ed25519Signer.create(self.state.keys / "log.key")
         self.hub, self.edge, self.journal = (UUID(bytes=self._random.randbytes(16)) for _ in range(3))
@@ -52,6 +51,21 @@ class CityLedger:
         with Ledger(self.database) as ledger, ledger.transaction():
             genesis = Genesis(self.edge, self.journal, Suite.ED25519_SHA256, self.signer.public_key)
             ledger.register("business", genesis, 1)
+
+    def copied(self, folder: Path) -> CityLedger:
+        """The same in another folder, as it is now."""
+        shutil.copytree(self.state.root, folder)
+        other = copy(self)
+        other.state = HubState(folder)
+        return other
+
+    @property
+    def database(self) -> Path:
+        return self.state.database
+
+    @property
+    def mark(self) -> HighWater:
+        return HighWater(self.state.high_water)
 
     @property
     def log_key(self) -> LogKey:

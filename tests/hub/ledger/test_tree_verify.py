@@ -54,11 +54,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> CityLedger:
 @pytest.fixture
 def city(whole: CityLedger, tmp_path: Path) -> CityLedger:
     """A copy of it."""
-    copy = CityLedger(tmp_path / "hub")
-    shutil.rmtree(copy.state.root)
-    shutil.copytree(whole.state.root, copy.state.root)
-    copy.signer, copy.log_signer = whole.signer, whole.log_signer
-    return copy
+    return whole.copied(tmp_path / "hub")
 
 
 def findings(city: CityLedger, *, signatures: bool = False) -> list[Finding]:
