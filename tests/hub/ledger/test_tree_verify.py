@@ -19,6 +19,7 @@ from hub.ledger import verify as verify_module
 from hub.ledger import verify_command
 from hub.ledger.findings import Finding
 from hub.ledger.reached_file import ReachedFile
+from hub.ledger.runs import Arrival
 from hub.ledger.store import Ledger
 from hub.ledger.stored_tree import StoredTree
 from hub.ledger.tile_mending import MendingRefused, mend
@@ -28,6 +29,7 @@ from security.chain import digests_after, leaf_hashes
 from security.checkpoint import Checkpoint, origin_of
 from security.durable_sqlite import open_durable
 from security.log_epoch import LogEpoch
+from security.run import Run
 from security.tiles import OpenTiles
 from security.tree import EMPTY_ROOT, split_hashes
 from tests.city_ledger import CityLedger
@@ -225,6 +227,42 @@ def test_a_check_beside_a_hub_that_goes_on_writing_finds_nothing(city: CityLedge
         stop.set()
         writer.join()
     assert findings(city) == []
+
+
+def _append(city: CityLedger, change: Callable[[list[bytes], list[bytes]], None]) -> int:
+    """A row of which something is not what ingest would let pass; the chain and the leaves are. Returns its first position."""
+    with Ledger(city.database) as ledger:
+        head = ledger.journal(city.journal)
+        arrival = city._arrival(head.position + 1, ROW, head.digest, signed=True)
+        payloads, signatures = list(arrival.run.payloads), list(arrival.run.signatures)
+        change(payloads, signatures)
+        digests = digests_after(head.digest, payloads)
+        leaves = leaf_hashes(city.signer.key_id, city.journal.bytes, head.position + 1, digests, signatures, 1)
+        run = Run(head.position + 1, head.digest, payloads, signatures)
+        ledger.append([Arrival(city.journal, run, digests, leaves, 1)])
+    return head.position + 1
+
+
+def test_a_record_that_names_another_place_is_found_though_the_chain_covers_it(city: CityLedger) -> None:
+    def change(payloads: list[bytes], _signatures: list[bytes]) -> None:
+        payloads[3] = city._payload(SIZE + 1)
+
+    first = _append(city, change)
+    (found,) = findings(city)
+    assert (found.position, found.damage) == (first + 3, True)
+    assert "not a record of this machine, journal and position" in found.reason
+
+
+@pytest.mark.parametrize(("at", "damage"), [(3, False), (ROW - 1, True)])
+def test_every_signature_is_looked_at_and_only_the_last_of_a_row_must_have_held(
+        city: CityLedger, at: int, damage: bool) -> None:
+    def change(_payloads: list[bytes], signatures: list[bytes]) -> None:
+        signatures[at] = bytes(64)
+
+    first = _append(city, change)
+    (found,) = findings(city, signatures=True)
+    assert (found.position, found.damage) == (first + at, damage)
+    assert findings(city, signatures=False) == []
 
 
 # ---- interrupted ----

@@ -70,6 +70,8 @@ LAST_JOURNAL = "WHERE ref = 2"
     (f"UPDATE runs SET arrived_ms = arrived_ms + 1 {FIRST_ROW}", "cursor"),
     (f"UPDATE runs SET sizes = zeroblob(length(sizes)) {FIRST_ROW}", "cursor"),
     (f"UPDATE runs SET payloads = x'00' {FIRST_ROW}", "cursor"),
+    (f"UPDATE runs SET payloads = CAST(substr(payloads, 1, length(payloads) - 1) || x'00' AS BLOB) {FIRST_ROW}", "cursor"),
+    (f"UPDATE runs SET digests = CAST(zeroblob(32) || substr(digests, 33) AS BLOB) {FIRST_ROW}", "cursor"),
     (f"UPDATE runs SET payloads = CAST(payloads || x'00' AS BLOB) {FIRST_ROW}", "cursor"),
     (f"UPDATE runs SET signatures = CAST(signatures || x'00' AS BLOB) {FIRST_ROW}", "cursor"),
     (f"UPDATE runs SET journal = 99 {FIRST_ROW}", "cursor"),
