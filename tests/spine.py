@@ -243,9 +243,12 @@ def damage(database: Path, statement: str, *values: object) -> None:
     """As a bad disk does it: no trigger and no constraint is asked."""
     with closing(sqlite3.connect(database, isolation_level=None)) as db:
         db.execute("PRAGMA ignore_check_constraints = ON")
+        db.execute("PRAGMA synchronous = OFF")
+        db.execute("BEGIN")
         triggers = db.execute("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'").fetchall()
         for name, _ in triggers:
             db.execute(f"DROP TRIGGER {name}")
         db.execute(statement, values)
         for _, sql in triggers:
             db.execute(sql)
+        db.execute("COMMIT")

@@ -221,7 +221,7 @@ def test_a_check_beside_a_hub_that_goes_on_writing_finds_nothing(city: CityLedge
     writer = threading.Thread(target=work)
     writer.start()
     try:
-        for _ in range(15):
+        for _ in range(8):
             assert findings(city, signatures=True) == []
     finally:
         stop.set()
