@@ -21,7 +21,8 @@ from security.run import Run
 from security.signer import Ed25519Signer
 from tests.spine import CEILING_S, Spine, draft
 
-ACKNOWLEDGED = ("counter-1", "counter-2", "counter-3", "standing", "receipt", "hub", "checkpoint", "backup", "database", "key", "file")
+ACKNOWLEDGED = ("counter-1", "counter-2", "counter-3", "standing", "receipt", "hub", "checkpoint", "backup", "database", "key",
+                "file")
 
 
 async def _counter(spine: Spine, say: Callable[[str], None]) -> Run:

@@ -82,6 +82,11 @@ class CutWire:
         self.sent: list[sync_pb2.ReplicateUp] = []
         self._counts = {"up": 0, "down": 0}
 
+    @property
+    def heard(self) -> int:
+        """Messages of the hub, over all streams."""
+        return self._counts["down"]
+
     def _fate(self, direction: str) -> str:
         number = self._counts[direction]
         self._counts[direction] += 1
