@@ -33,8 +33,9 @@ def epoch_of(origin: str, hub: UUID) -> int:
 
 @dataclass(frozen=True, slots=True)
 class LogEpoch:
-    """Epoch `number` (from 1) goes on from the `base_size` entries under `base_root`. `last_size` and `last_root` are of the last
-    checkpoint that was signed in the epoch before: what lies between the two sizes was lost with the database (None at first).
+    """Epoch `number` (from 1) has the `base_size` entries under `base_root` in common with the one before. `last_size` and
+    `last_root` are of the last checkpoint that was signed there: what lies between the two sizes was lost with the database
+    (None at first).
     """
 
     hub: UUID

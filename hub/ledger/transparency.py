@@ -127,11 +127,21 @@ class TransparencyLog:
         with TreeStore(self._path) as store:
             known = [self._statement(one) for one in store.epochs()]
             before = self._marked() or self._newest(store, known)
-            tree = _grown(store, OpenTiles.read(store.size(), store.tile)).frontier()
+            size = _grown(store, OpenTiles.read(store.size(), store.tile)).size
             number = max([one.number for one in known] + [epoch_of(before.origin, self._hub)]) + 1
-            epoch = LogEpoch(self._hub, number, self._clock.unix_ms(), tree.size, tree.root(), before.size, before.root)
+            base = self._common(store, known, before, size)
+            epoch = LogEpoch(self._hub, number, self._clock.unix_ms(), base.size, base.root(), before.size, before.root)
             store.add_epoch(number, epoch.statement(self._signer))
         return epoch
+
+    def _common(self, store: TreeStore, known: Sequence[LogEpoch], before: Checkpoint, size: int) -> Frontier:
+        """The largest tree that was signed before and that this database has: what came in since it was put back is not in it."""
+        signed = [before] + [self._opened(note.encode()) for one in reversed(known) if (note := store.checkpoint(one.number))]
+        node = TileReader(store.tile).node
+        for checkpoint in sorted(signed, key=lambda one: one.size, reverse=True):
+            if checkpoint.size <= size and (tree := Frontier.read(checkpoint.size, node)).root() == checkpoint.root:
+                return tree
+        return Frontier()
 
     def _newest(self, store: TreeStore, known: Sequence[LogEpoch]) -> Checkpoint:
         """Without a mark, what the database itself knows of."""

@@ -65,7 +65,7 @@ def test_a_restored_hub_says_so_and_gets_again_what_its_machines_hold(hub: Hub, 
     with pytest.raises(DemoFailed, match="--by and --reason"):
         hub.command("restore", str(backup), "--by", " ", "--reason", "x")
     said = hub.command("restore", str(backup), "--by", "周敏", "--reason", "disk failure")
-    assert said.startswith("Epoch 2 begins with")
+    assert said.startswith("Epoch 2 has ")
     assert list(hub.state.glob("before-restore-*-hub.db"))
     hub.service.start()
     machine.wait_for("connection", connected=True)
