@@ -11,6 +11,7 @@ from uuid import uuid4
 import pytest
 
 from edge.drafts import record_id
+from edge.journal_rows import digest_rows
 from edge.journal_store import JournalIdentity
 from edge.salvage import Lost, NothingToSalvage, Pruned, Salvaged, Saved, salvage
 from edge.sqlite_log import FRAME_BYTES, PAGE_BYTES, read_log
@@ -187,3 +188,14 @@ def test_a_failed_commit_does_not_take_the_place_of_the_record_that_came_after_i
         assert salvaged.find([record_id(spine.edge_id, "c")])
         assert not salvaged.find([record_id(spine.edge_id, "b")])
         assert salvaged.lost == 0
+
+
+def test_a_row_whose_position_is_damaged_is_told_by_its_neighbours(small: SmallJournal) -> None:
+    """Of a pruned record nothing else is left that could say it."""
+    piece = next(one for one in small.pieces(small.clean) if 30 in small.records_in(one))
+    row = next(one for one in digest_rows(small.clean.read_bytes()[piece.offset:piece.offset + piece.size]) if one.position == 30)
+    with salvage(small.clean) as salvaged:
+        whole = salvaged.digest_at(30), salvaged.digest_at(31)
+    with flipped(piece, 8 * (row.start + 1)), salvage(small.clean) as salvaged:
+        assert (salvaged.digest_at(30), salvaged.digest_at(31)) == whole
+        assert [damage.text for damage in salvaged.damage] == ["a row in a page of digests says another position than its place"]
