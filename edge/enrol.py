@@ -12,8 +12,10 @@ from uuid import UUID, uuid4
 
 import grpc
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from edge.identity import Identity
+from edge.journal_check import JournalCheck
 from edge.journal_store import create_journal
 from edge.state import BUSINESS_JOURNAL, StateFolder
 from proto import enrolment_pb2, enrolment_pb2_grpc
@@ -24,6 +26,7 @@ from security.private_files import read_private, write_private
 from security.signer import Ed25519Signer
 
 CALL_TIMEOUT_S = 15.0
+BEGIN_ANEW = "keep this folder, and enrol into another one (--state) with a new invitation"
 
 
 class EnrolmentRefused(Exception):
@@ -71,6 +74,7 @@ def enrol(state: StateFolder, token: str, machine: str) -> Identity:
     signer = _record_key(state.record_key)
     csr = _csr(state, machine)
     journal = _journal_id(state.journal_id)
+    _check_begun(state, csr, signer.public_key, journal)
     request = enrolment_pb2.EnrolRequest(
         invitation=invitation.id, secret=invitation.secret, csr_der=csr, suite=int(signer.suite),
         record_public_key=signer.public_key, record_proof=signer.sign(enrolment_proof(invitation.id, csr)),
@@ -124,11 +128,37 @@ def _csr(state: StateFolder, machine: str) -> bytes:
         write_private(state.tls_key, key_pem(new_key()))
         state.csr.unlink(missing_ok=True)
     if not state.csr.exists():
-        write_private(state.csr, new_csr(load_key(read_private(state.tls_key)), machine))
+        write_private(state.csr, new_csr(_tls_key(state), machine))
     return read_private(state.csr)
+
+
+def _tls_key(state: StateFolder) -> ec.EllipticCurvePrivateKey:
+    try:
+        return load_key(read_private(state.tls_key))
+    except (ValueError, TypeError) as error:
+        raise EnrolmentRefused(f"{state.tls_key} is damaged; {BEGIN_ANEW}") from error
+
+
+def _check_begun(state: StateFolder, csr: bytes, record_key: bytes, journal: UUID) -> None:
+    """What an earlier try left fits together: nothing is asked of the hub for files that a disk has damaged."""
+    try:
+        same = x509.load_der_x509_csr(csr).public_key() == _tls_key(state).public_key()
+    except ValueError:
+        same = False
+    if not same:
+        raise EnrolmentRefused(f"{state.csr} is damaged; {BEGIN_ANEW}")
+    if state.journal.exists():
+        with JournalCheck(state.journal) as check:
+            genesis = check.identity.genesis
+        if (genesis.public_key, genesis.journal) != (record_key, journal):
+            raise EnrolmentRefused(f"{state.journal} is of another enrolment, and may hold records: keep this folder, and use "
+                                   "another --state folder")
 
 
 def _journal_id(path: Path) -> UUID:
     if not path.exists():
         write_private(path, str(uuid4()).encode())
-    return UUID(read_private(path).decode())
+    try:
+        return UUID(read_private(path).decode())
+    except ValueError as error:
+        raise EnrolmentRefused(f"{path} is damaged; {BEGIN_ANEW}") from error

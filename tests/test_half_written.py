@@ -14,8 +14,10 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from cryptography import x509
 
 import edge.command
+import edge.enrol
 import hub.command
 from deploy.demo.city import Hub
 from edge.alarms import Alarms
@@ -23,8 +25,9 @@ from edge.identity import load_identity
 from edge.journal_store import write_stop
 from edge.tls_pair import TlsFiles
 from security.clock import SystemClock
+from security.invitations import SECRET_BYTES, Invitation
 from security.private_files import read_private, write_private
-from tests.edge.machine import enrolled, fill
+from tests.edge.machine import NOBODY, enrolled, fill
 
 HARMS: dict[str, Callable[[bytes], bytes]] = {
     "nothing": lambda data: b"", "half": lambda data: data[:len(data) // 2], "zeros": lambda data: bytes(len(data))}
@@ -127,6 +130,24 @@ def test_a_machine_with_a_half_written_file_works_or_names_it(machine: Path, tmp
     if arguments == ["run"] and name == "journals/business.db":
         assert said.works, "a damaged journal keeps no counter from its work"
         assert (state / "successors" / "2" / "journals" / "business.db").exists()
+
+
+@pytest.mark.parametrize("harm", HARMS)
+@pytest.mark.parametrize("name", [name for name in EDGE_FILES if name.endswith((".db", ".id", "record.key", "tls.csr", "tls.key"))
+                                  and name != "door.db"])
+def test_an_enrolment_that_is_repeated_on_a_half_written_file_works_or_names_it(
+        machine: Path, tmp_path: Path, start: Callable[..., Said], monkeypatch: pytest.MonkeyPatch, name: str, harm: str) -> None:
+    state = tmp_path / "edge"
+    shutil.copytree(machine, state)
+    root = x509.load_pem_x509_certificate(load_identity(state / "identity.json").root.encode())
+    (state / "identity.json").unlink()  # written last: without it the machine is not enrolled
+    file = state / name
+    file.write_bytes(HARMS[harm](file.read_bytes()))
+    monkeypatch.setattr(edge.enrol, "fetch_root", lambda invitation: root)
+    token = Invitation(NOBODY, "i", bytes(SECRET_BYTES), bytes(32)).token()
+    said = start(edge.command.main, "--state", str(state), "enrol", token)
+    assert not said.works
+    _check(said, Path(name))
 
 
 # ---- a hub ----
