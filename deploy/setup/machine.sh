@@ -25,10 +25,10 @@ need libpcsclite-dev "PC/SC headers" test -e /usr/include/PCSC/winscard.h
 need pcscd "the card reader service" command_exists pcscd
 need curl "to call hub and counter by hand" command_exists curl
 need ca-certificates "to fetch Python packages" test -d /etc/ssl/certs
+need e2fsprogs "for tests: file systems that lose their power" command_exists mkfs.ext4
+need mount "for tests: to mount them, and small disks" command_exists mount
 if [ "${1:-}" = soak ]; then
-    need strace "to count what a process asks of its kernel" command_exists strace
-    need e2fsprogs "file systems that lose their power" command_exists mkfs.ext4
-    need mount "to mount them, and small disks" command_exists mount
+    need strace "to see what a process asks of its kernel" command_exists strace
 fi
 
 if [ -z "$missing" ]; then

@@ -73,11 +73,14 @@ class Campaign:
         self._findings: list[str] = []
         self._notes: list[str] = []
         self._rounds = self._records = 0
+        self._template: Template | None = None
 
     def play(self, numbers: Sequence[int], one: Play, label: str = "round") -> None:
-        template = Template(self._folder / "template")
-        template.make()
-        for _ in range(self._jobs):
+        template = self._template or Template(self._folder / "template")
+        if self._template is None:
+            template.make()
+            self._template = template
+        while self._ports.qsize() < self._jobs:
             self._ports.put(Ports.free())
         with ThreadPoolExecutor(self._jobs) as workers:
             for done in [workers.submit(self._one, number, one, template, label) for number in numbers]:
