@@ -360,13 +360,15 @@ def test_a_certificate_that_is_not_the_hubs_makes_no_bundle_of_the_hub(case: Cas
     own = _of(case, lambda ca, key, now: edge_certificate(ca, new_csr(key, "m"), hub, edge, now))(case)
     certificates, key = own
     foreign, foreign_key = _another_root(case)
-    chains = {
-        "the exporter is not the hub": (certificates, key),
-        "does not lead to the root": ([foreign[0], *certificates[1:]], foreign_key),
-        "three certificates": (certificates[:2], key),
-        "cannot be read": ([certificates[0][:-1], *certificates[1:]], key),
-    }
-    for reason, (chain, signing) in chains.items():
+    root = certificates[2][:-1] + bytes([certificates[2][-1] ^ 1])  # which its own key has not signed like that
+    chains = [
+        ("the exporter is not the hub", certificates, key),
+        ("does not lead to the root", [foreign[0], *certificates[1:]], foreign_key),
+        ("does not lead to the root", [*certificates[:2], root], key),
+        ("three certificates", certificates[:2], key),
+        ("cannot be read", [certificates[0][:-1], *certificates[1:]], key),
+    ]
+    for reason, chain, signing in chains:
         def exchange(lines: list[Line], chain: list[bytes] = chain) -> None:
             lines[0][1]["certificates"] = [base64.b64encode(one).decode() for one in chain]
 
