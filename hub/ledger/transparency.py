@@ -132,6 +132,9 @@ class TransparencyLog:
             base = self._common(store, known, before, size)
             epoch = LogEpoch(self._hub, number, self._clock.unix_ms(), base.size, base.root(), before.size, before.root)
             store.add_epoch(number, epoch.statement(self._signer))
+        if not self._mark.read():
+            # Behind the epoch: a crash between the two leaves no mark, and the old epoch stays halted.
+            self._mark.write(before.signed(self._signer))
         return epoch
 
     def _common(self, store: TreeStore, known: Sequence[LogEpoch], before: Checkpoint, size: int) -> Frontier:

@@ -1,0 +1,258 @@
+"""What the hub signs, in which order it writes it down, and when it signs no more (invariant 6)."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from hub.ledger.high_water import HighWater
+from hub.ledger.store import Ledger
+from hub.ledger.transparency import TransparencyLog
+from hub.ledger.tree_store import TreeStore
+from security.checkpoint import Checkpoint
+from security.clock import SystemClock
+from security.log_epoch import open_epoch
+from security.note import NoteKey
+from security.signer import Ed25519Signer
+from security.tree import EMPTY_ROOT, Frontier
+from tests.spine import Spine
+
+
+class Hub:
+    """One with records of its own, and a log."""
+
+    def __init__(self, folder: Path) -> None:
+        self.spine = Spine(folder)
+        self.mark = folder / "high-water.note"
+
+    def log(self) -> TransparencyLog:
+        return self.spine.transparency()
+
+    def note(self, count: int = 1) -> None:
+        for _ in range(count):
+            self.spine.own.note("test", {})
+
+    def size(self) -> int:
+        with Ledger(self.spine.hub_db) as ledger:
+            return ledger.size()
+
+    def root(self, size: int) -> bytes:
+        with Ledger(self.spine.hub_db) as ledger:
+            return Frontier().extended([entry.leaf for entry in ledger.feed(0, size)]).root()
+
+    def marked(self) -> Checkpoint:
+        text = self.mark.read_bytes()
+        return Checkpoint.open(text, [NoteKey(text.decode().split("\n", 1)[0], self.spine.log_signer.public_key)])
+
+    def kept(self, epoch: int = 1) -> str:
+        with TreeStore(self.spine.hub_db, readonly=True) as store:
+            return store.checkpoint(epoch)
+
+    def save(self, folder: Path) -> None:
+        folder.mkdir()
+        for path in self.spine.folder.glob("hub.db*"):
+            shutil.copy(path, folder)
+
+    def put_back(self, folder: Path) -> None:
+        for path in self.spine.folder.glob("hub.db*"):
+            path.unlink()
+        for path in folder.iterdir():
+            shutil.copy(path, self.spine.folder)
+
+
+@pytest.fixture
+def hub(tmp_path: Path) -> Hub:
+    (tmp_path / "hub").mkdir()
+    return Hub(tmp_path / "hub")
+
+
+def test_what_is_published_is_the_ledger_and_stands_in_mark_and_database(hub: Hub) -> None:
+    log = hub.log()
+    first = log.begin()
+    assert first is not None
+    assert (first.size, first.root, first.epoch.number) == (hub.size(), hub.root(first.size), 1)
+    hub.note(3)
+    second = log.advance()
+    assert second is not None
+    assert (second.size, second.root) == (first.size + 3, hub.root(first.size + 3))
+    assert log.advance() is second  # nothing new, nothing signed
+    assert hub.mark.read_text() == hub.kept() == second.note
+    assert hub.marked() == Checkpoint(second.epoch.origin, second.size, second.root)
+
+
+def test_a_checkpoint_whose_mark_cannot_be_written_is_shown_to_nobody(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The mark first: a hub that showed a checkpoint remembers it whatever becomes of its database."""
+    log = hub.log()
+    before = log.begin()
+    hub.note()
+    with monkeypatch.context() as full:
+        full.setattr(HighWater, "write", _no_space)
+        with pytest.raises(OSError, match="no space"):
+            log.advance()
+    assert before is not None
+    assert (log.published, hub.kept()) == (before, before.note)
+    after = log.advance()
+    assert after is not None
+    assert (after.size, hub.kept()) == (before.size + 1, after.note)
+
+
+def _no_space(self: HighWater, note: bytes) -> None:
+    raise OSError("no space left on device")
+
+
+def test_a_crash_between_mark_and_database_is_gone_on_with(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Invariant 11."""
+    hub.log().begin()
+    hub.note()
+
+    def dies(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    log = hub.log()
+    with monkeypatch.context() as crash:
+        crash.setattr(TreeStore, "add_checkpoint", dies)
+        with pytest.raises(KeyboardInterrupt):
+            log.begin()
+    assert hub.marked().size == hub.size()
+    hub.note()
+    after = hub.log().begin()
+    assert after is not None
+    assert (after.size, after.root) == (hub.size(), hub.root(hub.size()))
+
+
+def test_a_database_that_is_older_than_the_mark_is_not_signed_for(hub: Hub, tmp_path: Path) -> None:
+    hub.log().begin()
+    hub.save(tmp_path / "saved")
+    hub.note(2)
+    newer = hub.log().begin()
+    hub.put_back(tmp_path / "saved")
+    log = hub.log()
+    assert log.begin() is None
+    assert "put the right one back" in log.halted
+    assert "reopen" in log.halted
+    hub.note(5)  # and it does not grow out of it
+    assert log.advance() is None
+    assert newer is not None
+    assert hub.mark.read_text() == newer.note
+
+
+def test_a_database_with_another_history_than_the_mark_is_not_signed_for(hub: Hub, tmp_path: Path) -> None:
+    """As large, or larger: only the root tells."""
+    hub.log().begin()
+    hub.save(tmp_path / "saved")
+    hub.note(2)
+    newer = hub.log().begin()
+    for more in (2, 5):
+        hub.put_back(tmp_path / "saved")
+        hub.note(more)
+        log = hub.log()
+        assert log.begin() is None
+        assert "not those that this hub has signed" in log.halted
+        assert newer is not None
+        assert hub.mark.read_text() == newer.note
+
+
+def test_a_mark_that_is_lost_damaged_or_anothers_halts_the_log(hub: Hub, tmp_path: Path) -> None:
+    hub.log().begin()
+    note = hub.mark.read_bytes()
+    hub.mark.unlink()
+    log = hub.log()
+    assert log.begin() is None
+    assert "is gone" in log.halted
+    assert not hub.mark.exists()
+    stranger = Ed25519Signer.create(tmp_path / "other.key")
+    origin = note.decode().split("\n", 1)[0]
+    for other in (note[:-10], b"nonsense", Checkpoint(origin, 0, EMPTY_ROOT).signed(stranger)):
+        hub.mark.write_bytes(other)
+        log = hub.log()
+        assert log.begin() is None
+        assert "damaged or another hub's" in log.halted
+    hub.mark.write_bytes(note)
+    assert hub.log().begin() is not None
+
+
+def test_a_database_that_never_had_a_log_does_not_begin_one_behind_a_mark(hub: Hub, tmp_path: Path) -> None:
+    hub.save(tmp_path / "new")
+    hub.log().begin()
+    hub.put_back(tmp_path / "new")
+    log = hub.log()
+    assert log.begin() is None
+    assert "knows nothing of it" in log.halted
+
+
+def test_what_contradicts_it_is_kept_as_the_mark_and_halts_it_for_good(hub: Hub) -> None:
+    log = hub.log()
+    published = log.begin()
+    assert published is not None
+    evidence = Checkpoint(published.epoch.origin, published.size + 9, bytes(32))
+    note = evidence.signed(hub.spine.log_signer).decode()
+    log.contradicted(evidence, note)
+    log.contradicted(Checkpoint(published.epoch.origin, 1, bytes(32)), "another")
+    hub.note()
+    assert log.advance() is published
+    assert f"a checkpoint of {evidence.size} entries" in log.halted
+    assert hub.mark.read_text() == note
+    assert hub.log().begin() is None
+
+
+def test_a_new_epoch_names_what_was_signed_before_and_goes_on_from_there(hub: Hub, tmp_path: Path) -> None:
+    hub.log().begin()
+    hub.save(tmp_path / "saved")
+    base = hub.size()
+    hub.note(2)
+    newer = hub.log().begin()
+    hub.put_back(tmp_path / "saved")
+    epoch = hub.log().open_epoch()
+    assert newer is not None
+    assert (epoch.number, epoch.base_size, epoch.base_root) == (2, base, hub.root(base))
+    assert (epoch.last_size, epoch.last_root) == (newer.size, newer.root)
+    with TreeStore(hub.spine.hub_db, readonly=True) as store:
+        first, second = store.epochs()
+    for statement, expected in ((first, 1), (second, 2)):
+        assert open_epoch(statement, hub.spine.hub_id, hub.spine.log_signer.public_key).number == expected
+    hub.note()
+    published = hub.log().begin()
+    assert published is not None
+    assert (published.epoch.number, published.size, hub.marked().origin) == (2, base + 1, epoch.origin)
+    assert hub.log().open_epoch().number == 3
+    assert hub.log().begin() is not None
+
+
+def test_a_lost_mark_has_the_way_out_that_the_text_names(hub: Hub) -> None:
+    """A new epoch behind what the database knows to be signed, and a mark again."""
+    published = hub.log().begin()
+    hub.mark.unlink()
+    assert hub.log().begin() is None
+    epoch = hub.log().open_epoch()
+    assert published is not None
+    assert (epoch.number, epoch.last_size, epoch.last_root) == (2, published.size, published.root)
+    hub.note()
+    after = hub.log().begin()
+    assert after is not None
+    assert (after.epoch.number, after.size) == (2, hub.size())
+    assert hub.marked() == Checkpoint(epoch.origin, after.size, after.root)
+
+
+def test_a_crash_before_the_mark_is_there_again_signs_nothing_in_the_old_epoch(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Invariant 11: what was signed there last, nobody here knows."""
+    hub.log().begin()
+    hub.mark.unlink()
+    with monkeypatch.context() as full:
+        full.setattr(HighWater, "write", _no_space)
+        with pytest.raises(OSError, match="no space"):
+            hub.log().open_epoch()
+    assert hub.log().begin() is None
+    assert hub.log().open_epoch().number == 3
+    assert hub.log().begin() is not None
+
+
+def test_another_hubs_statements_are_not_taken(hub: Hub) -> None:
+    hub.log().begin()
+    signer = hub.spine.log_signer
+    other = TransparencyLog(hub.spine.hub_db, HighWater(hub.mark), hub.spine.edge_id, signer, SystemClock())
+    with pytest.raises(ValueError, match="epoch"):
+        other.begin()
