@@ -233,8 +233,8 @@ def reopen_log(context: typer.Context, by: By, reason: Reason) -> None:
 def _say_epoch(epoch: LogEpoch) -> None:
     lost = max((epoch.last_size or 0) - epoch.base_size, 0)
     typer.echo(f"Epoch {epoch.number} has {epoch.base_size} entries in common with what was signed before; {lost} that were "
-               "signed are not in this database. Edges send again what they still hold once the hub runs; what nobody holds waits under: "
-               "suozhan-hub approvals")
+               "signed are not in this database. Edges send again what they still hold once the hub runs; what nobody holds "
+               "waits under: suozhan-hub approvals")
 
 
 app.command()(verify)
