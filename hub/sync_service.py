@@ -62,6 +62,8 @@ class SyncService(sync_pb2_grpc.SyncServicer):
             try:
                 waited: set[asyncio.Future[Any]] = {working, ended}
                 await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
+            except asyncio.CancelledError:
+                return  # gRPC ends the call, and would print a traceback of what it did itself
             finally:
                 working.cancel()
                 await asyncio.gather(working, return_exceptions=True)
