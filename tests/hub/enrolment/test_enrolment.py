@@ -92,6 +92,8 @@ def test_a_copied_machine_enrols_by_the_advice_that_it_gets(hub: Hub, machine: M
     copy.identity.unlink()
     shutil.rmtree(copy.root / "keys")
     token = hub.command("invite", "A01")
+    assert "may hold records: keep this folder, and use another --state folder" in _refusal(copy.root, token)
+    copy.journal.unlink()  # without records, but with the journal's name
     assert "move the keys and journals folders of this machine away and enrol again" in _refusal(copy.root, token)
     for folder in ("keys", "journals"):
         (copy.root / folder).rename(copy.root / f"old-{folder}")
