@@ -53,8 +53,8 @@ class BundleWriter:
                 self._temporary.replace(self._path)
                 sync_folder(self._path.parent)
         finally:
-            self._file.close()
             self._temporary.unlink(missing_ok=True)
+            self._file.close()  # on a full disk this fails, too: what it had not written yet goes nowhere
 
     def write(self, part: Part) -> None:
         """The first one is the header. Raises BadLine for a part that is too long."""
