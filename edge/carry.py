@@ -14,16 +14,14 @@ from itertools import islice
 import structlog
 
 from edge.drafts import Draft, JournalRefused
-from edge.forerunners import old_signer
 from edge.journal import Journal
-from edge.key_copies import KeyCopies
 from edge.keys_check import known_identity
-from edge.salvage import Lost, Pruned, Salvaged, Saved, salvage
+from edge.mending import whole
+from edge.salvage import Salvaged, salvage
 from edge.state import IdentityFolder
 from edge.succession import Succession
-from security.chain import next_digest, signing_input
 from security.private_files import read_private, write_private
-from security.record import CarriedRecord, SealedBody, WrappedKey, parse_record, signature_holds
+from security.record import CarriedRecord, SealedBody, WrappedKey, parse_record
 from security.suites import Verifier
 
 KIND = "carried"
@@ -99,7 +97,7 @@ class Carrier:
         key_id = Verifier(salvaged.identity.genesis.suite, salvaged.identity.genesis.public_key).key_id
         keys: dict[int, WrappedKey] = {}
         for entry in salvaged.entries(common + 1):
-            saved = self._whole(salvaged, entry)
+            saved = whole(self._old, salvaged, entry)
             if saved is None:
                 count.lost.append({"position": entry.position, "id": str(entry.id) if entry.id else None,
                                    "digest": entry.digest.hex() if entry.digest else None})
@@ -114,32 +112,6 @@ class Carrier:
             carried = CarriedRecord(saved.previous, key_id, saved.payload, saved.signature, key)
             yield Draft(f"{KIND}:{salvaged.identity.genesis.journal.hex}:{saved.position}", KIND, b"", record.simulated,
                         carried=carried)
-
-    def _whole(self, salvaged: Salvaged, entry: Saved | Pruned | Lost) -> Saved | None:
-        """From what else there is: the second copy of a data key; the payload, of which only the signature is damaged."""
-        if isinstance(entry, Saved):
-            return entry
-        previous = salvaged.digest_at(entry.position - 1)
-        if isinstance(entry, Pruned) or previous is None:
-            return None
-        return self._copied(salvaged, entry, previous) or self._signed_again(salvaged, entry, previous)
-
-    def _copied(self, salvaged: Salvaged, entry: Lost, previous: bytes) -> Saved | None:
-        copy = KeyCopies(self._old.journal).find(entry.position)
-        if copy is None:
-            return None
-        genesis, digest = salvaged.identity.genesis, next_digest(previous, copy[0])
-        if not signature_holds(Verifier(genesis.suite, genesis.public_key), copy[1], digest):
-            return None
-        return Saved(entry.position, parse_record(copy[0]).id, previous, digest, *copy)
-
-    def _signed_again(self, salvaged: Salvaged, entry: Lost, previous: bytes) -> Saved | None:
-        """Ed25519 gives the very same bytes again."""
-        signer = old_signer(self._old)
-        if not (entry.payload and entry.digest and entry.id and signer) or (
-                signer.public_key != salvaged.identity.genesis.public_key):
-            return None
-        return Saved(entry.position, entry.id, previous, entry.digest, entry.payload, signer.sign(signing_input(entry.digest)))
 
     async def _report(self, common: int, count: _Count) -> None:
         for number, start in enumerate(range(0, max(len(count.lost), 1), LOST_LISTED_MAX)):

@@ -21,6 +21,7 @@ from edge.config import BadConfig
 from edge.drafts import CorruptJournal, ForeignJournal
 from edge.enrol import EnrolmentRefused, EnrolmentUnavailable
 from edge.identity import NotEnrolled, load_identity
+from edge.signatory import ExportRefused
 from edge.start import AlreadyRunning, PortTaken
 from edge.state import StateFolder
 from edge.succession import SuccessionRefused
@@ -120,6 +121,19 @@ def rejoin(
 
 
 @app.command()
+def export(
+    context: typer.Context,
+    file: Annotated[Path, typer.Argument(help="A new file, such as on a USB stick.")],
+    reason: Annotated[str, typer.Option(help="Why; it stands in the file.")] = "",
+) -> None:
+    """Save what this machine still holds into one signed FILE for `suozhan-hub import`: for a machine without a line, or a
+    damaged one. Stop its agent first. Changes nothing here."""
+    from edge.export import export_machine  # noqa: PLC0415 - one command
+
+    typer.echo(export_machine(context.obj, file, SystemClock(), reason))
+
+
+@app.command()
 def verify(
     context: typer.Context,
     resume: Annotated[bool, typer.Option("--resume", help="Go on where the last one was interrupted.")] = False,
@@ -176,7 +190,7 @@ def pair(
 def main() -> None:
     """Errors that a person can mend are one line, not a traceback."""
     mendable = (AlarmUnknown, AlreadyRunning, BadConfig, BadKey, BadToken, CorruptJournal, EnrolmentRefused, EnrolmentUnavailable,
-                ForeignJournal, NotEnrolled, PortTaken, SuccessionRefused, OSError)
+                ExportRefused, ForeignJournal, NotEnrolled, PortTaken, SuccessionRefused, OSError)
     try:
         app()
     except mendable as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ _NEWEST = "SELECT coalesce(max(position), 0) FROM receipts WHERE epoch = ?"
 _FROM = """
 SELECT position, epoch, idx, arrived_ms, signature, proof, checkpoint FROM receipts WHERE position > ? ORDER BY position, epoch
 """
+_TYPES = (int, int, int, int, bytes, bytes, str)  # what a damaged page may change: STRICT is not asked again
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,13 @@ class ReceiptStore:
 
     def after(self, position: int) -> list[Receipt]:
         """All receipts behind a position, in order."""
+        return list(self.each(position))
+
+    def each(self, after: int = 0) -> Iterator[Receipt]:
+        """The same, one by one. Raises sqlite3.Error or ValueError where the file is damaged."""
         with closing(open_readonly(self._path)) as db:
-            return [Receipt(at, epoch, index, arrived_ms, signature, tuple(split_hashes(proof)), checkpoint)
-                    for at, epoch, index, arrived_ms, signature, proof, checkpoint in db.execute(_FROM, (position,))]
+            for row in db.execute(_FROM, (after,)):
+                if tuple(map(type, row)) != _TYPES:
+                    raise ValueError("a row of receipts is damaged")
+                at, epoch, index, arrived_ms, signature, proof, checkpoint = row
+                yield Receipt(at, epoch, index, arrived_ms, signature, tuple(split_hashes(proof)), checkpoint)

@@ -1,0 +1,47 @@
+"""A record that salvage has not, from what else there is: the second copy of a data key, or a payload of which only the signature
+is damaged.
+"""
+
+from __future__ import annotations
+
+from edge.forerunners import old_signer
+from edge.key_copies import KeyCopies
+from edge.salvage import Lost, Pruned, Salvaged, Saved
+from edge.state import IdentityFolder
+from security.chain import next_digest, signing_input
+from security.record import MalformedRecord, parse_record, signature_holds
+from security.suites import Verifier
+
+
+def whole(folder: IdentityFolder, salvaged: Salvaged, entry: Saved | Pruned | Lost) -> Saved | None:
+    """The record as it was signed, None where it is not here or cannot be proved."""
+    if isinstance(entry, Saved):
+        return entry
+    previous = salvaged.digest_at(entry.position - 1)
+    if isinstance(entry, Pruned) or previous is None:
+        return None
+    return _copied(folder, salvaged, entry, previous) or _signed_again(folder, salvaged, entry, previous)
+
+
+def _copied(folder: IdentityFolder, salvaged: Salvaged, entry: Lost, previous: bytes) -> Saved | None:
+    copy = KeyCopies(folder.journal).find(entry.position)
+    if copy is None:
+        return None
+    payload, signature = copy
+    genesis, digest = salvaged.identity.genesis, next_digest(previous, payload)
+    if not signature_holds(Verifier(genesis.suite, genesis.public_key), signature, digest):
+        return None
+    try:
+        return Saved(entry.position, parse_record(payload).id, previous, digest, payload, signature)
+    except MalformedRecord:
+        return None
+
+
+def _signed_again(folder: IdentityFolder, salvaged: Salvaged, entry: Lost, previous: bytes) -> Saved | None:
+    """Ed25519 gives the very same bytes again."""
+    signer = old_signer(folder)
+    if signer is None or signer.public_key != salvaged.identity.genesis.public_key:
+        return None
+    if not (entry.payload and entry.digest and entry.id):
+        return None
+    return Saved(entry.position, entry.id, previous, entry.digest, entry.payload, signer.sign(signing_input(entry.digest)))
