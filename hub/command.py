@@ -26,6 +26,8 @@ from hub.enrolment.sites import SiteRefused, add_site, invite, list_sites
 from hub.evidence.command import export
 from hub.evidence.selection import EvidenceRefused
 from hub.founding import found_hub
+from hub.imports.check import ImportRefused
+from hub.imports.command import import_records
 from hub.keys import load_keys
 from hub.ledger.tile_mending import MendingRefused
 from hub.ledger.transparency import LogBehind
@@ -58,6 +60,7 @@ app.command("revoke")(revoke_machine)
 app.add_typer(alarms_app, name="alarms")
 app.add_typer(approvals_app, name="approvals")
 app.command("export")(export)
+app.command("import")(import_records)
 
 
 @app.callback()
@@ -249,7 +252,7 @@ def main() -> None:
 
     mendable = (BadConfig, BadKey, BadCertificate, RevocationRefused, SiteRefused, BackupFailed, DatabaseNewer,
                 CatalogueInvalid, ResourceInvalid, TokenRefused, AttentionRefused, RestoreRefused, LogBehind,
-                EvidenceRefused, MendingRefused,
+                EvidenceRefused, ImportRefused, MendingRefused,
                 OSError)  # no file, no right, a port that is taken, a full disk
     try:
         app()

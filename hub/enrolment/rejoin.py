@@ -190,16 +190,19 @@ class RejoinDesk:
 
     def _new(self, request: RejoinRequest, site: _Site, verifier: Verifier) -> Admission:
         application, now_ms = request.application, self._clock.unix_ms()
+        imported = self._imported(request, verifier)
         try:
             with self._engine.begin() as connection:
-                connection.execute(edges.insert().values(edge=str(request.edge), site=site.code, machine=application.machine,
-                                                         enrolled_ms=now_ms))
+                if not imported:
+                    connection.execute(edges.insert().values(edge=str(request.edge), site=site.code, machine=application.machine,
+                                                             enrolled_ms=now_ms))
                 certificate_der = self._issuer.issue(connection, request.edge, 0, application.csr_der, application.peer)
                 invitation = application.invitation or self._own_invitation(connection, site, now_ms)
                 connection.execute(invitations.update().where(invitations.c.id == invitation).values(edge=str(request.edge)))
                 connection.execute(enrolments.insert().values(csr_hash=sha256(application.csr_der), invitation=invitation,
                                                               edge=str(request.edge), record_key_id=verifier.key_id))
-                declare(connection, request.edge, application.journals)
+                if not imported:
+                    declare(connection, request.edge, application.journals)
                 connection.execute(edges.update().where(edges.c.edge == str(request.old_edge), edges.c.revoked_ms.is_(None))
                                    .values(revoked_ms=now_ms))
         except BadCertificate as error:
@@ -209,6 +212,15 @@ class RejoinDesk:
                                    "successors and rejoin again") from error
         log.warning("machine rejoined", old=str(request.old_edge), edge=str(request.edge), site=site.code, reason=request.reason)
         return Admission(request.edge, site.code, site.name, site.kind, certificate_der)
+
+    def _imported(self, request: RejoinRequest, verifier: Verifier) -> bool:
+        """Whether this very key and journal came in a file before, and a person let it in (hub/imports/successors.py)."""
+        genesis = Genesis(request.edge, request.journal[0], verifier.suite, verifier.public_key, request.old_journal)
+        with Ledger(self._database) as ledger:
+            try:
+                return ledger.journal(request.journal[0]).genesis == genesis.digest()
+            except UnknownJournal:
+                return False
 
     @staticmethod
     def _own_invitation(connection: sa.Connection, site: _Site, now_ms: int) -> str:

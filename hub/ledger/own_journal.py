@@ -10,13 +10,14 @@ from uuid import UUID, uuid4
 
 from hub.ledger.runs import Arrival
 from hub.ledger.store import Hole, Ledger, UnknownJournal
-from security.chain import Genesis, leaf_hash
+from security.chain import Genesis, leaf_hashes
 from security.clock import Clock
-from security.record import ClearBody, Record, Times, sign_link
+from security.record import CarriedRecord, ClearBody, Content, Link, Record, Times, sign_link
 from security.run import Run
 from security.signer import Signer
 
 NAME = "hub"
+CARRIED = "carried"
 LISTED_MAX = 300  # of a hole in one record, which has to stay below PAYLOAD_MAX_BYTES
 
 
@@ -87,14 +88,27 @@ class OwnJournal:
                                 for one, digest in zip(hole.ids[start:end], hole.digests[start:end], strict=True)]})
             ledger.add_hole(journal, hole)
 
+    def carry(self, ledger: Ledger, records: Sequence[tuple[CarriedRecord, bool]]) -> None:
+        """Records that their own journal cannot take, verbatim, each with whether it is simulated; as a part of the caller's
+        transaction.
+        """
+        self._append_all(ledger, CARRIED, records)
+
     def _append(self, ledger: Ledger, kind: str, body: dict[str, object]) -> None:
-        held = ledger.journal(self._hub)
-        position = held.position + 1
-        now = self._clock.unix_ms()
-        times = Times(now, now, self._clock.boot_id, self._clock.boottime_ms())
         content = ClearBody(json.dumps(body, ensure_ascii=False, sort_keys=True).encode())
-        payload = Record(uuid4(), self._hub, self._hub, position, kind, times, False, content).payload()
-        link = sign_link(self._signer, held.digest, payload)
-        leaf = leaf_hash(self._signer.key_id, self._hub.bytes, position, link.digest, link.signature, now)
-        run = Run(position, held.digest, [payload], [link.signature])
-        ledger.append_within(Arrival(self._hub, run, [link.digest], [leaf], now))
+        self._append_all(ledger, kind, [(content, False)])
+
+    def _append_all(self, ledger: Ledger, kind: str, contents: Sequence[tuple[Content, bool]]) -> None:
+        """As one run."""
+        held, now = ledger.journal(self._hub), self._clock.unix_ms()
+        times = Times(now, now, self._clock.boot_id, self._clock.boottime_ms())
+        first, digest, links = held.position + 1, held.digest, list[Link]()
+        for position, (content, simulated) in enumerate(contents, first):
+            payload = Record(uuid4(), self._hub, self._hub, position, kind, times, simulated, content).payload()
+            links.append(sign_link(self._signer, digest, payload))
+            digest = links[-1].digest
+        if links:
+            digests, signatures = [one.digest for one in links], [one.signature for one in links]
+            leaves = leaf_hashes(self._signer.key_id, self._hub.bytes, first, digests, signatures, now)
+            run = Run(first, held.digest, [one.payload for one in links], signatures)
+            ledger.append_within(Arrival(self._hub, run, digests, leaves, now))

@@ -83,9 +83,9 @@ class Projector:
                     reason = f"it cannot be read ({type(error).__name__}); update this program"
                     wrong.append(_finding(entry.cursor, reason, entry))
                 else:
-                    rows += [row] if row and not any(_same(row, one) for one in rows) else []
+                    rows += [row] if row else []
         if page:
-            self._commit(after, page[-1].cursor, rows, wrong)
+            self._commit(after, page[-1].cursor, self._once(rows), wrong)
         return len(page)
 
     def cursor(self) -> int:
@@ -134,10 +134,22 @@ class Projector:
         }
 
     def _is_known(self, record: Record) -> bool:
-        """Whether it was carried here before, by another machine or a file."""
+        """Whether it was carried here before, by another machine or a file: this copy may lack the key that opened that one."""
         same = sa.and_(transactions.c.record == str(record.id), transactions.c.journal == str(record.journal))
         with self._engine.connect() as connection:
             return connection.execute(sa.select(transactions.c.cursor).where(same)).first() is not None
+
+    def _once(self, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """The first row of each transaction: what was carried, by a machine or a file, may come again in its own journal."""
+        if not rows:
+            return []
+        same = transactions.c.record.in_({row["record"] for row in rows})
+        with self._engine.connect() as connection:
+            known = {(row.record, row.journal)
+                     for row in connection.execute(sa.select(transactions.c.record, transactions.c.journal).where(same))}
+        first = {(row["record"], row["journal"]): row for row in reversed(rows)}
+        return [row for row in rows
+                if (name := (row["record"], row["journal"])) not in known and first[name] is row]
 
     def _site(self, edge: UUID) -> str:
         if edge not in self._sites:
@@ -147,10 +159,6 @@ class Projector:
                 raise MeaninglessBody(f"machine {edge} belongs to no site")
             self._sites[edge] = row.site
         return self._sites[edge]
-
-
-def _same(row: dict[str, Any], other: dict[str, Any]) -> bool:
-    return bool((row["record"], row["journal"]) == (other["record"], other["journal"]))
 
 
 def _finding(cursor: int, reason: str, entry: Entry | None = None) -> dict[str, Any]:

@@ -1,0 +1,82 @@
+"""The check of a machine's file, from its first byte to its last, before anything of it is taken."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import UUID
+
+import sqlalchemy as sa
+
+from hub.enrolment.tables import edges
+from hub.ledger.store import JournalHead, Ledger
+from security.bundle.check import Trust
+from security.bundle.header import Header
+from security.bundle.journal_check import CoveredJournal
+from security.bundle.reader import verify_bundle
+from security.bundle.report import Report
+
+
+class ImportRefused(ValueError):
+    """Nothing of the file was taken; the text says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class MachineFile:
+    """A file that is, to its last byte, what a machine of this hub signed: `edge`, with records of `journals`. `words` are what
+    a person has to know of it.
+    """
+
+    path: Path
+    trust: Trust
+    sha256: bytes
+    header: Header
+    edge: UUID
+    journals: tuple[UUID, ...]
+    words: tuple[str, ...]
+
+
+def check_file(path: Path, pin: bytes, ledger: Ledger, engine: sa.Engine, now_ms: int) -> MachineFile:
+    """`pin` is that of this hub's root. Raises ImportRefused, OSError, sqlite3.Error."""
+    trust = Trust(pin)
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").digest()
+    report = verify_bundle(path, trust)
+    if report.refusal is not None or report.header is None:
+        raise ImportRefused(f"{path}: nothing was taken: {report.refusal}")
+    if report.header.edge is None:
+        raise ImportRefused(f"{path} was exported by this hub, which holds all of it; import what a machine has exported")
+    _check_keys(path, report.journals, {head.journal: head for head in ledger.journals()})
+    words = _words(report, _revoked_ms(engine, report.header.edge), now_ms)
+    return MachineFile(path, trust, digest, report.header, report.header.edge,
+                       tuple(one.journal.journal for one in report.journals), words)
+
+
+def _check_keys(path: Path, covered: Sequence[CoveredJournal], held: Mapping[UUID, JournalHead]) -> None:
+    for one in covered:
+        head = held.get(one.journal.journal)
+        if head is not None and head.genesis != one.journal.genesis.digest():
+            raise ImportRefused(f"{path}: nothing was taken: journal {head.journal} was registered here with another machine, "
+                                "key or predecessor than the file says; keep the file and call the city's IT desk")
+
+
+def _revoked_ms(engine: sa.Engine, edge: UUID) -> int | None:
+    """Raises ImportRefused for a machine that is not known."""
+    with engine.connect() as connection:
+        row = connection.execute(sa.select(edges.c.revoked_ms).where(edges.c.edge == str(edge))).one_or_none()
+    if row is None:
+        raise ImportRefused(f"machine {edge} is not known to this hub, which may have come back from a backup that is older than "
+                            "the machine; keep the file and call the city's IT desk")
+    revoked_ms: int | None = row.revoked_ms
+    return revoked_ms
+
+
+def _words(report: Report, revoked_ms: int | None, now_ms: int) -> tuple[str, ...]:
+    words = []
+    if report.exporter is not None and report.exporter.valid_ms[1] < now_ms:
+        words.append("The machine's certificate has expired; what its keys signed holds all the same.")
+    if revoked_ms is not None:
+        words.append("The machine is revoked: if its keys are in other hands, what it signed since may be theirs.")
+    return tuple(words)

@@ -1,0 +1,182 @@
+"""What a machine saves of itself into a file: all that can be proved, or nothing at all (invariants 3, 4, 11)."""
+
+from __future__ import annotations
+
+import errno
+import os
+import resource
+import shutil
+import signal
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from edge.agent_lock import agent_lock
+from edge.export import export_machine, unsettled
+from edge.signatory import ExportRefused
+from edge.start import AlreadyRunning
+from edge.succession import begin
+from security.bundle.coverage import How
+from security.bundle.reader import verify_bundle
+from security.bundle.report import Report
+from security.bundle.writer import BundleExists
+from tests.edge.machine import enrolled, fill
+from tests.spine import HandClock
+from tests.station import Station
+
+
+@pytest.fixture
+def station(tmp_path: Path) -> Iterator[Station]:
+    station = Station(tmp_path)
+    yield station
+    station.engine.dispose()
+
+
+def _proved(file: Path) -> Report:
+    report = verify_bundle(file)
+    assert report.refusal is None, report.refusal
+    assert report.signed
+    return report
+
+
+def test_all_records_of_a_whole_machine_are_in_its_file(tmp_path: Path) -> None:
+    state, file = enrolled(tmp_path / "machine"), tmp_path / "file"
+    fill(state, 20)
+    told = export_machine(state, file, HandClock())
+    assert "holds 21 records of 1 journal" in told
+    assert "LOST" not in told
+    assert "suozhan-hub import file --by NAME --reason TEXT" in told
+    assert _proved(file).entries == 21
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+
+def test_receipts_go_along_and_prove_what_the_hub_has(station: Station) -> None:
+    station.say("a1", "a2", deliver=True)
+    station.say("b1", deliver=True)
+    station.say("c1")
+    [journal] = _proved(station.export()).journals
+    [covered] = journal.ranges
+    assert covered[-1].how is How.SIGNED  # nobody but the machine speaks for the last ones
+    assert How.OWN in {one.how for one in covered}
+    assert "0 receipts" not in station.told
+
+
+def test_damaged_receipts_cost_no_record(station: Station) -> None:
+    station.say("a1", deliver=True)
+    station.say("b1", deliver=True)
+    from tests.spine import damage
+
+    damage(station.state.journal, "UPDATE receipts SET proof = zeroblob(32 * 3)")
+    assert _proved(station.export()).entries == 4
+    assert "Not all of its receipts are in the file" in station.told
+
+
+@pytest.mark.parametrize("page", [0, 1, 2])
+def test_a_page_that_is_gone_stops_no_export(station: Station, page: int) -> None:
+    station.say(*[f"a{number}" for number in range(60)])
+    with station.state.journal.open("r+b") as file:
+        file.seek(page * 4096)
+        file.write(bytes(4096))
+    report = _proved(station.export())
+    assert report.entries + sum(last - first + 1 for one in report.journals for first, last in _lost(one.ranges)) == 61
+    assert report.entries > 30
+
+
+def _lost(ranges: object) -> Iterator[tuple[int, int]]:
+    assert isinstance(ranges, list)
+    for covered in ranges:
+        for one in covered:
+            if one.how is How.LOST:
+                yield one.first, one.last
+
+
+def test_a_running_agent_is_to_be_stopped_first(station: Station) -> None:
+    station.say("a1")
+    with agent_lock(station.state.lock), pytest.raises(AlreadyRunning, match="stop it first"):
+        station.export()
+    assert not list(station.folder.glob("*.bundle"))
+
+
+def test_a_file_that_is_there_already_is_never_overwritten(station: Station) -> None:
+    station.say("a1")
+    before = station.export().read_bytes()
+    with pytest.raises(BundleExists):
+        station.export()
+    assert (station.folder / "machine.bundle").read_bytes() == before
+
+
+@contextmanager
+def _files_at_most(size: int) -> Iterator[None]:
+    """As on a full disk: a write beyond fails."""
+    before, handler = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
+
+
+@pytest.mark.parametrize("size", [0, 5_000, 20_000])
+def test_a_full_disk_leaves_nothing_half_written(station: Station, size: int) -> None:
+    station.say(*[f"a{number}" for number in range(60)])
+    stick = station.folder / "stick"
+    stick.mkdir()
+    with _files_at_most(size), pytest.raises(OSError, match=os.strerror(errno.EFBIG)):
+        station.export("stick/file")
+    assert list(stick.iterdir()) == []
+    station.export("stick/file")
+
+
+def test_a_successor_without_a_certificate_is_signed_for_by_the_identity_before_it(station: Station) -> None:
+    station.say("a1", "a2")
+    successor = begin(station.state, "a damaged page")
+    station.say("b1", folder=successor)
+    report = _proved(station.export())
+    assert report.header is not None
+    assert report.header.edge == station.edge_id
+    assert [len(one.ranges) for one in report.journals] == [1, 1]
+    assert report.journals[1].journal.predecessor == station.journal_id
+
+
+def test_what_is_settled_is_left_out(station: Station) -> None:
+    first = begin(station.state, "one")
+    second = begin(station.state, "two")
+    assert [one.root for one in unsettled(station.state)] == [station.state.root, first.root, second.root]
+    first.carried.write_text("{}", encoding="utf-8")
+    assert [one.root for one in unsettled(station.state)] == [first.root, second.root]
+    second.carried.write_text("{}", encoding="utf-8")
+    assert [one.root for one in unsettled(station.state)] == [second.root]
+
+
+def test_a_damaged_pair_gives_way_to_the_first_one(station: Station) -> None:
+    station.say("a1")
+    station.state.tls_pair.touch(mode=0o600)
+    assert _proved(station.export()).entries == 2
+    assert "tls.pem is damaged" in station.told
+
+
+def test_a_machine_without_any_key_that_signs_says_so(station: Station) -> None:
+    station.say("a1")
+    station.state.tls_key.unlink()
+    with pytest.raises(ExportRefused, match=r"tls\.key"):
+        station.export()
+
+
+def test_a_journal_that_is_gone_is_told(station: Station) -> None:
+    station.say("a1")
+    station.say("b1", folder=begin(station.state, "a damaged page"))
+    station.state.journal.unlink()
+    assert _proved(station.export()).entries == 2
+    assert "NOT IN IT" in station.told
+    shutil.rmtree(station.state.current.root / "journals")
+    with pytest.raises(ExportRefused, match="nothing can be saved"):
+        station.export("none.bundle")
+
+
+def test_a_reason_that_no_bundle_can_hold_is_refused(station: Station) -> None:
+    with pytest.raises(ExportRefused, match="--reason"):
+        export_machine(station.state, station.folder / "f", station.clock, "a\nb")

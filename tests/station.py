@@ -1,0 +1,136 @@
+"""A spine whose machine has a whole state folder: what it exports to a file, and what its hub makes of that."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from uuid import UUID
+
+import sqlalchemy as sa
+
+from edge.export import export_machine
+from edge.identity import Identity, load_identity
+from edge.journal import Journal, JournalLimits
+from edge.state import IdentityFolder, StateFolder
+from hub.attention.approvals import Approvals
+from hub.database import open_engine
+from hub.enrolment.authority import HubAuthority, create_authority, load_authority
+from hub.enrolment.sites import add_site
+from hub.enrolment.tables import edges
+from hub.imports.importing import Hub, Order, import_file
+from hub.imports.journal_import import Imported
+from hub.ledger.store import Ledger
+from hub.transactions.projector import Projector
+from hub.transactions.tables import findings, transactions
+from security.certificates import edge_certificate, key_pem, new_csr, new_key, pem, pin_of
+from security.private_files import write_private
+from security.record import CarriedRecord, parse_record
+from security.signer import Ed25519Signer
+from tests.hub.transactions.test_projector import transaction
+from tests.spine import CEILING_S, CutWire, Spine, draft
+
+NOBODY = "127.0.0.1:9"  # discard: no service listens there
+
+
+class Station(Spine):
+    """Hub and machine; `say` is a day's work, `deliver` the line's."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.engine = open_engine(self.hub_db)
+        add_site(self.engine, "A01", "古魏镇服务所", "office", "")
+        with self.engine.begin() as connection:
+            connection.execute(edges.insert().values(edge=str(self.edge_id), site="A01", machine="窗口1", enrolled_ms=1))
+        self._now = dt.datetime.fromtimestamp(self.clock.unix_ms() / 1000, dt.UTC)
+        self.authority = self.new_authority("ca")
+        self.hub = Hub(self.hub_id, pin_of(self.authority.root), self.hub_db, self.engine, self.own, self.clock)
+        self.state = StateFolder(folder / "machine")
+        self._enrol()
+
+    def new_authority(self, name: str) -> HubAuthority:
+        """One that bears this hub's name."""
+        (self.folder / name).mkdir()
+        create_authority(self.folder / name, self.hub_id, self._now)
+        return load_authority(self.folder / name)
+
+    def _enrol(self) -> None:
+        self.state.make()
+        key = new_key()
+        leaf = edge_certificate(self.authority.intermediate, new_csr(key, "m"), self.hub_id, self.edge_id, self._now)
+        write_private(self.state.tls_key, key_pem(key))
+        shutil.copy(self.folder / "edge-record.key", self.state.record_key)
+        sealing = self.sealing.public_key().public_bytes_raw().hex()
+        fields = dict.fromkeys(Identity.__dataclass_fields__, self.log_signer.public_key.hex()) | {
+            "edge": str(self.edge_id), "hub": str(self.hub_id), "journal": str(self.journal_id), "site": "A01",
+            "site_name": "古魏镇服务所", "site_kind": "office", "work_address": NOBODY, "enrol_address": NOBODY,
+            "api_address": NOBODY, "root": pem(self.authority.root).decode(),
+            "chain": pem(leaf, self.authority.intermediate.certificate).decode(), "hub_sealing_key": sealing}
+        Identity(**fields).save(self.state.identity)
+        self.journal_db.rename(self.state.journal)
+        self.journal_db = self.state.journal
+
+    def say(self, *callers: str, folder: IdentityFolder | None = None, deliver: bool = False) -> None:
+        """Transactions; each call is a start of the agent, with a data key of its own."""
+        asyncio.run(self._say(callers, folder or self.state, deliver=deliver))
+
+    def deliver(self) -> None:
+        self.say(deliver=True)
+
+    async def _say(self, callers: Sequence[str], folder: IdentityFolder, *, deliver: bool) -> None:
+        sealing = bytes.fromhex(load_identity(folder.identity).hub_sealing_key)
+        signer, limits = Ed25519Signer.load(folder.record_key), JournalLimits(reserve_bytes=0)
+        journal = Journal(folder.journal, signer, sealing, self.clock, limits)
+        async with asyncio.timeout(CEILING_S), journal:
+            for caller in callers:
+                await journal.submit(draft(caller, transaction()))
+            if deliver:
+                async with self.ingest() as ingest:
+                    await self.drain(journal, CutWire(ingest, self.edge_id))
+
+    def export(self, name: str = "machine.bundle", state: StateFolder | None = None) -> Path:
+        file = self.folder / name
+        self.told = export_machine(state or self.state, file, self.clock)
+        return file
+
+    def take(self, file: Path) -> Imported:
+        """Of a file with one journal."""
+        [imported] = self.take_all(file)
+        return imported
+
+    def take_all(self, file: Path) -> Sequence[Imported]:
+        self.checked_file, imported = import_file(self.hub, Order(file, "周敏", "线路中断"))
+        return imported
+
+    @property
+    def approvals(self) -> Approvals:
+        return Approvals(self.engine, self.own, self.clock)
+
+    def project(self, findings_max: int = 0) -> list[tuple[UUID, int]]:
+        """Journal and position of each transaction that the site ledger shows; no more may be findings."""
+        projector = Projector(self.engine, self.hub_db, self.unsealer())
+        while projector.step():
+            pass
+        with self.engine.connect() as connection:
+            assert len(connection.execute(sa.select(findings)).all()) <= findings_max
+            rows = connection.execute(sa.select(transactions).order_by(transactions.c.journal, transactions.c.position)).all()
+        return [(UUID(row.journal), row.position) for row in rows]
+
+    def shown(self) -> list[int]:
+        """Positions of the first journal's transactions."""
+        return [position for journal, position in self.project() if journal == self.journal_id]
+
+    def carried(self) -> list[int]:
+        """Positions that stand in the hub's own journal, in its order."""
+        with Ledger(self.hub_db) as ledger:
+            records = [parse_record(entry.payload) for entry in ledger.entries(ledger.journal(self.hub_id), 0)]
+        return [parse_record(one.content.payload).position for one in records if isinstance(one.content, CarriedRecord)]
+
+    def notes(self, kind: str) -> list[bytes]:
+        """Clear bodies of that kind in the hub's own journal."""
+        with Ledger(self.hub_db) as ledger:
+            records = [parse_record(entry.payload) for entry in ledger.entries(ledger.journal(self.hub_id), 0)]
+        return [one.content.data for one in records if one.kind == kind and not isinstance(one.content, CarriedRecord)
+                and hasattr(one.content, "data")]
