@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from deploy.demo.city import Hub, Machine
-from deploy.demo.processes import CHECKOUT, DemoFailed
+from deploy.demo.processes import CHECKOUT, DemoFailed, verified
 from deploy.demo.signposts import after_the_story, while_it_stays
 from devices.simulated.card import CardText
 from devices.simulated.folder import ReaderFolder
@@ -30,7 +30,7 @@ PEOPLE = (("王秀英", "140830195603120029"), ("李建国", "140830194911020015
           ("赵玉梅", "140830197202140047"), ("刘志强", "140830198509300037"), ("陈红霞", "140830199001010045"))
 ITEMS = (("003-21", ["resident-id-card", "eligibility-commitment"]), ("003-01", ["resident-id-card"]),
          ("003-38", ["resident-id-card", "social-security-card"]), ("003-28", ["resident-id-card", "household-register"]))
-STEPS = 9
+STEPS = 10
 ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 ENDED = 130  # as shells say it of Ctrl-C
 Insert = Callable[[str, str, str], None]
@@ -194,6 +194,24 @@ def _work(story: Story, hub: Hub, machines: list[Machine], readers: tuple[str, P
     story.step("Backup and check of the ledger")
     story.tell(hub.command("backup", str(FOLDER / "backup.db")).replace(str(CHECKOUT) + "/", ""))
     story.tell(hub.command("verify"))
+
+    story.step("Evidence for somebody who has neither hub nor machine")
+    _hand_out(story, hub)
+
+
+def _hand_out(story: Story, hub: Hub) -> None:
+    """An honest file, and the same with one changed byte."""
+    bundle = FOLDER / "evidence.bundle"
+    hub.command("export", str(bundle), "--site", "A01", "--by", "周敏", "--reason", "demo")
+    honest, report = verified(bundle)
+    story.tell(f"suozhan-verify: {report.splitlines()[0]}")
+    changed = bytearray(bundle.read_bytes())
+    changed[len(changed) // 2] ^= 1
+    (FOLDER / "changed.bundle").write_bytes(changed)
+    forged, report = verified(FOLDER / "changed.bundle")
+    story.tell(f"one byte changed:  {report.splitlines()[0]}")
+    if not honest or forged:
+        raise DemoFailed("the verifier does not tell an honest file from a changed one; keep build/demo and report this")
 
 
 def _account(story: Story, hub: Hub, machines: list[Machine]) -> None:

@@ -57,6 +57,13 @@ def command(module: str, state: Path, *arguments: str, environment: Mapping[str,
     return done.stdout.strip()
 
 
+def verified(bundle: Path) -> tuple[bool, str]:
+    """What `suozhan-verify` says of a file: whether it is proved, and its report."""
+    done = subprocess.run([sys.executable, "-m", "security.verifier", str(bundle)], capture_output=True, text=True,
+                          cwd=CHECKOUT, timeout=60, check=False)
+    return done.returncode == 0, (done.stdout + done.stderr).strip()
+
+
 class Service:
     """A running `suozhan-hub run` or `suozhan-edge run`."""
 
