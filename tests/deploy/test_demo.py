@@ -57,7 +57,7 @@ def told(demo: subprocess.Popen[str], words: str) -> list[str]:
 
 
 def test_a_second_demo_leaves_the_first_ones_city_alone(checkout: Path, demo: subprocess.Popen[str]) -> None:
-    told(demo, "[2/9]")
+    told(demo, "[2/10]")
     second = subprocess.run(DEMO, cwd=checkout, capture_output=True, text=True, check=False, timeout=END_MAX_S)
     assert (second.returncode, second.stdout) == (1, "")
     assert second.stderr == "A demo is running here; end it with Ctrl-C first.\n"
@@ -72,7 +72,7 @@ def test_a_second_demo_leaves_the_first_ones_city_alone(checkout: Path, demo: su
     ids=["Ctrl-C", "terminal closed", "SIGTERM to the demo alone"],
 )
 def test_however_the_demo_is_ended_nothing_of_it_stays(demo: subprocess.Popen[str], send, number: int) -> None:
-    told(demo, "[4/9]")
+    told(demo, "[4/10]")
     city = psutil.Process(demo.pid).children(recursive=True)
     assert len(city) >= 3, "a hub and two agents, and a card service where there is one"
     send(demo.pid, number)
