@@ -250,10 +250,12 @@ def damage(database: Path, statement: str, *values: object) -> None:
         db.execute("PRAGMA ignore_check_constraints = ON")
         db.execute("PRAGMA synchronous = OFF")
         db.execute("BEGIN")
-        triggers = db.execute("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'").fetchall()
-        for name, _ in triggers:
+        triggers = db.execute("SELECT name, sql, tbl_name FROM sqlite_master WHERE type = 'trigger'").fetchall()
+        for name, _, _ in triggers:
             db.execute(f"DROP TRIGGER {name}")
         db.execute(statement, values)
-        for _, sql in triggers:
-            db.execute(sql)
+        left = {name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        for _, sql, table in triggers:
+            if table in left:
+                db.execute(sql)
         db.execute("COMMIT")

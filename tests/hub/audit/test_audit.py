@@ -283,7 +283,10 @@ def test_a_counter_that_is_used_twice_or_goes_back_is_found(
     only(audit, position, f"counter {4 - back} of the data key at position 1 does not go on behind 3")
 
 
-def test_a_data_key_that_occurs_twice_is_found_in_its_journal_and_in_another(spine: Spine, audit: Audit) -> None:
+@pytest.mark.parametrize("page", [500, 1])
+def test_a_data_key_that_occurs_twice_is_found_in_its_journal_and_in_another(
+        spine: Spine, audit: Audit, monkeypatch: pytest.MonkeyPatch, page: int) -> None:
+    monkeypatch.setattr(auditor_module, "PAGE_ENTRIES", page)
     machine = Machine(spine)
     machine.begin()
     machine.transact()
