@@ -11,10 +11,12 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
+from edge.carry import Carrier, Held
 from edge.export import export_machine
 from edge.identity import Identity, load_identity
 from edge.journal import Journal, JournalLimits
 from edge.state import IdentityFolder, StateFolder
+from edge.succession import read_succession
 from hub.attention.approvals import Approvals
 from hub.database import open_engine
 from hub.enrolment.authority import HubAuthority, create_authority, load_authority
@@ -26,6 +28,7 @@ from hub.ledger.store import Ledger
 from hub.transactions.projector import Projector
 from hub.transactions.tables import findings, transactions
 from security.certificates import edge_certificate, key_pem, new_csr, new_key, pem, pin_of
+from security.chain import Genesis
 from security.private_files import write_private
 from security.record import CarriedRecord, parse_record
 from security.signer import Ed25519Signer
@@ -89,6 +92,28 @@ class Station(Spine):
             if deliver:
                 async with self.ingest() as ingest:
                     await self.drain(journal, CutWire(ingest, self.edge_id))
+
+    def rejoin(self, successor: IdentityFolder) -> None:
+        """As an admitted successor does it: what its predecessor could not deliver goes over the line in its journal."""
+        asyncio.run(self._rejoin(successor))
+
+    async def _rejoin(self, successor: IdentityFolder) -> None:
+        identity, said = load_identity(successor.identity), read_succession(successor)
+        signer = Ed25519Signer.load(successor.record_key)
+        assert said is not None
+        with Ledger(self.hub_db) as ledger:
+            old = ledger.journal(said.old_journal_id)
+            Held(old.position, 0, ledger.digests(old, 0, 10**6)).save(successor)
+        with self.engine.begin() as connection:
+            connection.execute(edges.insert().values(edge=identity.edge, site="A01", machine="窗口1", enrolled_ms=1))
+        genesis = Genesis(identity.edge_id, UUID(identity.journal), signer.suite, signer.public_key, said.old_journal_id)
+        self.own.succeed("business", genesis, "A01", {})
+        journal = Journal(successor.journal, signer, self.sealing.public_key().public_bytes_raw(), self.clock,
+                          JournalLimits(reserve_bytes=0))
+        self.journal_db = successor.journal
+        async with asyncio.timeout(CEILING_S), journal, self.ingest() as ingest:
+            await Carrier(self.state, successor, said, journal).run()
+            await self.drain(journal, CutWire(ingest, identity.edge_id))
 
     def export(self, name: str = "machine.bundle", state: StateFolder | None = None) -> Path:
         file = self.folder / name

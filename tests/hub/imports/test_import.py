@@ -15,6 +15,7 @@ import pytest
 import sqlalchemy as sa
 
 import hub.imports.deliveries
+from edge.salvage import Saved, salvage
 from edge.state import StateFolder
 from edge.succession import begin
 from hub.enrolment.tables import edges
@@ -23,6 +24,7 @@ from hub.imports.importing import Order, import_file
 from hub.ledger.store import Hole, Ledger
 from security.bundle.lines import LINE_MAX_BYTES
 from security.certificates import pin_of
+from security.record import CarriedRecord
 from tests.spine import damage
 from tests.station import Station
 
@@ -179,13 +181,49 @@ def test_what_a_closed_journal_could_not_take_any_more_is_carried(station: Stati
     station.check_ledger()
 
 
+def test_what_the_machine_has_carried_over_itself_is_not_carried_again(station: Station) -> None:
+    """The file was written before the machine came back on line, and is imported after."""
+    station.say("a1", deliver=True)
+    station.say(*_names("b", 8))
+    file = station.export()
+    station.rejoin(begin(station.state, "a damaged page"))
+    assert station.shown() == [2, *range(4, 12)]
+    imported = station.take(file)
+    assert (imported.held, imported.carried, imported.carried_before) == (2, [], 9)
+    assert station.carried() == []
+    station.check_ledger()
+
+
+def test_what_a_file_brought_shows_once_when_the_machine_carries_it_over_later(station: Station) -> None:
+    station.say("a1", deliver=True)
+    station.say(*_names("b", 8))
+    _lose(station, 6)
+    assert station.take(station.export()).carried == [(7, 11)]
+    assert station.shown() == [2, 4, 5, *range(7, 12)]
+    station.rejoin(begin(station.state, "a damaged page"))
+    assert station.shown() == [2, 4, 5, *range(7, 12)]
+    station.check_ledger()
+
+
+def test_a_copy_that_its_machine_did_not_sign_is_none(station: Station) -> None:
+    """Nobody keeps a record out of the ledger by carrying it with a false signature before it comes."""
+    station.say("a1", deliver=True)
+    station.say("b1", "b2")
+    with salvage(station.state.journal) as salvaged:
+        saved = [one for one in salvaged.entries(3) if isinstance(one, Saved)]
+    key_id = station.signer.key_id
+    with Ledger(station.hub_db) as ledger, ledger.transaction():
+        station.own.carry(ledger, [(CarriedRecord(one.previous, key_id, one.payload, bytes(64)), False) for one in saved])
+        ledger.close(station.journal_id, "another one follows it")
+    assert station.take(station.export()).carried == [(3, 5)]
+
+
 def test_a_record_that_was_given_up_as_a_hole_and_is_found_is_carried(station: Station) -> None:
     station.say("a1", deliver=True)
     station.say("b1", "b2", "b3")
     whole = station.export()
     with Ledger(station.hub_db) as ledger:
         head = ledger.journal(station.journal_id)
-    from edge.salvage import Saved, salvage
     with salvage(station.state.journal) as salvaged:
         saved = [one for one in salvaged.entries() if isinstance(one, Saved)]
     hole = Hole(3, head.digest, [one.digest for one in saved[2:5]], [one.id for one in saved[2:5]])
