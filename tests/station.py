@@ -61,19 +61,24 @@ class Station(Spine):
 
     def _enrol(self) -> None:
         self.state.make()
-        key = new_key()
-        leaf = edge_certificate(self.authority.intermediate, new_csr(key, "m"), self.hub_id, self.edge_id, self._now)
-        write_private(self.state.tls_key, key_pem(key))
+        chain = self.new_pair(self.edge_id)
         shutil.copy(self.folder / "edge-record.key", self.state.record_key)
         sealing = self.sealing.public_key().public_bytes_raw().hex()
         fields = dict.fromkeys(Identity.__dataclass_fields__, self.log_signer.public_key.hex()) | {
             "edge": str(self.edge_id), "hub": str(self.hub_id), "journal": str(self.journal_id), "site": "A01",
             "site_name": "古魏镇服务所", "site_kind": "office", "work_address": NOBODY, "enrol_address": NOBODY,
             "api_address": NOBODY, "root": pem(self.authority.root).decode(),
-            "chain": pem(leaf, self.authority.intermediate.certificate).decode(), "hub_sealing_key": sealing}
+            "chain": chain, "hub_sealing_key": sealing}
         Identity(**fields).save(self.state.identity)
         self.journal_db.rename(self.state.journal)
         self.journal_db = self.state.journal
+
+    def new_pair(self, edge: UUID) -> str:
+        """The machine gets another TLS key; a certificate for it, of that identity, with the intermediate (PEM)."""
+        key = new_key()
+        leaf = edge_certificate(self.authority.intermediate, new_csr(key, "m"), self.hub_id, edge, self._now)
+        write_private(self.state.tls_key, key_pem(key))
+        return pem(leaf, self.authority.intermediate.certificate).decode()
 
     def say(self, *callers: str, folder: IdentityFolder | None = None, deliver: bool = False) -> None:
         """Transactions; each call is a start of the agent, with a data key of its own."""

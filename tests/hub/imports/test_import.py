@@ -15,16 +15,19 @@ import pytest
 import sqlalchemy as sa
 
 import hub.imports.deliveries
+from edge.identity import load_identity
 from edge.salvage import Saved, salvage
 from edge.state import StateFolder
 from edge.succession import begin
 from hub.enrolment.tables import edges
 from hub.imports.check import ImportRefused
 from hub.imports.importing import Order, import_file
+from hub.imports.journal_import import JournalImport
 from hub.ledger.store import Hole, Ledger
 from security.bundle.lines import LINE_MAX_BYTES
 from security.certificates import pin_of
 from security.record import CarriedRecord
+from security.run import Run
 from tests.spine import damage
 from tests.station import Station
 
@@ -380,4 +383,50 @@ def test_a_chain_of_successors_is_let_in_one_by_one(station: Station) -> None:
     station.approvals.decide(2, "周敏", "核实", approved=True)
     assert [one.waits for one in station.take_all(file)] == ["", "", ""]
     assert len(station.project()) == 3
+    station.check_ledger()
+
+
+def test_a_machine_cannot_have_a_key_let_in_as_another_machines_successor(station: Station) -> None:
+    station.say("a1")
+    station.say("b1", folder=begin(station.state, "damage"))
+    other = uuid4()
+    with station.engine.begin() as connection:
+        connection.execute(edges.insert().values(edge=str(other), site="A01", machine="窗口2", enrolled_ms=1))
+    identity = load_identity(station.state.identity)
+    replace(identity, edge=str(other), chain=station.new_pair(other)).save(station.state.identity)
+    station.state.record_key.unlink()
+    first, second = station.take_all(station.export())
+    assert first.appended == [(1, 2)]  # its own signatures speak for these, whoever brings them
+    assert "rejoin" in second.waits
+    assert station.approvals.waiting() == []
+    assert (second.appended, second.carried) == ([], [])
+
+
+def test_an_import_that_died_anywhere_is_finished_by_the_next(station: Station, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Invariant 11."""
+    station.say("a1", deliver=True)
+    station.say(*_names("b", 20))
+    _lose(station, 10)
+    file = station.export()
+    take, died = JournalImport.take, 0
+    for number in range(8):
+
+        def dies(self: JournalImport, run: Run, at: int = number) -> None:
+            nonlocal at_run
+            at_run += 1
+            if at_run > at:
+                raise OSError("the plug was pulled")
+            take(self, run)
+
+        at_run = 0
+        monkeypatch.setattr(JournalImport, "take", dies)
+        try:
+            station.take(file)
+        except OSError:
+            died += 1
+    monkeypatch.undo()
+    station.take(file)
+    assert died > 3
+    assert station.carried() == list(range(11, 24))
+    assert station.shown() == [2, *range(4, 10), *range(11, 24)]
     station.check_ledger()
