@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from edge.journal_rows import digest_rows, envelope_cells
 from edge.journal_store import Head, JournalIdentity, JournalStore, Standing
 from edge.sqlite_log import FRAME_BYTES, HEADER_BYTES, PAGE_BYTES
 from security.run import Run
-from tests.spine import CEILING_S, Spine, damage, draft, prove
+from tests.spine import CEILING_S, Spine, draft, prove
 
 RECORDS = 250
 LONG = RECORDS + 2  # position of a record that goes on in overflow pages; 1 is the data key
@@ -110,13 +109,3 @@ def flipped(piece: Piece, bit: int) -> Iterator[None]:
     byte = piece.file.read_bytes()[piece.offset + bit // 8]
     with written_over(piece, bytes([byte ^ 1 << bit % 8]), bit // 8):
         yield
-
-
-def change_row(database: Path, statement: str) -> None:
-    """As `damage`; then the triggers come back, so that only the change shows."""
-    with closing(sqlite3.connect(database)) as db:
-        triggers = [row[0] for row in db.execute("SELECT sql FROM sqlite_master WHERE type = 'trigger'")]
-    damage(database, statement)
-    with closing(sqlite3.connect(database)) as db:
-        for trigger in triggers:
-            db.execute(trigger)

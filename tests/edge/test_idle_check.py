@@ -16,8 +16,7 @@ from edge.idle_check import ALARM, PASS_MIN_MS, IdleCheck
 from edge.journal import Journal
 from edge.journal_check import JournalCheck
 from edge.journal_store import Standing
-from tests.edge.small_journal import change_row
-from tests.spine import CEILING_S, Spine, draft
+from tests.spine import CEILING_S, Spine, damage, draft
 
 RECORDS = 30
 
@@ -85,7 +84,7 @@ def test_damage_that_no_backup_makes_good_stops_the_journal(tmp_path: Path) -> N
 
     async def watch() -> None:
         async with asyncio.timeout(CEILING_S), spine.journal() as journal:
-            change_row(spine.journal_db, "UPDATE envelopes SET payload = zeroblob(99) WHERE position = 7")
+            damage(spine.journal_db, "UPDATE envelopes SET payload = zeroblob(99) WHERE position = 7")
             async with _checked(spine, journal) as alarms:
                 while not journal.stopped:
                     await asyncio.sleep(0.005)
@@ -103,7 +102,7 @@ def test_damage_of_what_a_backup_holds_is_told_and_stops_nothing(tmp_path: Path)
     async def watch() -> None:
         async with asyncio.timeout(CEILING_S), spine.journal() as journal:
             await journal.take_standing(Standing(20, 20, 0))
-            change_row(spine.journal_db, "UPDATE envelopes SET payload = zeroblob(99) WHERE position = 7")
+            damage(spine.journal_db, "UPDATE envelopes SET payload = zeroblob(99) WHERE position = 7")
             async with _checked(spine, journal) as alarms:
                 await _until_done(spine)
                 assert len(alarms.open_alarms()) == 1
@@ -121,7 +120,7 @@ def test_a_head_that_is_not_the_last_record_stops_the_journal(tmp_path: Path) ->
     async def watch() -> None:
         async with asyncio.timeout(CEILING_S), spine.journal() as journal:
             await journal.take_standing(Standing(RECORDS + 1, RECORDS + 1, 0))
-            change_row(spine.journal_db, "UPDATE head SET digest = zeroblob(32)")
+            damage(spine.journal_db, "UPDATE head SET digest = zeroblob(32)")
             async with _checked(spine, journal):
                 while not journal.stopped:
                     await asyncio.sleep(0.005)

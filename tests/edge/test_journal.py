@@ -126,7 +126,7 @@ def test_nothing_readable_lies_on_the_disk(tmp_path: Path) -> None:
             await journal.submit(draft("a", f'{{"resident":"{SECRET}"}}'.encode()))
 
     asyncio.run(write())
-    for file in tmp_path.iterdir():
+    for file in filter(Path.is_file, tmp_path.rglob("*")):
         assert SECRET.encode() not in file.read_bytes()
 
 

@@ -18,7 +18,8 @@ from edge.state import StateFolder
 from edge.verify import Verification
 from security.signer import Ed25519Signer
 from tests.edge.machine import enrolled, fill
-from tests.edge.small_journal import Piece, SmallJournal, change_row, copy_journal, flipped
+from tests.edge.small_journal import Piece, SmallJournal, copy_journal, flipped
+from tests.spine import damage
 
 RECORDS = 1_200
 
@@ -64,7 +65,7 @@ def test_a_whole_machine_has_no_findings_and_keeps_no_cursor(machine: StateFolde
     ("UPDATE standing SET backed_up = 5", "standing", "cannot be so"),
 ])
 def test_each_change_of_a_row_is_named(copy: StateFolder, statement: str, where: str, text: str) -> None:
-    change_row(copy.journal, statement)
+    damage(copy.journal, statement)
     [finding] = _findings(copy)
     assert (finding.where, text in finding.text) == (where, True)
 
@@ -127,7 +128,7 @@ def test_committed_records_in_a_damaged_log_are_named_before_they_are_lost(tmp_p
 def test_an_interrupted_check_goes_on_and_does_not_forget_what_it_found(copy: StateFolder,
                                                                         monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(edge.verify, "CURSOR_EVERY_RECORDS", 100)
-    change_row(copy.journal, "UPDATE envelopes SET payload = zeroblob(300) WHERE position = 100")
+    damage(copy.journal, "UPDATE envelopes SET payload = zeroblob(300) WHERE position = 100")
 
     def interrupt(checked: int, end: int) -> None:
         if checked >= 1_000:
