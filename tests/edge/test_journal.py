@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ import pytest
 from edge.drafts import BadDraft, CallerIdConflict, CorruptJournal, Draft, JournalBusy, JournalFull, JournalStopped
 from edge.journal import Journal, JournalLimits
 from edge.journal_store import JournalStore, Standing
-from security.record import SealedBody, WrappedKey, parse_record
+from security.record import Record, SealedBody, WrappedKey, parse_record
 from tests.spine import CEILING_S, Spine, draft, prove
 
 SECRET = "张三丰的身份证号码"
@@ -147,6 +148,28 @@ def test_each_start_seals_under_a_new_key_that_was_committed_before(tmp_path: Pa
     assert [one.counter for one in sealed] == [1, 2, 1]
 
 
+def test_no_data_key_and_no_nonce_serves_twice_however_often_it_starts(tmp_path: Path) -> None:
+    """Invariant 7: two bodies under one key and one counter would open each other."""
+    spine = Spine(tmp_path)
+    for start in range(3):
+        asyncio.run(_submit(spine, *[f"s{start}-{number}" for number in range(4)]))
+
+    async def records() -> list[Record]:
+        async with JournalStore(spine.journal_db, quota_bytes=1, readonly=True) as store:
+            return [parse_record(payload) for payload in (await store.after(0, 100, 10**6)).payloads]
+
+    keys: dict[int, bytes] = {}
+    nonces: list[tuple[bytes, int]] = []
+    for record in asyncio.run(records()):
+        match record.content:
+            case WrappedKey() as wrapped:
+                keys[record.position] = spine.unsealer().unwrap(spine.edge_id, spine.journal_id, wrapped).secret
+            case SealedBody() as sealed:
+                nonces.append((keys[sealed.key_position], sealed.counter))
+    assert len(set(keys.values())) == len(keys) == 3
+    assert len(set(nonces)) == len(nonces) == 12
+
+
 def test_a_data_key_lives_at_most_a_day(tmp_path: Path) -> None:
     spine = Spine(tmp_path)
 
@@ -233,6 +256,21 @@ def test_a_second_writer_cannot_take_a_position_twice(tmp_path: Path) -> None:
             assert two.head.position == 4
 
     asyncio.run(race())
+
+
+@pytest.mark.parametrize(("position", "previous"), [(2, "head"), (3, "other"), (4, "head"), (5, "head"), (1, "genesis")])
+def test_the_database_itself_takes_each_position_once_and_in_order(tmp_path: Path, position: int, previous: str) -> None:
+    """Invariant 5, below all code of ours."""
+    spine = Spine(tmp_path)
+    asyncio.run(_submit(spine, "a"))
+    with closing(sqlite3.connect(spine.journal_db)) as db:
+        (head,) = db.execute("SELECT digest FROM head").fetchone()
+        digest = {"head": head, "other": bytes(32), "genesis": spine.genesis.digest()}[previous]
+        row = (position, bytes(16), digest, bytes(32), None, b"payload", b"signature")
+        with pytest.raises(sqlite3.IntegrityError, match="does not follow the head"):
+            db.execute("INSERT INTO chain (position, id, previous, digest, tag, payload, signature) VALUES (?,?,?,?,?,?,?)", row)
+        db.execute("INSERT INTO chain (position, id, previous, digest, tag, payload, signature) VALUES (?,?,?,?,?,?,?)",
+                   (3, bytes(16), head, *row[3:]))
 
 
 def test_status_readers_change_nothing(tmp_path: Path) -> None:
