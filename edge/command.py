@@ -141,19 +141,26 @@ def verify(
     """Check the journal, every signature, identity and keys. Reads only; works beside a running agent. Exit code 1: findings."""
     from edge.verify import Verification  # noqa: PLC0415 - one command
 
-    verification = Verification(context.obj.current, _progress_line(), resume=resume)
-    found = 0
-    try:
-        with closing(verification.findings()) as findings:
-            for finding in findings:
-                found += 1
-                typer.echo(str(finding))
-    except KeyboardInterrupt as interrupt:
-        typer.echo(f"\nStopped. Go on with: suozhan-edge --state {context.obj.root} verify --resume", err=True)
-        raise typer.Exit(130) from interrupt
-    earlier = f" (and {verification.earlier} before the interruption)" if verification.earlier else ""
-    typer.echo(f"{verification.checked} positions checked, {found} findings{earlier}.")
-    if found or verification.earlier:
+    identities = context.obj.identities()
+    open_findings = 0
+    for number, folder in enumerate(identities, 1):
+        settled = number < len(identities) and identities[number].carried.exists()
+        if len(identities) > 1:
+            typer.echo(f"Identity {number} of {len(identities)}{', followed by the next and settled' if settled else ''}:")
+        verification = Verification(folder, _progress_line(), resume=resume)
+        found = 0
+        try:
+            with closing(verification.findings()) as findings:
+                for finding in findings:
+                    found += 1
+                    typer.echo(str(finding))
+        except KeyboardInterrupt as interrupt:
+            typer.echo(f"\nStopped. Go on with: suozhan-edge --state {context.obj.root} verify --resume", err=True)
+            raise typer.Exit(130) from interrupt
+        earlier = f" (and {verification.earlier} before the interruption)" if verification.earlier else ""
+        typer.echo(f"{verification.checked} positions checked, {found} findings{earlier}.")
+        open_findings += 0 if settled else found + verification.earlier
+    if open_findings:
         typer.echo("What each means and what to do: docs/damage.md.")
         raise typer.Exit(1)
 

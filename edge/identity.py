@@ -45,6 +45,10 @@ class Identity:
         return UUID(self.hub)
 
     @property
+    def journal_id(self) -> UUID:
+        return UUID(self.journal)
+
+    @property
     def certified(self) -> bool:
         """False for a successor that the hub has not admitted yet."""
         return bool(self.chain)

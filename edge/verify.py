@@ -8,12 +8,16 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from edge.drafts import CorruptJournal
+from edge.identity import NotEnrolled, load_identity
 from edge.journal_check import Finding, JournalCheck
 from edge.keys_check import check_keys, known_identity
+from edge.receipt_check import ReceiptCheck
 from edge.salvage import NothingToSalvage, salvage
 from edge.state import IdentityFolder
 from security.durable_sqlite import DatabaseMissing
 from security.private_files import write_private
+from security.signer import BadKey, Ed25519Signer
+from security.suites import Verifier
 
 CURSOR_EVERY_RECORDS = 20_000
 
@@ -49,6 +53,7 @@ class Verification:
                 yield from check.structure()
                 yield from check.ends()
                 yield from self._records(check)
+                yield from self._receipts()
         except DatabaseMissing as error:
             yield Finding("journal", str(error))
         except CorruptJournal as error:
@@ -77,6 +82,14 @@ class Verification:
             self._keep(Cursor(journal, position, found))
             raise
         self._file.unlink(missing_ok=True)
+
+    def _receipts(self) -> Iterator[Finding]:
+        try:
+            identity = load_identity(self._state.identity)
+            key = Ed25519Signer.load(self._state.record_key)
+        except (NotEnrolled, BadKey, OSError):
+            return  # told by the check of the keys
+        yield from ReceiptCheck(self._state.journal, identity, Verifier(key.suite, key.public_key)).findings()
 
     def _keep(self, cursor: Cursor) -> None:
         write_private(self._file, json.dumps(asdict(cursor)).encode())
