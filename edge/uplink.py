@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 import structlog
 
+from edge.doubt import CONFIRM_RETRY_S, Doubt
 from edge.drafts import CorruptJournal
 from edge.journal import Journal
 from edge.journal_store import Standing
@@ -56,7 +57,8 @@ class Uplink:
     """One journal's way up. `replicate` is the stub's method, or a stand-in of the same shape."""
 
     def __init__(self, journal: Journal, receipts: ReceiptBook, replicate: Replicate, line: Line, time_verifier: Verifier,
-                 clock: Clock) -> None:
+                 clock: Clock, doubt: Doubt | None = None) -> None:
+        self._doubt = doubt or Doubt()
         self._receipts = receipts
         self._journal = journal
         self._replicate = replicate
@@ -93,7 +95,7 @@ class Uplink:
             case HubRefusal(reason, position, hint):
                 self._refused(reason, position, hint)
             case HubReceipt() | HubEpoch() as proof:
-                if not self._journal.stopped:  # of another history they prove nothing here
+                if not (self._journal.stopped or self._doubt.open):  # of another history they prove nothing here
                     await self._receipts.take(proof)
             case HubStanding() as word:
                 if not await self._same_history(word):
@@ -104,23 +106,32 @@ class Uplink:
                 except ForgedStatement as error:
                     raise HubRefused(str(error)) from error
                 await self._journal.take_standing(Standing(word.position, word.backed_up, hub_ms))
+                self._doubt.settle()
                 if word.hello:
                     self._line.connected()
                 session.stands(word.position)
 
     async def _same_history(self, word: HubStanding) -> bool:
-        """False: the journal has stopped, and the hub is to hear of it. Raises HubRefused when there is nothing to tell."""
+        """False: the hub is to hear of it, so that it notes the fork. Raises HubRefused when there is nothing to tell."""
         ours = await self._journal.digest_at(word.position)
         if ours != word.digest:
             reason = f"the hub holds another history of this journal at position {word.position}: a cloned or restored disk"
-            self._journal.stop(reason)
+            retry_s = self._doubted(reason)
             if word.hello and ours is not None and self._journal.head.position:
                 return False
-            raise HubRefused(f"{reason}; keep this machine as it is and call the city's IT desk")
+            raise HubRefused(f"{reason}; keep this machine as it is and call the city's IT desk", retry_s)
         if word.hello and word.position < self._journal.standing.position:
             log.warning("the hub went back", held=word.position, before=self._journal.standing.position,
                         next="what it lacks is sent again; it was restored from a backup")
         return True
+
+    def _doubted(self, reason: str) -> float:
+        """End the journal once the hub means it. Returns after how many seconds to ask again."""
+        if not self._doubt.confirmed(asyncio.get_running_loop().time()):
+            return CONFIRM_RETRY_S
+        if not self._journal.stopped:
+            self._journal.stop(reason)
+        return DISPUTE_RETRY_S
 
     def _refused(self, reason: Reason, position: int, hint: str) -> None:
         log.warning("hub refused", reason=reason.name, position=position, hint=hint)
@@ -130,8 +141,8 @@ class Uplink:
             case Reason.HOLE:
                 raise HubRefused(f"{reason.name}: {hint}", HOLE_RETRY_S)
             case Reason.FORKED | Reason.RESTORED | Reason.CLOSED:
-                self._journal.stop(f"{reason.name}: {hint}")
-                raise HubRefused(f"{reason.name}: {hint}", DISPUTE_RETRY_S)
+                text = f"{reason.name}: {hint}"
+                raise HubRefused(text, self._doubted(text))
         raise HubRefused(f"{reason.name}: {hint}")
 
 

@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from prometheus_client import CollectorRegistry
 
 from edge.alarms import Alarms as EdgeAlarms
+from edge.doubt import Doubt
 from edge.drafts import Draft
 from edge.journal import Journal, JournalLimits
 from edge.journal_store import create_journal
@@ -204,7 +205,7 @@ class Spine:
     def uplink(self, journal: Journal, wire: CutWire, random: Random | None = None) -> Uplink:
         verifier = Verifier(Suite.ED25519_SHA256, self.time_signer.public_key)
         return Uplink(journal, self.receipts(journal), wire.replicate,
-                      Line("replicate", self.clock, random or Random(1)), verifier, self.clock)
+                      Line("replicate", self.clock, random or Random(1)), verifier, self.clock, Doubt(0.0))
 
     async def drain(self, journal: Journal, wire: CutWire) -> None:
         """Streams, one after the other, until the hub holds all; a broken line is tried again."""

@@ -14,7 +14,7 @@ from deploy.demo.city import Hub, Machine
 from deploy.demo.processes import command
 from edge.state import StateFolder
 
-WAIT_MAX_S = 30.0
+WAIT_MAX_S = 60.0
 
 
 def _transaction(caller: str) -> dict[str, object]:
