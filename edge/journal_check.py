@@ -24,7 +24,7 @@ from edge.journal_store import (
 from edge.salvage import damaged_pages
 from edge.sqlite_log import read_log
 from security.chain import next_digest
-from security.durable_sqlite import READ_PRAGMAS, database_uri
+from security.durable_sqlite import READ_PRAGMAS, look_uri
 from security.record import PlaceCheck, id_bytes, signature_holds
 from security.suites import Verifier
 
@@ -70,10 +70,7 @@ class JournalCheck:
         self._path = path
 
     def __enter__(self) -> JournalCheck:
-        uri = database_uri(self._path, mode="ro")
-        if not Path(f"{self._path}-wal").exists():
-            uri = f"{uri}&immutable=1"  # nobody writes, and no empty log is left behind
-        self._db = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
+        self._db = sqlite3.connect(look_uri(self._path), uri=True, isolation_level=None, check_same_thread=False)
         self._db.text_factory = as_text
         try:
             for pragma in READ_PRAGMAS:

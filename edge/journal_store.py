@@ -17,7 +17,7 @@ import aiosqlite
 from edge.drafts import CorruptJournal, ForeignJournal
 from edge.dropped_log import keep_log
 from security.chain import Genesis, digests_after, next_digest
-from security.durable_sqlite import DURABLE_PRAGMAS, READ_PRAGMAS, create_database, database_uri, open_durable
+from security.durable_sqlite import DURABLE_PRAGMAS, READ_PRAGMAS, create_database, database_uri, look_uri, open_durable
 from security.private_files import write_private
 from security.record import Link, id_bytes, signature_holds
 from security.run import Run
@@ -198,11 +198,7 @@ class JournalStore:
         await self._db.close()
 
     def _uri(self) -> str:
-        if not self._readonly:
-            return database_uri(self._path, mode="rw")
-        uri = database_uri(self._path, mode="ro")
-        # Without a WAL nobody writes, and a reader need not even leave an empty one behind.
-        return uri if Path(f"{self._path}-wal").exists() else f"{uri}&immutable=1"
+        return look_uri(self._path) if self._readonly else database_uri(self._path, mode="rw")
 
     async def _rows(self, sql: str, values: Sequence[object] = ()) -> list[sqlite3.Row]:
         """Every statement goes through here. Raises CorruptJournal, or sqlite3.Error for what may pass."""

@@ -12,7 +12,7 @@ from edge.journal_check import Finding
 from edge.receipt_store import Receipt, ReceiptStore
 from security.chain import leaf_hash
 from security.checkpoint import Checkpoint, origin_of
-from security.durable_sqlite import open_readonly
+from security.durable_sqlite import open_look
 from security.note import MalformedNote, NoteKey, NoteRefused
 from security.proofs import ProofRefused, check_inclusion
 from security.suites import Verifier
@@ -34,7 +34,7 @@ class ReceiptCheck:
 
     def findings(self) -> Iterator[Finding]:
         store = ReceiptStore(self._journal)
-        with closing(open_readonly(self._journal)) as db:
+        with closing(open_look(self._journal)) as db:
             for receipt in store.after(0):
                 self.checked += 1
                 if fault := self._fault(db, receipt):

@@ -8,7 +8,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from security.durable_sqlite import open_durable, open_readonly
+from security.durable_sqlite import open_durable, open_look
 from security.tree import split_hashes
 
 _KEEP = "INSERT OR IGNORE INTO receipts VALUES (?, ?, ?, ?, ?, ?, ?)"
@@ -43,13 +43,13 @@ class ReceiptStore:
 
     def checkpoint(self) -> str:
         """The newest checkpoint that was accepted, as it was signed; "" when there is none."""
-        with closing(open_readonly(self._path)) as db:
+        with closing(open_look(self._path)) as db:
             row = db.execute("SELECT checkpoint FROM log_view").fetchone()
         return str(row[0]) if row else ""
 
     def newest(self, epoch: int) -> int:
         """The newest position with a receipt of this epoch; 0 when there is none."""
-        with closing(open_readonly(self._path)) as db:
+        with closing(open_look(self._path)) as db:
             return int(db.execute(_NEWEST, (epoch,)).fetchone()[0])
 
     def keep(self, checkpoint: str, receipt: Receipt | None) -> None:
@@ -73,7 +73,7 @@ class ReceiptStore:
 
     def each(self, after: int = 0) -> Iterator[Receipt]:
         """The same, one by one. Raises sqlite3.Error or ValueError where the file is damaged."""
-        with closing(open_readonly(self._path)) as db:
+        with closing(open_look(self._path)) as db:
             for row in db.execute(_FROM, (after,)):
                 if tuple(map(type, row)) != _TYPES:
                     raise ValueError("a row of receipts is damaged")

@@ -255,7 +255,7 @@ def damage(database: Path, statement: str, *values: object) -> None:
         for name, _, _ in triggers:
             db.execute(f"DROP TRIGGER {name}")
         db.execute(statement, values)
-        left = {name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        left = {name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type IN ('table', 'view')")}
         for _, sql, table in triggers:
             if table in left:
                 db.execute(sql)

@@ -102,8 +102,8 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 EDGE_FILES = ["alarms/rollback.json", "diagnosis.json", "door.db", "edge.toml", "identity.json", "journals/business.checked",
-              "journals/business.db", "journals/business.id", "journals/business.stopped", "keys/record.key", "keys/tls.csr",
-              "keys/tls.key", "keys/tls.next", "keys/tls.pem", "resources/catalogue.resource"]
+              "journals/business.db", "journals/business.id", "journals/business.keys/1.record", "journals/business.stopped",
+              "keys/record.key", "keys/tls.csr", "keys/tls.key", "keys/tls.next", "keys/tls.pem", "resources/catalogue.resource"]
 EDGE_COMMANDS = [["run"], ["status"], ["verify"], ["pair", "--name", "counter"]]
 
 
