@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import islice
 
@@ -81,7 +82,10 @@ class Carrier:
     async def _carry(self) -> None:
         held = await asyncio.to_thread(Held.load, self._new)
         count = _Count()
-        with salvage(self._old.journal, known_identity(self._old)) as salvaged:
+        with ExitStack() as stack:
+            # In a thread: reading all pages of a large journal takes minutes, and the counter works meanwhile.
+            reading = salvage(self._old.journal, known_identity(self._old))
+            salvaged = await asyncio.to_thread(stack.enter_context, reading)
             common = await asyncio.to_thread(_common, salvaged, held)
             drafts = self._drafts(salvaged, common, count)
             while group := await asyncio.to_thread(list, islice(drafts, GROUP)):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from contextlib import suppress
 from dataclasses import replace
 
 import structlog
@@ -13,9 +12,7 @@ from edge.advice import Diagnosis, waiting_to_rejoin
 from edge.carry import Held
 from edge.enrol import EnrolmentRefused, EnrolmentUnavailable
 from edge.identity import Identity, load_identity
-from edge.keys_check import known_identity
 from edge.rejoin_wire import OldKey, RejoinAnswer, RejoinCall, rejoin_call
-from edge.salvage import NothingToSalvage, salvage
 from edge.state import IdentityFolder, StateFolder
 from edge.succession import Succession, read_succession
 from edge.tls_pair import load_pair
@@ -83,12 +80,9 @@ class Rejoin:
         self.diagnosis = diagnosis
 
     def _call(self, succession: Succession) -> RejoinCall:
-        position = held = 0
-        with suppress(NothingToSalvage), salvage(self._old.journal, known_identity(self._old)) as salvaged:
-            position = salvaged.head.position
-            held = salvaged.standing.position if salvaged.standing else 0
         return RejoinCall(
-            load_identity(self._new.identity), succession.old_edge_id, succession.old_journal_id, position, min(held, position),
+            load_identity(self._new.identity), succession.old_edge_id, succession.old_journal_id, succession.old_position,
+            succession.old_held,
             succession.reason, read_private(self._new.csr), Ed25519Signer.load(self._new.record_key), socket.gethostname())
 
     def _old_key(self) -> OldKey:

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from uuid import UUID, uuid4
 
-from edge.forerunners import index_known
+from edge.forerunners import Forerunner
 from edge.identity import Identity, load_identity
 from edge.journal_store import create_journal
 from edge.state import BUSINESS_JOURNAL, IdentityFolder, StateFolder
@@ -34,6 +34,8 @@ class Succession:
     old_edge: str
     old_journal: str
     reason: str
+    old_position: int  # where the old journal ended here
+    old_held: int      # and what of it the hub had acknowledged
 
     @property
     def old_journal_id(self) -> UUID:
@@ -54,15 +56,16 @@ def begin(state: StateFolder, reason: str) -> IdentityFolder:
     state.successors.mkdir(mode=0o700, exist_ok=True)
     unfinished = IdentityFolder(state.successors / f".{number}.new")
     shutil.rmtree(unfinished.root, ignore_errors=True)  # what a crash left: nobody has seen its keys
-    _fill(unfinished, identity, reason)
-    index_known(old, unfinished)
+    known = Forerunner(old)
+    _fill(unfinished, identity, reason, known)
+    known.index(unfinished)
     finished = IdentityFolder(state.successors / str(number))
     unfinished.root.rename(finished.root)
     sync_folder(state.successors)
     return finished
 
 
-def _fill(folder: IdentityFolder, old: Identity, reason: str) -> None:
+def _fill(folder: IdentityFolder, old: Identity, reason: str, known: Forerunner) -> None:
     folder.make()
     edge, journal = uuid4(), uuid4()
     signer = Ed25519Signer.create(folder.record_key)
@@ -71,8 +74,9 @@ def _fill(folder: IdentityFolder, old: Identity, reason: str) -> None:
     write_private(folder.csr, new_csr(key, str(edge)))
     create_journal(folder.journal, BUSINESS_JOURNAL,
                    Genesis(edge, journal, signer.suite, signer.public_key, UUID(old.journal)))
-    write_private(folder.succession, json.dumps(
-        {"old_edge": old.edge, "old_journal": old.journal, "reason": reason[:REASON_MAX_CHARS]}).encode())
+    position, held = known.ends()
+    succession = Succession(old.edge, old.journal, reason[:REASON_MAX_CHARS], position, held)
+    write_private(folder.succession, json.dumps(asdict(succession), ensure_ascii=False).encode())
     replace(old, edge=str(edge), journal=str(journal), chain="").save(folder.identity)
     for one in (folder.root / "keys", folder.root / "journals", folder.root):
         sync_folder(one)

@@ -14,7 +14,7 @@ import pytest
 
 from edge.carry import Carrier, Held
 from edge.drafts import Stored
-from edge.forerunners import Forerunners, index_known
+from edge.forerunners import Forerunner, Forerunners, is_damaged
 from edge.identity import Identity
 from edge.journal import Journal, JournalLimits
 from edge.journal_store import create_journal
@@ -36,7 +36,7 @@ class Machine:
         self.old, self.new = IdentityFolder(folder / "old"), IdentityFolder(folder / "new")
         self.old_genesis = self._make(self.old, None)
         self.new_genesis = self._make(self.new, self.old_genesis.journal)
-        self.succession = Succession(str(self.old_genesis.edge), str(self.old_genesis.journal), "damage")
+        self.succession = Succession(str(self.old_genesis.edge), str(self.old_genesis.journal), "damage", 0, 0)
 
     def _make(self, folder: IdentityFolder, predecessor: UUID | None) -> Genesis:
         folder.make()
@@ -143,7 +143,7 @@ def test_a_callers_id_of_the_old_journal_is_known_unless_its_record_is_lost(mach
     """Invariant 2: the same is said again, and what the disk has lost comes back by it."""
     asyncio.run(machine.write("a", "b"))
     damage(machine.old.journal, "UPDATE envelopes SET payload = zeroblob(10) WHERE position = 3")
-    index_known(machine.old, machine.new)
+    Forerunner(machine.old).index(machine.new)
 
     async def say(caller: str) -> Stored:
         forerunners = Forerunners(machine.new.known)
@@ -158,3 +158,15 @@ def test_a_callers_id_of_the_old_journal_is_known_unless_its_record_is_lost(mach
     assert not asyncio.run(say("c")).repeat
     with closing(sqlite3.connect(machine.new.known)) as db:
         assert db.execute("SELECT count(*) FROM known").fetchone()[0] == 2  # the data key, and a
+
+
+@pytest.mark.parametrize("harm", [
+    "UPDATE envelopes SET payload = zeroblob(10) WHERE position = 2", "DELETE FROM envelopes WHERE position = 2",
+    "UPDATE digests SET digest = zeroblob(32) WHERE position = 2", "UPDATE head SET digest = zeroblob(32)", "DROP TABLE standing",
+])
+def test_whatever_is_damaged_is_not_read_as_if_it_were_whole(machine: Machine, harm: str) -> None:
+    asyncio.run(machine.write("a", "b"))
+    assert not is_damaged(machine.old)
+    assert Forerunner(machine.old).ends() == (3, 0)
+    damage(machine.old.journal, harm)
+    assert is_damaged(machine.old)
