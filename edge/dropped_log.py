@@ -9,6 +9,7 @@ import shutil
 import sys
 from pathlib import Path
 
+from edge.sqlite_locks import reading
 from edge.sqlite_log import FRAME_BYTES, FRAME_HEADER_BYTES, HEADER_BYTES, header_holds, is_earlier, read_log
 from security.private_files import sync_folder
 
@@ -57,8 +58,8 @@ def may_be_dropped(path: Path) -> bool:
     log, index = Path(f"{path}-wal"), Path(f"{path}-shm")
     if not log.exists() or log.stat().st_size <= HEADER_BYTES or not index.exists():
         return False
-    with index.open("rb") as file:
-        good = int.from_bytes(file.read(_INDEX_HEADER_BYTES)[_LAST_FRAME], sys.byteorder)
+    with reading(index) as descriptor:
+        good = int.from_bytes(os.pread(descriptor, _INDEX_HEADER_BYTES, 0)[_LAST_FRAME], sys.byteorder)
     with log.open("rb") as file:
         header = file.read(HEADER_BYTES)
         if not header_holds(header):

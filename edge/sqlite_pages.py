@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
+from edge.sqlite_locks import reading
 from edge.sqlite_log import PAGE_BYTES, read_log
 
 LEAF_MAX_LOCAL = PAGE_BYTES - 35  # section 1.6: payload of a table's leaf cell that stays on the page
@@ -52,10 +53,7 @@ class PageFile:
         """Raises OSError."""
         self.logs = [read_log(path) for path in self._paths[1:]]
         with ExitStack() as stack:
-            self._files: list[int] = []
-            for path in self._paths:
-                self._files.append(os.open(path if path.exists() else os.devnull, os.O_RDONLY))
-                stack.callback(os.close, self._files[-1])
+            self._files = [stack.enter_context(reading(path if path.exists() else Path(os.devnull))) for path in self._paths]
             self._stack = stack.pop_all()
         self.count = -(-self._paths[0].stat().st_size // PAGE_BYTES)
         self._read_log_copies()

@@ -1,0 +1,50 @@
+"""Who looks at the journal's files in the agent's process must not take SQLite's locks from it (invariants 1, 11)."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from edge.dropped_log import may_be_dropped
+from edge.sqlite_pages import PageFile
+from tests.spine import Spine, draft
+
+# Of SQLite's os_unix.c: whoever has the index open holds a shared lock on this byte; each connection one on the database.
+INDEX_LOCK, DATABASE_LOCK = (1, 128), (510, 0x40000002)
+TAKES_ALL = """
+import fcntl, sys
+with open(sys.argv[1], "r+b") as file:
+    fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB, int(sys.argv[2]), int(sys.argv[3]))
+"""
+
+
+def _pages(path: Path) -> None:
+    with PageFile(path):
+        pass
+
+
+def _free(path: Path, lock: tuple[int, int]) -> bool:
+    """Whether another process may take it."""
+    tried = subprocess.run([sys.executable, "-c", TAKES_ALL, path, *map(str, lock)], check=False, capture_output=True)
+    return tried.returncode == 0
+
+
+@pytest.mark.parametrize("look", [may_be_dropped, _pages])
+def test_a_look_at_the_files_leaves_the_locks_to_sqlite(tmp_path: Path, look: Callable[[Path], object]) -> None:
+    spine = Spine(tmp_path)
+
+    async def live() -> None:
+        async with spine.journal() as journal:
+            await journal.submit(draft("a"))
+            look(spine.journal_db)
+            assert not _free(Path(f"{spine.journal_db}-shm"), INDEX_LOCK)
+            assert not _free(spine.journal_db, DATABASE_LOCK)
+            await journal.submit(draft("b"))
+
+    asyncio.run(live())
+    assert _free(spine.journal_db, DATABASE_LOCK)
