@@ -56,7 +56,7 @@ def run(folder: Path, seed: int, rounds: Rounds) -> Result:
     plans.sort(key=lambda fault: (fault.victim, fault.at, fault.kind))
     chosen = rounds.of(len(plans), seed)
     campaign.play(chosen, lambda one: _round(one, library, plans[one.number]))
-    if campaign.counted("faults met") < MET_MIN * len(chosen):
+    if len(chosen) == len(plans) and campaign.counted("faults met") < MET_MIN * len(plans):
         campaign.find("many faults were met by nobody: the work is not what was counted")
     return campaign.result()
 
