@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from tests.soak import bitflip, clock, cuts, faults, full, kill, messages, nonsense, power
+from tests.soak.page import with_results
 from tests.soak.result import keep, read, table
 from tests.soak.rounds import JOBS, Rounds
 
@@ -48,8 +49,10 @@ def _options() -> argparse.Namespace:
 
 
 def _write_table(found: Path) -> None:
+    results = {one.campaign: one for one in read(found)}
     page = CHECKOUT / "docs" / "soak.md"
-    page.write_text(table(read(found)) + "\n", encoding="utf-8")
+    ordered = [results[name] for name in CAMPAIGNS if name in results]
+    page.write_text(with_results(page.read_text(encoding="utf-8"), ordered), encoding="utf-8")
 
 
 if __name__ == "__main__":
