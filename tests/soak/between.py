@@ -102,7 +102,7 @@ class Between:
     def _channel(self) -> grpc.aio.Channel:
         """To the hub, as the edge itself would call it."""
         identity = self._world.identity
-        pair = load_pair(StateFolder(self._world.edge_state), identity)
+        pair = load_pair(StateFolder(self._world.edge_state).current, identity)
         credentials = grpc.ssl_channel_credentials(identity.root.encode(), pair.key_pem, pair.chain_pem)
         options = [*OPTIONS, ("grpc.use_local_subchannel_pool", 1)]
         return grpc.aio.secure_channel(f"127.0.0.1:{self._world.ports.work}", credentials, options=options)

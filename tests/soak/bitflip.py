@@ -1,7 +1,7 @@
 """A flipped bit in each page of a small journal and of a small ledger, in turn.
 
-Of the journal no wrong record is ever delivered, what is whole before the damage is, and the damage is told. Of the ledger
-`suozhan-hub verify` names it, or all entries are what they were.
+Of the journal no wrong record is ever delivered, all but what lay in the page is, by a successor if need be, and the counter goes
+on. Of the ledger `suozhan-hub verify` names the damage, or all entries are what they were.
 """
 
 from __future__ import annotations
@@ -16,15 +16,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
+from uuid import UUID
 
 from deploy.demo.processes import CHECKOUT, DemoFailed
 from hub.ledger.runs import Damaged, Entry
 from hub.ledger.store import Ledger
 from hub.ledger.verify import LedgerCheck
 from tests.soak.check import EVERYTHING, Broken, read_books, wait_until_proved
-from tests.soak.counter import Counter
+from tests.soak.counter import Counter, Said
 from tests.soak.result import Result
 from tests.soak.rounds import Campaign, Outcome, Round, Rounds
+from tests.soak.succession import approve, begun, wait_until_carried
 from tests.soak.world import Template, World
 
 NAME = "bitflip"
@@ -32,6 +34,8 @@ BROKE = "a flipped bit in each page of a small journal and of a small ledger, in
 PAGE_BYTES = 4096
 BITS_A_PAGE = 3
 DELIVERED, QUEUED = 100, 50
+NEW = 3  # submissions to the damaged machine
+LOST_MAX = 10  # transactions that fit into a page
 QUIET_S = 1.5
 LISTENS_MAX_S = 20.0
 COMMAND_MAX_S = 60.0
@@ -42,6 +46,8 @@ class Base:
     """State folders that every round begins with, and what must come of them: the journal's digests, the ledger's entries."""
 
     template: Template
+    journal: UUID
+    said: Sequence[Said]
     digests: Sequence[bytes]
     entries: Sequence[Entry]
     pages: dict[str, int]
@@ -83,7 +89,7 @@ def _prepare(one: Round, folder: Path, bases: list[Base]) -> Outcome:
         for path in databases.values():  # of our own looking
             Path(f"{path}-wal").unlink(missing_ok=True)
             Path(f"{path}-shm").unlink(missing_ok=True)
-        bases.append(Base(template, [digest for _, digest in books.digests], entries, pages))
+        bases.append(Base(template, world.journal, counter.said, [digest for _, digest in books.digests], entries, pages))
     return Outcome(0, 0)
 
 
@@ -105,28 +111,43 @@ def _flip(path: Path, page: int, random: Random) -> str:
 
 
 def _journal(world: World, base: Base, where: str) -> Tally[str]:
+    """Delivered, or carried by a successor that somebody approves; what is lost lay in that page."""
     named = _command(world, "edge", where)
+    counter = Counter(world)
     world.hub.start()
-    started = _started(world, where)
-    if started:
-        _until_quiet(world)
-    stopped = world.journal_db.with_suffix(".stopped").exists() or list(world.edge_state.glob("alarms/*.json"))
+    try:
+        world.edge.start()
+    except DemoFailed as error:
+        raise Broken([f"{where}: {error}"]) from error
+    served = counter.attempt(NEW)
+    _until_quiet(world)
+    if succeeded := begun(world):
+        approve(world)
+    lost = wait_until_carried(world, [*base.said, *counter.said], LOST_MAX) if succeeded or not served else 0
+    told = succeeded or bool(list(world.edge_state.glob("alarms/*.json")))
     world.stop()
+    delivered, badly_signed = _delivered(world, base, where)
+    if delivered < len(base.digests) and not (named and told):
+        raise Broken([f"{where}: {delivered} of {len(base.digests)} records were delivered, and nobody is told why"])
+    if served < NEW and not told:
+        raise Broken([f"{where}: the counter was not served: {dict(counter.refused)}"])
+    if badly_signed and not named:
+        raise Broken([f"{where}: a damaged signature was delivered, and the machine's verify finds nothing"])
+    return Tally({"journal: damage named": int(named), "journal: all delivered in it": int(delivered == len(base.digests)),
+                  "journal: carried by a successor": int(succeeded), "journal: transactions lost with their page": lost,
+                  "journal: a damaged signature delivered, named on both sides": badly_signed})
+
+
+def _delivered(world: World, base: Base, where: str) -> tuple[int, int]:
+    """Records of the damaged journal in the ledger, and signatures there that do not hold. Raises Broken for a wrong record."""
     with Ledger(world.hub_db, readonly=True) as ledger:
         findings = list(LedgerCheck(ledger).findings())
         if damage := [finding for finding in findings if finding.damage]:
             raise Broken([f"{where}: the ledger took it: {damage[0].where}: {damage[0].reason}"])
-        entries = [one for one in ledger.feed(*EVERYTHING) if one.journal == world.journal]
-    if [one.digest for one in entries] != list(base.digests[:len(entries)]):
+        entries = [one for one in ledger.feed(*EVERYTHING) if one.journal == base.journal]
+    if [one.digest for one in entries[:len(base.digests)]] != list(base.digests[:len(entries)]):
         raise Broken([f"{where}: a wrong record was delivered"])
-    whole = len(entries) == len(base.digests)
-    if findings and not named:
-        raise Broken([f"{where}: a damaged signature was delivered, and the machine's verify finds nothing"])
-    if not whole and not (named and (stopped or not started)):
-        raise Broken([f"{where}: {len(entries)} of {len(base.digests)} records were delivered, and nobody is told why"])
-    return Tally({"journal: damage named": int(named), "journal: all delivered": int(whole),
-                  "journal: a damaged signature delivered, named on both sides": len(findings),
-                  "journal: the agent did not start and said why": int(not started)})
+    return min(len(entries), len(base.digests)), len(findings)
 
 
 def _ledger(world: World, base: Base, where: str) -> Tally[str]:
@@ -149,16 +170,6 @@ def _command(world: World, side: str, where: str) -> bool:
     if "Traceback" in done.stderr:
         raise Broken([f"{where}: verify ended with a traceback: {done.stderr.strip().splitlines()[-1]}"])
     return done.returncode != 0
-
-
-def _started(world: World, where: str) -> bool:
-    try:
-        world.edge.start()
-    except DemoFailed as error:
-        if world.edge.running or "Traceback" in str(error):
-            raise Broken([f"{where}: {error}"]) from error
-        return False
-    return True
 
 
 def _until_quiet(world: World) -> None:

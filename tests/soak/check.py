@@ -16,6 +16,7 @@ from pathlib import Path
 from uuid import UUID
 
 from edge.drafts import record_id
+from edge.state import StateFolder
 from hub.ledger.runs import Entry
 from hub.ledger.store import Ledger
 from hub.ledger.verify import LedgerCheck
@@ -91,6 +92,8 @@ class Check:
         problems += _repeated([one.position for one in said], "position given to two callers:")
         problems += flaws(self._world, signed, ledger)
         problems += [] if self.alarms_expected else alarms(self._world)
+        if len(StateFolder(self._world.edge_state).identities()) > 1:
+            problems.append("the machine has begun anew, and nothing was wrong with its journal")
         self.records += len(books.digests) + len(ledger)
         if problems:
             raise Broken(problems, lost, max(books.acknowledged - len(entries), 0), books.acknowledged)

@@ -21,8 +21,8 @@ Change = Callable[[Word], None]
 
 @dataclass(frozen=True)
 class Lie:
-    """`stops`: as far as the machine can tell, its journal has a twin; so it stops, and has to say so. `alarms`: it has to raise
-    an alarm that stays. `noticed`: the line says what is wrong while it lasts. `silent`: nothing is said at all.
+    """`stops`: as far as the machine can tell, its journal has a twin; it begins anew, and somebody approves that. `alarms`: it
+    has to raise an alarm that stays. `noticed`: the line says what is wrong while it lasts. `silent`: nothing is said at all.
     """
 
     name: str

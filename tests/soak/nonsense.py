@@ -14,6 +14,7 @@ from tests.soak.memory import anonymous_kb
 from tests.soak.messages import Cut
 from tests.soak.result import Result
 from tests.soak.rounds import Campaign, Outcome, Round, Rounds
+from tests.soak.succession import approve, begun, wait_until_carried
 from tests.soak.world import World
 
 NAME = "nonsense"
@@ -44,15 +45,23 @@ def _round(one: Round) -> Outcome:
             counter.submit(SUBMISSIONS)
             wait_until_proved(world)
             _listen(world, between, counter, lie)
-            check.now(counter.said)
+            if not lie.stops:
+                check.now(counter.said)
             between.begin(Honest())
             between.cut()
-            _mend(world, lie)
+            if lie.stops:
+                approve(world)
+            elif _line(world) == "refused":  # it tries again in a minute, this comes first
+                world.edge.stop()
+                world.edge.start()
             counter.submit(SUBMISSIONS)
-            wait_until_proved(world)
-            check.now(counter.said, drained=True)
+            if lie.stops:
+                wait_until_carried(world, counter.said)
+            else:
+                wait_until_proved(world)
+                check.now(counter.said, drained=True)
             world.stop()
-    return Outcome(check.records, 1)
+    return Outcome(check.records, 1, {"lies that ended a journal; its successor was approved": int(lie.stops)})
 
 
 def _listen(world: World, between: Between, counter: Counter, lie: Lie) -> None:
@@ -66,34 +75,24 @@ def _listen(world: World, between: Between, counter: Counter, lie: Lie) -> None:
     between.cut()
 
     def provoked(condition: Callable[[], bool]) -> bool:
-        if not lie.stops:
-            counter.submit(1, SERVED_MAX_S)
+        counter.submit(1, SERVED_MAX_S)
         return condition()
 
     _until(lambda: provoked(lambda: liar.told > 0), f"{lie.name}: it was never told")
-    if lie.noticed:
+    if lie.noticed and not lie.stops:
         _until(lambda: _line(world) not in ("connected", "connecting"), f"{lie.name}: the line shows nothing wrong")
+    if lie.stops:
+        _until(lambda: begun(world), f"{lie.name}: the machine did not begin anew")
     if lie.alarms:
         _until(lambda: provoked(lambda: bool(list(world.edge_state.glob("alarms/*.json")))), f"{lie.name}: nobody was alarmed")
     time.sleep(LISTENS_S)
     if not world.edge.running:
         raise Broken([f"{lie.name}: the edge has ended"])
-    if not lie.stops and not counter.submit(1, SERVED_MAX_S):
+    if not counter.submit(1, SERVED_MAX_S):
         raise Broken([f"{lie.name}: the counter is not served: {dict(counter.refused)}"])
     grown = anonymous_kb(world.edge.pid) - before
     if grown > GROWTH_MAX_KB:
         raise Broken([f"{lie.name}: the edge has grown by {grown // 1024} MB"])
-
-
-def _mend(world: World, lie: Lie) -> None:
-    """As a technician does it, where it is needed: a line that was refused tries again in a minute, this comes first."""
-    stopped = world.journal_db.with_suffix(".stopped")
-    if stopped.exists() != lie.stops:
-        raise Broken([f"{lie.name}: the journal {'was not' if lie.stops else 'was'} stopped"])
-    if lie.stops or _line(world) == "refused":
-        world.edge.stop()
-        stopped.unlink(missing_ok=True)
-        world.edge.start()
 
 
 def _line(world: World) -> str:
