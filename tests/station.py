@@ -6,6 +6,7 @@ import asyncio
 import datetime as dt
 import shutil
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from uuid import UUID
 
@@ -15,6 +16,7 @@ from edge.carry import Carrier, Held
 from edge.export import export_machine
 from edge.identity import Identity, load_identity
 from edge.journal import Journal, JournalLimits
+from edge.receipt_store import ReceiptStore
 from edge.state import IdentityFolder, StateFolder
 from edge.succession import read_succession
 from hub.attention.approvals import Approvals
@@ -96,7 +98,24 @@ class Station(Spine):
                 await journal.submit(draft(caller, transaction()))
             if deliver:
                 async with self.ingest() as ingest:
-                    await self.drain(journal, CutWire(ingest, self.edge_id))
+                    await self._until_proved(journal, CutWire(ingest, self.edge_id))
+
+    async def _until_proved(self, journal: Journal, wire: CutWire) -> None:
+        """One stream, until all is delivered, the newest receipt is here, and what the hub has in a backup is pruned."""
+        receipts, session = ReceiptStore(self.journal_db), asyncio.create_task(self.uplink(journal, wire).session())
+        with Ledger(self.hub_db) as ledger:
+            while journal.queued or (not session.done() and (
+                    max((one.position for one in receipts.after(0)), default=0) < journal.head.position
+                    or journal.standing.backed_up < ledger.journal(self.journal_id).backed_up)):
+                await asyncio.sleep(0.01)
+        session.cancel()
+        with suppress(asyncio.CancelledError):
+            await session
+
+    def back_up(self) -> None:
+        """All that the hub holds; the machine hears of it at its next delivery."""
+        with Ledger(self.hub_db) as ledger:
+            ledger.mark_backed_up({self.journal_id: ledger.journal(self.journal_id).position})
 
     def rejoin(self, successor: IdentityFolder) -> None:
         """As an admitted successor does it: what its predecessor could not deliver goes over the line in its journal."""

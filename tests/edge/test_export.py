@@ -64,6 +64,21 @@ def test_receipts_go_along_and_prove_what_the_hub_has(station: Station) -> None:
     assert "0 receipts" not in station.told
 
 
+def test_what_was_pruned_is_named_and_its_receipts_go_along(station: Station) -> None:
+    station.say("a1", deliver=True)
+    station.say("a2", deliver=True)
+    station.back_up()
+    station.say("b1", deliver=True)
+    station.say("c1")
+    report = _proved(station.export())
+    [journal] = report.journals
+    [covered] = journal.ranges
+    assert [one.how for one in covered][:2] == [How.PRUNED, How.RECEIPT]
+    assert covered[-1].how is How.SIGNED
+    assert "before them are in a backup of the hub" in station.told
+    assert "LOST" not in station.told
+
+
 def test_damaged_receipts_cost_no_record(station: Station) -> None:
     station.say("a1", deliver=True)
     station.say("b1", deliver=True)

@@ -246,6 +246,18 @@ def test_records_behind_a_gap_open_with_the_key_that_stands_before_it(station: S
     assert station.shown() == [2, 4, 6]
 
 
+def test_records_whose_key_is_pruned_at_the_machine_open_with_the_hubs(station: Station) -> None:
+    station.say("a1", "a2", deliver=True)
+    station.back_up()
+    station.deliver()
+    clone = _copy(station, "clone")
+    station.say("b1", deliver=True)
+    station.say("c1", folder=clone)
+    imported = station.take(station.export(state=clone))
+    assert (imported.unheld, imported.without_key, imported.forked) == ([], 0, 3)
+    assert len(station.shown()) == 4
+
+
 def test_a_key_that_is_lost_is_told_and_stops_nothing(station: Station) -> None:
     station.say("a1", deliver=True)
     station.say("b1", "b2")
