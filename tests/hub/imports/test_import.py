@@ -258,10 +258,19 @@ def test_records_whose_key_is_pruned_at_the_machine_open_with_the_hubs(station: 
     assert len(station.shown()) == 4
 
 
+def test_a_damaged_data_key_comes_from_its_second_copy(station: Station) -> None:
+    station.say("a1", deliver=True)
+    station.say("b1", "b2")
+    _lose(station, 3)
+    assert station.take(station.export()).appended == [(3, 5)]
+    assert station.shown() == [2, 4, 5]
+
+
 def test_a_key_that_is_lost_is_told_and_stops_nothing(station: Station) -> None:
     station.say("a1", deliver=True)
     station.say("b1", "b2")
     _lose(station, 3)  # the data key of the second start
+    shutil.rmtree(station.state.journal.with_suffix(".keys"))
     imported = station.take(station.export())
     assert (imported.carried, imported.without_key) == ([(4, 5)], 2)
 
