@@ -132,11 +132,40 @@ def test_the_spiffe_id_leads_back_to_the_machine() -> None:
 
 @pytest.mark.parametrize("uri", [
     "", f"spiffe://{OTHER}/edge/{EDGE}", f"spiffe://{HUB}/edge/", f"spiffe://{HUB}/edge/counter-1",
-    f"spiffe://{HUB}/hub/{EDGE}", f"https://{HUB}/edge/{EDGE}", f"spiffe://{HUB}/edge/{EDGE}/more",
+    f"spiffe://{HUB}/hub/{EDGE}", f"https://{HUB}/edge/{EDGE}", f"spiffe://{HUB}/edge/{EDGE}/more", str(EDGE), EDGE.hex,
 ])
 def test_a_foreign_or_broken_spiffe_id_names_no_machine(uri: str) -> None:
     with pytest.raises(BadCertificate, match="enrol the machine here"):
         edge_of_uri(HUB, uri)
+
+
+# ---- the profile (RFC 5280, 4.2.1) ----
+
+@pytest.mark.parametrize(("kind", "path_length"), [("root", 1), ("intermediate", 0), ("leaf", None), ("server", None)])
+def test_each_certificate_may_do_what_it_is_for_and_nothing_else(kind: str, path_length: int | None) -> None:
+    """A CA signs certificates and no more below it than there are; a leaf signs handshakes."""
+    root = certificates.new_root(HUB, NOW)
+    intermediate = certificates.new_intermediate(root, HUB, NOW)
+    certificate = {"root": root.certificate, "intermediate": intermediate.certificate,
+                   "leaf": edge_certificate(intermediate, CSR, HUB, EDGE, NOW),
+                   "server": certificates.server_certificate(intermediate, KEY, ["hub.example"], NOW)}[kind]
+    ca = kind in {"root", "intermediate"}
+    constraints = certificate.extensions.get_extension_for_class(x509.BasicConstraints)
+    usage = certificate.extensions.get_extension_for_class(x509.KeyUsage)
+    assert (constraints.critical, constraints.value) == (True, x509.BasicConstraints(ca, path_length))
+    assert (usage.critical, usage.value) == (True, x509.KeyUsage(
+        digital_signature=not ca, key_cert_sign=ca, crl_sign=ca, content_commitment=False, key_encipherment=False,
+        data_encipherment=False, key_agreement=False, encipher_only=False, decipher_only=False))
+    assert [one.oid for one in certificate.extensions if one.critical] == [constraints.oid, usage.oid]
+
+
+def test_the_first_certificate_of_a_machine_is_of_generation_0_whether_it_says_so_or_not() -> None:
+    assert certificates.edge_of(HUB, LEAF) == (EDGE, 0)
+    names = x509.SubjectAlternativeName([x509.UniformResourceIdentifier(edge_uri(HUB, EDGE))])
+    plain = (x509.CertificateBuilder().subject_name(x509.Name([])).issuer_name(x509.Name([])).public_key(KEY.public_key())
+             .serial_number(1).not_valid_before(NOW).not_valid_after(NOW + dt.timedelta(1)).add_extension(names, critical=True)
+             .sign(KEY, hashes.SHA256()))
+    assert certificates.edge_of(HUB, plain) == (EDGE, 0)
 
 
 # ---- requests that are refused ----

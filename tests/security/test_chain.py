@@ -199,6 +199,7 @@ def test_the_places_of_a_run_are_checked_as_one_by_one(first: int, count: int, d
     at = data.draw(st.integers(0, count - 1))
     wrong = data.draw(st.sampled_from([
         dataclasses.replace(RECORD, position=first + at + 1).payload(), payloads[at][:-30], b"",
+        *[dataclasses.replace(RECORD, position=first + at + step).payload() for step in (2**7, 2**14, 2**21, 2**28, 2**35)],
         payloads[at] + bytes(PAYLOAD_MAX_BYTES), dataclasses.replace(RECORD, edge=OTHER, position=first + at).payload(),
     ]))
     payloads[at] = wrong
@@ -215,3 +216,30 @@ def test_digests_and_leaves_of_a_run_are_those_of_its_records(payloads: list[byt
     assert leaf_hashes(SIGNER.key_id, JOURNAL.bytes, 5, digests, signatures, 7) == [
         leaf_hash(SIGNER.key_id, JOURNAL.bytes, number, link.digest, link.signature, 7)
         for number, link in enumerate(links, start=5)]
+
+
+@pytest.mark.parametrize("at", [127, 128, 16_383, 16_384, 2**21 - 1, 2**21, 2**28])
+def test_a_place_is_compared_to_the_last_byte_of_its_position(at: int) -> None:
+    check = PlaceCheck(EDGE, JOURNAL)
+    assert check.holds(dataclasses.replace(RECORD, position=at).payload(), at)
+    for step in (1, 2**7, 2**14, 2**21, 2**28, 2**35):
+        assert not check.holds(dataclasses.replace(RECORD, position=at + step).payload(), at)
+
+
+def test_the_longest_payload_is_in_its_place_beside_a_broken_one_too() -> None:
+    check, start = PlaceCheck(EDGE, JOURNAL), RECORD.payload()
+    longest = start + bytes(PAYLOAD_MAX_BYTES - len(start))
+    assert check.holding([longest, b""], 1) == 1
+    assert check.holding([longest + b"x", b""], 1) == 0
+
+
+@pytest.mark.parametrize("first", [1, 100, 200, 130])
+def test_a_broken_record_is_found_wherever_its_run_begins(first: int) -> None:
+    payloads = [dataclasses.replace(RECORD, position=first + number).payload() for number in range(5)]
+    assert PlaceCheck(EDGE, JOURNAL).holding([*payloads[:3], b"", payloads[4]], first) == 3
+
+
+def test_leaves_are_made_of_as_many_signatures_as_digests() -> None:
+    for digests, signatures in (([bytes(32)], []), ([bytes(32)], [bytes(64)] * 2)):
+        with pytest.raises(ValueError, match=r"shorter|longer"):
+            leaf_hashes(SIGNER.key_id, JOURNAL.bytes, 1, digests, signatures, 7)

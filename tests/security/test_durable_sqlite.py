@@ -109,3 +109,11 @@ def test_the_new_name_is_synced_after_the_rename(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr("security.durable_sqlite.sync_folder", lambda folder: synced.append((folder, path.exists())))
     create_database(path, SCHEMA)
     assert synced == [(tmp_path, True)]
+
+
+@pytest.mark.parametrize("suffix", ["-wal", "-shm"])
+def test_what_was_left_of_a_database_that_somebody_took_away_gets_into_no_new_one(tmp_path: Path, suffix: str) -> None:
+    left = tmp_path / f"data.db{suffix}"
+    left.write_bytes(b"rows of another database")
+    create_database(tmp_path / "data.db", SCHEMA)
+    assert not left.exists()

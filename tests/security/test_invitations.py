@@ -101,3 +101,10 @@ def test_an_enrolment_proof_is_for_one_invitation_and_one_request() -> None:
     proofs = {enrolment_proof("a", b"bc"), enrolment_proof("ab", b"c"), enrolment_proof("a", b"c"), enrolment_proof("", b"abc")}
     assert len(proofs) == 4
     assert {len(proof) for proof in proofs} == {len(b"suozhan/enrol/v1\0") + 64}
+
+
+def test_characters_that_are_none_of_a_token_are_not_passed_over() -> None:
+    token = INVITATION.token()
+    for at in (9, len(token) // 2, len(token) - 1):
+        for foreign in (" ", "*", "\n", "=", "。"):
+            assert _read(token[:at] + foreign + token[at:]) != INVITATION

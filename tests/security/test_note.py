@@ -128,6 +128,13 @@ def test_a_key_is_written_and_read() -> None:
     assert base64.b64decode(encoded) == b"\x01" + SIGNER.public_key
 
 
+def test_a_key_whose_base64_holds_a_plus_is_read_too() -> None:
+    keys = (NoteKey("log", Ed25519Signer(Ed25519PrivateKey.from_private_bytes(bytes([seed]) * 32)).public_key)
+            for seed in range(3, 40))
+    key = next(one for one in keys if str(one).count("+") > 2)
+    assert NoteKey.parse(str(key)) == key
+
+
 def test_no_character_of_a_key_can_be_changed_unseen() -> None:
     text = str(KEY)
     for place, character in enumerate(text):

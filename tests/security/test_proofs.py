@@ -126,6 +126,15 @@ def test_hashes_of_other_lengths_are_refused_even_where_their_bytes_join_to_the_
         check_consistency(0, EMPTY_ROOT, 3, ROOTS[3][:31], [])
     with pytest.raises(ProofRefused, match="32 bytes"):
         check_consistency(3, b"root", 3, b"root", [])
+    with pytest.raises(ProofRefused, match="32 bytes"):
+        check_inclusion(b"leaf", 0, 1, [], b"leaf")
+    with pytest.raises(ProofRefused, match="32 bytes"):
+        check_inclusion(left, 0, 1, [], left + b"x")
+    with pytest.raises(ProofRefused, match="32 bytes"):
+        check_inclusion(left, 0, 2, [right + b"x"], ROOTS[2])
+    for old, new, path in ((ROOTS[2] + b"x", ROOTS[3], [LEAVES[2]]), (ROOTS[2], ROOTS[3], [LEAVES[2] + b"x"])):
+        with pytest.raises(ProofRefused, match="32 bytes"):
+            check_consistency(2, old, 3, new, path)
 
 
 def test_the_same_size_needs_the_same_root_and_no_proof() -> None:

@@ -81,6 +81,14 @@ def test_an_answer_about_the_time_holds_for_its_question_and_its_time_only() -> 
             check_time_answer(VERIFIER, asked, said_ms, signed)
 
 
+def test_what_is_signed_about_the_time_is_written_as_specified() -> None:
+    """docs/hub-api.md: others may ask, too."""
+    assert VERIFIER.valid(sign_time_answer(HUB, bytes(range(32)), NOW_MS),
+                          TIME_ANSWER_CONTEXT + bytes(range(32)) + NOW_MS.to_bytes(8, "big"))
+    assert VERIFIER.valid(sign_time_answer(HUB, bytes(32), 0), TIME_ANSWER_CONTEXT + bytes(40))
+    check_time_answer(VERIFIER, bytes(32), 0, sign_time_answer(HUB, bytes(32), 0))
+
+
 def test_no_statement_stands_in_for_one_of_another_sort_even_under_one_key() -> None:
     time = SignedTime.sign(HUB, NOW_MS)
     with pytest.raises(ForgedStatement):

@@ -128,3 +128,10 @@ def test_a_signing_key_is_never_overwritten_and_a_damaged_one_not_used(tmp_path:
     path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(ValueError, match="damaged"):
         Ed25519Signer.load(path)
+
+
+def test_a_verifier_says_whose_signatures_it_checks() -> None:
+    key = Ed25519PrivateKey.generate().public_key().public_bytes_raw()
+    verifier = Verifier(Suite.ED25519_SHA256, key)
+    assert (verifier.suite, verifier.public_key) == (Suite.ED25519_SHA256, key)
+    assert verifier.key_id == fingerprint(Suite.ED25519_SHA256, key)
