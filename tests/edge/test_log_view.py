@@ -59,7 +59,7 @@ def test_each_checkpoint_grows_out_of_the_one_before(log: Log, view: LogView) ->
     grown = view.seen(log.note(17), log.proof(10, 17))
     assert (grown.held, grown.note) == (Checkpoint(origin_of(log.hub, 1), 17, log.root(17)), log.note(17))
     assert grown.seen(log.note(17), []) == grown
-    assert LogView.restored(log.hub, log.signer.public_key, grown.note).held == grown.held
+    assert LogView.restored(log.hub, log.signer.public_key, grown.note) == replace(grown, epoch=None, base=None)
     assert LogView.restored(log.hub, log.signer.public_key, "") == LogView(log.hub, log.signer.public_key)
 
 
@@ -153,3 +153,10 @@ def test_a_receipt_proves_its_leaf_in_the_tree_that_is_held_and_in_no_other(log:
         with pytest.raises(HistoryRefused, match="does not prove this machine's record") as caught:
             view.check_receipt(leaf, index, path)
         assert caught.value.evidence == view.note
+
+
+def test_an_epoch_that_is_said_again_after_a_restart_has_lost_nothing(log: Log, view: LogView) -> None:
+    new = view.stated(log.epoch(2, 4, 10)).seen(log.note(12, 2), log.proof(10, 12))
+    again = LogView.restored(log.hub, log.signer.public_key, new.note)
+    assert again.stated(log.epoch(2, 4, 10)) == again
+    assert again.stated(log.epoch(1, 0)).lost() == 0

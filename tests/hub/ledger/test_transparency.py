@@ -216,7 +216,8 @@ def test_a_new_epoch_names_what_was_signed_before_and_goes_on_from_there(hub: Hu
     published = hub.log().begin()
     assert published is not None
     assert (published.epoch.number, published.size, hub.marked().origin) == (2, base + 1, epoch.origin)
-    assert hub.log().open_epoch().number == 3
+    third = hub.log().open_epoch()
+    assert (third.number, third.base_size) == (3, base + 1)
     assert hub.log().begin() is not None
 
 
@@ -256,3 +257,31 @@ def test_another_hubs_statements_are_not_taken(hub: Hub) -> None:
     other = TransparencyLog(hub.spine.hub_db, HighWater(hub.mark), hub.spine.edge_id, signer, SystemClock())
     with pytest.raises(ValueError, match="epoch"):
         other.begin()
+
+
+def test_a_mark_of_an_older_epoch_that_the_new_one_does_not_name_is_another_history(hub: Hub) -> None:
+    hub.note(3)
+    published = hub.log().begin()
+    assert published is not None
+    hub.log().open_epoch()
+    for size, root in ((published.size + 3, bytes(32)), (published.size, bytes(32)), (published.size - 1, published.root)):
+        hub.mark.write_bytes(Checkpoint(published.epoch.origin, size, root).signed(hub.spine.log_signer))
+        log = hub.log()
+        assert log.begin() is None
+        assert "put the right one back" in log.halted
+
+
+def test_a_log_that_died_before_its_first_checkpoint_and_lost_its_mark_begins_anew_from_nothing(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def dies(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as crash:
+        crash.setattr(TreeStore, "add_checkpoint", dies)
+        with pytest.raises(KeyboardInterrupt):
+            hub.log().begin()
+    hub.mark.unlink()
+    epoch = hub.log().open_epoch()
+    assert (epoch.number, epoch.last_size, epoch.last_root) == (2, 0, EMPTY_ROOT)
+    assert hub.log().begin() is not None

@@ -1,0 +1,198 @@
+"""Guards beyond those that the campaign names: signatures, chains, the tree, keys, renewals, holes, salvage."""
+
+from __future__ import annotations
+
+from tests.mutations.mutation import mutation
+
+_RECEIPTS = "tests/test_receipts.py"
+_TRANSPARENCY = "tests/hub/ledger/test_transparency.py"
+_LOG_VIEW = "tests/edge/test_log_view.py"
+_INGEST = "tests/hub/ledger/test_ingest.py"
+_SEALING = "tests/security/test_sealing.py"
+_RENEWALS = "tests/hub/enrolment/test_renewals.py"
+_CALLERS = "tests/hub/enrolment/test_callers.py"
+_AUDIT = "tests/hub/audit/test_audit.py"
+_STORE = "tests/edge/test_resources_store.py"
+_FORGERIES = "tests/security/bundle/test_bundle_forgeries.py"
+
+SIGNED = (
+    mutation(
+        "signature of a note skipped", "security/note.py",
+        "        if not verifier.valid(line.signature, text.encode()):", "        if False:",
+        "tests/security/test_note.py::test_no_byte_of_a_note_can_be_changed",
+        "tests/security/test_checkpoint.py::test_no_byte_of_a_signed_checkpoint_can_be_changed"),
+    mutation(
+        "epoch statement not checked", "security/log_epoch.py",
+        "text = open_note(note.encode(), [NoteKey(origin_of(hub, number), log_key)]).text",
+        'text = note.rpartition("\\n\\n")[0] + "\\n"',
+        f"{_LOG_VIEW}::test_only_the_hubs_log_key_signs_checkpoints_and_epochs"),
+    mutation(
+        "checkpoints of epochs that were never stated", "edge/log_view.py",
+        "        if checkpoint.origin not in known:", "        if False:",
+        f"{_LOG_VIEW}::test_a_checkpoint_of_an_epoch_that_was_not_stated_is_refused",
+        f"{_LOG_VIEW}::test_another_hub_is_not_ours_whoever_signs_for_it"),
+    mutation(
+        "a new epoch need not grow", "edge/log_view.py", "if stays or not self.lost():", "if stays:",
+        f"{_LOG_VIEW}::test_a_new_epoch_that_lost_nothing_still_has_to_grow"),
+    mutation(
+        "inclusion proof not compared with the root", "security/proofs.py",
+        "    _check_root(computed, root, f\"the proof for leaf",
+        "    len((computed, root, f\"the proof for leaf",
+        "tests/security/test_proofs.py::test_an_inclusion_proof_proves_one_leaf_at_one_place_of_one_tree"),
+    mutation(
+        "the hub's time not checked", "edge/uplink.py", "hub_ms = word.time.check(self._time_verifier)",
+        "hub_ms = word.time.unix_ms",
+        f"{_INGEST}::test_a_forged_time_is_not_believed"),
+    mutation(
+        "resource not verified", "edge/resources.py", "        self._check_signature(signed)\n", "",
+        f"{_STORE}::test_a_changed_byte_anywhere_in_a_signed_resource_is_refused"),
+    mutation(
+        "rollback of a resource", "edge/resources.py", "    if new < old:\n", "    if False:\n",
+        f"{_STORE}::test_a_rollback_is_refused_with_the_reason_also_after_a_restart"),
+    mutation(
+        "carried record's signature not checked", "hub/ledger/carried.py",
+        "    if not signature_holds(verifier, carried.signature, carried.digest):", "    if False:",
+        f"{_AUDIT}::test_what_is_wrong_with_a_carried_record_is_found"),
+    mutation(
+        "audit trusts every signature", "hub/ledger/journal_check.py",
+        "if self._signatures and not signature_holds(self._verifier, entry.signature, entry.digest):", "if False:",
+        f"{_AUDIT}::test_every_single_signature_is_verified_not_only_the_last_of_a_batch"),
+    mutation(
+        "verifier takes an entry without proof", "security/bundle/log_check.py",
+        "            check_inclusion(leaf, proof.index, self.checkpoint.size, proof.hashes, self.checkpoint.root)",
+        "            pass",
+        f"{_FORGERIES}::test_the_proof_of_another_entry_is_found"),
+    mutation(
+        "verifier takes a record that its machine did not sign", "security/bundle/journal_check.py",
+        "if digest is None or not signature_holds(self._verifier, signature, digest):", "if digest is None:",
+        f"{_FORGERIES}::test_a_signature_that_the_machine_did_not_make_is_found_though_the_chain_covers_the_payload"),
+)
+
+HISTORY = (
+    mutation(
+        "high-water mark not written", "hub/ledger/transparency.py", "        self._mark.write(note)\n", "",
+        f"{_TRANSPARENCY}::test_what_is_published_is_the_ledger_and_stands_in_mark_and_database",
+        f"{_TRANSPARENCY}::test_a_checkpoint_whose_mark_cannot_be_written_is_shown_to_nobody",
+        f"{_TRANSPARENCY}::test_a_database_that_is_older_than_the_mark_is_not_signed_for"),
+    mutation(
+        "high-water mark written last", "hub/ledger/transparency.py",
+        "        self._mark.write(note)\n"
+        "        store.add_checkpoint(self.epoch.number, tree.size, note.decode(), self._clock.unix_ms())\n",
+        "        store.add_checkpoint(self.epoch.number, tree.size, note.decode(), self._clock.unix_ms())\n"
+        "        self._mark.write(note)\n",
+        f"{_TRANSPARENCY}::test_a_checkpoint_whose_mark_cannot_be_written_is_shown_to_nobody",
+        f"{_TRANSPARENCY}::test_a_crash_between_mark_and_database_is_gone_on_with"),
+    mutation(
+        "high-water mark not compared", "hub/ledger/transparency.py", "            self._check_mark(store, mark)\n",
+        "            pass\n",
+        f"{_TRANSPARENCY}::test_a_database_that_is_older_than_the_mark_is_not_signed_for",
+        f"{_TRANSPARENCY}::test_a_database_with_another_history_than_the_mark_is_not_signed_for"),
+    mutation(
+        "high-water mark compared by size only", "hub/ledger/transparency.py",
+        "if Frontier.read(mark.size, TileReader(store.tile).node).root() != mark.root:", "if False:",
+        f"{_TRANSPARENCY}::test_a_database_with_another_history_than_the_mark_is_not_signed_for"),
+    mutation(
+        "log goes on without its mark", "hub/ledger/transparency.py", "        elif mark is None:\n", "        elif False:\n",
+        f"{_TRANSPARENCY}::test_a_mark_that_is_lost_damaged_or_anothers_halts_the_log"),
+    mutation(
+        "a contradicted log signs on", "hub/ledger/transparency.py", "if self.halted or self.published is None:",
+        "if self.published is None:", f"{_TRANSPARENCY}::test_what_contradicts_it_is_kept_as_the_mark_and_halts_it_for_good"),
+    mutation(
+        "a machine's checkpoint not compared by the hub", "hub/ledger/receipts.py",
+        "            if number > published.epoch.number or common > published.size:\n", "            if False:\n",
+        f"{_RECEIPTS}::test_a_hub_that_was_put_back_with_its_mark_learns_it_from_an_edge_and_signs_no_second_history"),
+    mutation(
+        "a hub's other history not noticed", "edge/uplink.py", "        if ours != word.digest:\n", "        if False:\n",
+        f"{_INGEST}::test_an_acknowledgement_of_what_was_never_sent_stops_the_journal"),
+    mutation(
+        "a restored machine not noticed", "hub/ledger/ingest.py", "if opening.position < journal.position:", "if False:",
+        f"{_INGEST}::test_a_restored_edge_is_told_so_and_stops_writing"),
+    mutation(
+        "journal of another machine taken", "hub/ledger/ingest.py", "if journal is None or journal.edge != edge:",
+        "if journal is None:",
+        f"{_INGEST}::test_another_machines_key_cannot_write_into_a_journal"),
+    mutation(
+        "two sessions with one identity", "hub/ledger/ingest.py", "            older.superseded.set()\n", "            pass\n",
+        f"{_INGEST}::test_the_newest_of_two_sessions_wins"),
+    mutation(
+        "hole without approval", "hub/ledger/holes.py", 'if approval.state == "approved":', 'if approval.state != "refused":',
+        f"{_RECEIPTS}::test_what_neither_side_has_any_more_becomes_a_hole_that_somebody_approves"),
+    mutation(
+        "pruned without a proof", "edge/journal_2.sql",
+        "\n      OR OLD.position > (SELECT coalesce(max(position), 0) FROM receipts)\n", "\n",
+        "tests/edge/test_journal.py::test_the_database_refuses_to_prune_what_the_hub_has_not_backed_up"),
+    mutation(
+        "backup not verified before its mark", "hub/backup.py",
+        "marks = {head.journal: sound_to(held, head) for head in heads}",
+        "marks = {head.journal: head.position for head in heads}",
+        "tests/hub/test_backup.py::test_no_edge_drops_what_is_damaged_in_the_backup"),
+    mutation(
+        "salvage accepts an unproved record", "edge/salvage_proof.py",
+        "            if signature_holds(self._verifier, signature, digest):", "            if True:",
+        "tests/edge/test_salvage.py::test_many_flipped_bits_in_many_pages_never_make_a_record"),
+    mutation(
+        "a dropped log is forgotten", "edge/journal.py", "(await self._put_back() if kept else \"\")", '""',
+        "tests/edge/test_flipped_bits.py::test_what_sqlite_drops_of_a_damaged_log_is_put_back"),
+    mutation(
+        "the journal's end not checked at its opening", "edge/journal.py",
+        "self.stopped = self.stopped or await self._store.head_damage(self.head, self.standing.backed_up)", "pass",
+        "tests/edge/test_journal_trouble.py::test_a_head_that_is_not_the_last_record_is_noticed_before_anything_is_written_on_it"),
+)
+
+KEYS = (
+    mutation(
+        "nonce of a seal used twice", "security/sealing.py", "        self._counter += 1\n", "        self._counter = 1\n",
+        f"{_SEALING}::test_a_counter_never_repeats_under_one_data_key",
+        "tests/edge/test_journal.py::test_no_data_key_and_no_nonce_serves_twice_however_often_it_starts"),
+    mutation(
+        "seal not bound to its place", "security/sealing.py", "position.to_bytes(8, \"big\") + kind.encode()", "kind.encode()",
+        f"{_SEALING}::test_a_body_moved_to_another_position_does_not_open"),
+    mutation(
+        "data key not bound to its journal", "security/sealing.py",
+        "return KEY_CONTEXT + edge.bytes + journal.bytes + hub_key_id",
+        "return KEY_CONTEXT + edge.bytes + hub_key_id",
+        f"{_SEALING}::test_a_wrapped_key_opens_for_its_hub_edge_and_journal_only"),
+    mutation(
+        "data key for ever", "edge/record_maker.py",
+        "self._in_use is None or self._clock.boottime_ms() - self._in_use.born_ms > DATA_KEY_LIFE_MS", "self._in_use is None",
+        "tests/edge/test_journal.py::test_a_data_key_lives_at_most_a_day"),
+    mutation(
+        "audit takes a counter twice", "hub/audit/seal_check.py",
+        "            register.use(record.journal, sealed.key_position, opened.secret, sealed.counter, carried=carried)\n", "",
+        f"{_AUDIT}::test_a_counter_that_is_used_twice_or_goes_back_is_found"),
+    mutation(
+        "key of small order", "security/suites.py", "    if y in _SMALL_ORDER_Y:\n", "    if False:\n",
+        "tests/security/external/test_wycheproof.py::test_a_key_of_small_order_is_refused_before_any_signature"),
+    mutation(
+        "nonce of a renewal used twice", "hub/enrolment/nonces.py", "held.pop(nonce, None)", "held.get(nonce, None)",
+        f"{_RENEWALS}::test_a_nonce_serves_one_machine_once_and_for_a_minute"),
+    mutation(
+        "renewal not signed by the present key", "hub/enrolment/renewals.py",
+        "if not renewal_holds(x509.load_der_x509_certificate(present.certificate), request.signature, statement):", "if False:",
+        f"{_RENEWALS}::test_only_the_present_key_signs_and_only_for_this_hub_machine_and_request"),
+    mutation(
+        "generation counter not looked at", "hub/enrolment/renewals.py", "if request.generation <= known.newest:", "if False:",
+        f"{_RENEWALS}::test_the_same_request_again_gets_the_same_certificate",
+        f"{_RENEWALS}::test_a_backup_of_several_generations_ago_is_a_clone_too"),
+    mutation(
+        "renewed for a revoked machine", "hub/enrolment/renewals.py",
+        "        if known.revoked_ms is not None:\n            raise MachineRevoked",
+        "        if False:\n            raise MachineRevoked",
+        f"{_RENEWALS}::test_nothing_is_renewed_for_a_revoked_machine"),
+    mutation(
+        "an old certificate works on", "hub/enrolment/callers.py", "        if caller.generation < known.newest_used:\n",
+        "        if False:\n", f"{_CALLERS}::test_the_old_certificate_works_until_the_new_one_is_first_used"),
+    mutation(
+        "an expired certificate works on", "hub/enrolment/callers.py",
+        "        if caller.not_after_ms <= self._clock.unix_ms():\n            raise expired(caller)\n", "",
+        f"{_CALLERS}::test_an_expired_certificate_is_refused_even_where_tls_let_it_in"),
+    mutation(
+        "expiry not ending streams", "hub/enrolment/open_streams.py",
+        "return expired(caller) if caller.not_after_ms <= now_ms else None", "return None",
+        "tests/hub/enrolment/test_open_streams.py::test_the_end_of_the_certificate_ends_it_also_while_the_database_cannot_be_read"),
+    mutation(
+        "exposed key used", "security/private_files.py", "    if mode & 0o077:\n", "    if False:\n",
+        "tests/security/test_private_files.py::test_a_secret_that_others_can_reach_is_not_used_and_the_error_says_how_to_mend_it"),
+)
+
+GUARDS = (*SIGNED, *HISTORY, *KEYS)
