@@ -13,7 +13,8 @@ import pytest
 from edge.drafts import BadDraft, CallerIdConflict, CorruptJournal, Draft, JournalBusy, JournalFull, JournalStopped
 from edge.journal import Journal, JournalLimits
 from edge.journal_store import JournalStore, Standing
-from security.record import Record, SealedBody, WrappedKey, parse_record
+from security.record import Record, SealedBody, Times, WrappedKey, parse_record
+from security.sealing import OpenedKey
 from tests.spine import CEILING_S, Spine, draft, prove
 
 SECRET = "张三丰的身份证号码"
@@ -158,16 +159,34 @@ def test_no_data_key_and_no_nonce_serves_twice_however_often_it_starts(tmp_path:
         async with JournalStore(spine.journal_db, quota_bytes=1, readonly=True) as store:
             return [parse_record(payload) for payload in (await store.after(0, 100, 10**6)).payloads]
 
-    keys: dict[int, bytes] = {}
+    keys: dict[int, OpenedKey] = {}
     nonces: list[tuple[bytes, int]] = []
     for record in asyncio.run(records()):
         match record.content:
             case WrappedKey() as wrapped:
-                keys[record.position] = spine.unsealer().unwrap(spine.edge_id, spine.journal_id, wrapped).secret
+                keys[record.position] = spine.unsealer().unwrap(spine.edge_id, spine.journal_id, wrapped)
             case SealedBody() as sealed:
-                nonces.append((keys[sealed.key_position], sealed.counter))
-    assert len(set(keys.values())) == len(keys) == 3
+                key = keys[sealed.key_position]
+                nonces.append((key.secret, sealed.counter))
+                assert key.open(sealed, position=record.position, kind=record.kind) == draft("any").body
+    assert len({key.secret for key in keys.values()}) == len(keys) == 3
     assert len(set(nonces)) == len(nonces) == 12
+
+
+def test_a_record_says_what_each_clock_said(tmp_path: Path) -> None:
+    """Invariant 10: the machine's own, the newest that the hub has signed, and the kernel's."""
+    spine = Spine(tmp_path)
+
+    async def write() -> list[Record]:
+        async with spine.journal() as journal:
+            await journal.take_standing(Standing(0, 0, 77))
+            await journal.submit(draft("a"))
+            return [parse_record(payload) for payload in (await journal.after(0, 100, 10**6)).payloads]
+
+    key, record = asyncio.run(write())
+    times = Times(spine.clock.now_ms, 77, spine.clock.boot_id, spine.clock.up_ms)
+    assert (key.kind, key.simulated, key.times) == ("data-key", False, times)
+    assert (record.kind, record.simulated, record.times) == ("transaction", False, times)
 
 
 def test_a_data_key_lives_at_most_a_day(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tests.mutations.checkout import ROOT
 from tests.mutations.guards import GUARDS
-from tests.mutations.mutation import Mutation
+from tests.mutations.mutation import Mutation, MutationStale
 from tests.mutations.named import NAMED
 from tests.mutations.page import keep, read, table, write
 from tests.mutations.peers import PEERS
@@ -25,7 +25,11 @@ def main() -> int:
     options = _options()
     found = options.build.absolute() / "mutations.json"
     mutations = [one for group in GROUPS.values() for one in group if all(word in one.name for word in options.words)]
-    check_sources(mutations)
+    try:
+        check_sources(mutations)
+    except MutationStale as error:
+        print(error)
+        return 2
     if options.table:
         _write_table(found)
         return 0

@@ -36,8 +36,7 @@ SIGNED = (
         f"{_LOG_VIEW}::test_a_new_epoch_that_lost_nothing_still_has_to_grow"),
     mutation(
         "inclusion proof not compared with the root", "security/proofs.py",
-        "    _check_root(computed, root, f\"the proof for leaf",
-        "    len((computed, root, f\"the proof for leaf",
+        "    computed = _climb(leaf_hash, index, proof[:inner], proof[inner:])\n", "    computed = root\n",
         "tests/security/test_proofs.py::test_an_inclusion_proof_proves_one_leaf_at_one_place_of_one_tree"),
     mutation(
         "the hub's time not checked", "edge/uplink.py", "hub_ms = word.time.check(self._time_verifier)",
@@ -64,8 +63,12 @@ SIGNED = (
         f"{_FORGERIES}::test_the_proof_of_another_entry_is_found"),
     mutation(
         "verifier takes a record that its machine did not sign", "security/bundle/journal_check.py",
-        "if digest is None or not signature_holds(self._verifier, signature, digest):", "if digest is None:",
+        "        if not signature_holds(self._verifier, part.signature, digest):\n", "        if False:\n",
         f"{_FORGERIES}::test_a_signature_that_the_machine_did_not_make_is_found_though_the_chain_covers_the_payload"),
+    mutation(
+        "verifier takes a receipt for a record that its machine did not sign", "security/bundle/journal_check.py",
+        "if digest is None or not signature_holds(self._verifier, signature, digest):", "if digest is None:",
+        "tests/security/bundle/test_edge_bundles.py::test_receipts_that_prove_nothing_are_refused"),
 )
 
 HISTORY = (

@@ -63,9 +63,9 @@ PEERS = (
         "                return\n", f"{_PEERS}::test_whatever_ends_a_session_the_next_one_begins_by_itself", peer=7),
     mutation(
         "sessions are remembered for ever", "edge/uplink.py",
-        "        session = _Session(self._journal, self._receipts, self._pace, self._clock)\n",
-        "        session = _Session(self._journal, self._receipts, self._pace, self._clock)\n"
-        '        self._pace.__dict__.setdefault("sessions", []).append(session)\n',
+        "        async with aclosing(self._replicate(session.requests())) as replies:\n",
+        '        self._pace.__dict__.setdefault("sessions", []).append(session)\n'
+        "        async with aclosing(self._replicate(session.requests())) as replies:\n",
         f"{_PEERS}::test_a_hundred_reconnects_leave_nothing_behind_on_either_side", peer=8),
     mutation(
         "the queue has no quota", "edge/journal_store.py",

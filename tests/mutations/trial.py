@@ -10,7 +10,7 @@ from pathlib import Path
 from queue import SimpleQueue
 
 from tests.mutations.checkout import ROOT, Checkout
-from tests.mutations.mutation import Mutation
+from tests.mutations.mutation import Mutation, MutationStale
 
 FAILED_TESTS = 1  # pytest's exit code where tests ran and some failed; 2 and more: they could not run
 
@@ -29,9 +29,15 @@ class Outcome:
 
 
 def check_sources(mutations: Sequence[Mutation]) -> None:
-    """Raises MutationStale."""
+    """Raises MutationStale, which names each mutation that no longer fits."""
+    stale = []
     for one in mutations:
-        one.applied(ROOT)
+        try:
+            one.applied(ROOT)
+        except MutationStale as error:
+            stale.append(str(error))
+    if stale:
+        raise MutationStale("\n".join(stale))
 
 
 def green(folder: Path, mutations: Sequence[Mutation]) -> str:

@@ -297,8 +297,14 @@ def test_a_record_of_another_place_is_malformed(tmp_path: Path) -> None:
     spine = Spine(tmp_path)
     run = asyncio.run(_write(spine, 5))
     message = encode_batch(Run(1, run.previous, run.payloads[1:3], run.signatures[1:3]), spine.signer.key_id, 0)
-    assert _talk(spine, message)[-1].refusal.reason == Refusal.MALFORMED
+    refusal = _talk(spine, message)[-1].refusal
+    assert (refusal.reason, refusal.position) == (Refusal.MALFORMED, 1)
+    assert "not a record of this machine, journal and position" in refusal.hint
     assert spine.entries() == []
+    doubled = Run(1, run.previous, [*run.payloads[:3], run.payloads[2]], [*run.signatures[:3], run.signatures[2]])
+    refusal = _talk(spine, encode_batch(doubled, spine.signer.key_id, 0))[-1].refusal
+    assert (refusal.reason, refusal.position) == (Refusal.MALFORMED, 4)
+    assert len(spine.entries()) == 3
 
 
 @pytest.mark.parametrize("first", [2**63 - 1, 2**63, 2**64 - 2, 2**64 - 1])
