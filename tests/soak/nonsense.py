@@ -20,7 +20,7 @@ from tests.soak.world import World
 NAME = "nonsense"
 BROKE = "a hub that lies: positions, digests, times, receipts, checkpoints, refusals, endless streams, silence"
 SUBMISSIONS = 6
-TOLD_MAX_S = 30.0
+TOLD_MAX_S = 60.0  # what ends a journal is said again before it does
 LISTENS_S = 2.0
 POLL_S = 0.1
 SERVED_MAX_S = 5.0
