@@ -250,7 +250,7 @@ def damage(database: Path, statement: str, *values: object) -> None:
     with closing(sqlite3.connect(database, isolation_level=None)) as db:
         db.execute("PRAGMA ignore_check_constraints = ON")
         db.execute("PRAGMA synchronous = OFF")
-        db.execute("BEGIN")
+        db.execute("BEGIN IMMEDIATE")  # what has only read would not get the lock from a hub that has written since
         triggers = db.execute("SELECT name, sql, tbl_name FROM sqlite_master WHERE type = 'trigger'").fetchall()
         for name, _, _ in triggers:
             db.execute(f"DROP TRIGGER {name}")

@@ -1,4 +1,4 @@
-"""`python -m tests.mutations [words of a name] [--jobs N] [--table]`: which guards are noticed once they are gone."""
+"""`python -m tests.mutations [parts of names] [--jobs N] [--table]`: which guards are noticed once they are gone."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ GROUPS = {"The twelve that the campaign names": NAMED, "Other guards": GUARDS,
 def main() -> int:
     options = _options()
     found = options.build.absolute() / "mutations.json"
-    mutations = [one for group in GROUPS.values() for one in group if all(word in one.name for word in options.words)]
+    mutations = [one for group in GROUPS.values() for one in group if any(part in one.name for part in options.parts)]
     try:
         check_sources(mutations)
     except MutationStale as error:
@@ -49,7 +49,7 @@ def main() -> int:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make mutations")
-    parser.add_argument("words", nargs="*", help="of the names of those to try; all without a word")
+    parser.add_argument("parts", nargs="*", default=[""], help="of the names of those to try; all without one")
     parser.add_argument("--jobs", type=int, default=JOBS, help="mutations at a time")
     parser.add_argument("--build", type=Path, default=ROOT / "build", help="where mutations.json goes")
     parser.add_argument("--table", action="store_true", help="write the table of docs/mutations.md from it, and try nothing")

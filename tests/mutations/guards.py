@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.mutations.mutation import mutation
+from tests.mutations.mutation import Change, Mutation, mutation
 
 _RECEIPTS = "tests/test_receipts.py"
 _TRANSPARENCY = "tests/hub/ledger/test_transparency.py"
@@ -173,10 +173,13 @@ KEYS = (
         "renewal not signed by the present key", "hub/enrolment/renewals.py",
         "if not renewal_holds(x509.load_der_x509_certificate(present.certificate), request.signature, statement):", "if False:",
         f"{_RENEWALS}::test_only_the_present_key_signs_and_only_for_this_hub_machine_and_request"),
-    mutation(
-        "generation counter not looked at", "hub/enrolment/renewals.py", "if request.generation <= known.newest:", "if False:",
-        f"{_RENEWALS}::test_the_same_request_again_gets_the_same_certificate",
-        f"{_RENEWALS}::test_a_backup_of_several_generations_ago_is_a_clone_too"),
+    Mutation(
+        "generation counter not looked at", (
+            Change("hub/enrolment/renewals.py", "if request.generation <= known.newest:", "if False:"),
+            Change("hub/enrolment/renewals.py", "known.newest == request.generation - 1 and ", ""),
+        ),
+        (f"{_RENEWALS}::test_another_request_for_a_spent_generation_is_a_clone",
+         f"{_RENEWALS}::test_a_backup_of_several_generations_ago_is_a_clone_too")),
     mutation(
         "renewed for a revoked machine", "hub/enrolment/renewals.py",
         "        if known.revoked_ms is not None:\n            raise MachineRevoked",

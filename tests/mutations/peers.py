@@ -31,8 +31,8 @@ PEERS = (
         f"{_PEERS}::test_pruning_that_is_cut_off_at_any_statement_is_gone_on_with_at_the_next_start", peer=3),
     mutation(
         "what was sent counts as delivered", "edge/uplink.py", "        position = await self._hello\n",
-        '        position = max(await self._hello, getattr(self._pace, "sent", 0))\n'
-        '        setattr(self._pace, "sent", self._journal.head.position)\n',
+        '        position = max(await self._hello, getattr(self._journal, "sent", 0))\n'
+        '        setattr(self._journal, "sent", self._journal.head.position)\n',
         f"{_PEERS}::test_what_was_sent_into_a_line_that_was_cut_unnoticed_is_sent_again_and_nothing_else", peer=4),
     mutation(
         "a silent line is waited for", "edge/uplink.py",
@@ -95,8 +95,10 @@ PEERS = (
         "files written in place", "security/private_files.py", '    temporary = path.with_name(f".{path.name}.new")\n',
         "    temporary = path\n", "tests/security/test_private_files.py::test_a_write_that_fails_leaves_the_old_secret", peer=12),
     mutation(
-        "cards that were in at the start are missed", "devices/pcsc_monitor.py", "known.get(name, pcsc.STATE_UNAWARE)",
-        "known.get(name, pcsc.STATE_PRESENT)",
+        "cards that were in at the start are missed", "devices/pcsc_monitor.py",
+        "        present = bool(state & pcsc.STATE_PRESENT)\n",
+        "        counted = self._insertions.setdefault(name, (state >> pcsc.CARD_EVENTS_SHIFT, 0))[0]\n"
+        "        present = bool(state & pcsc.STATE_PRESENT) and state >> pcsc.CARD_EVENTS_SHIFT != counted\n",
         "tests/devices/test_pcsc_readers.py::test_a_card_already_in_at_the_start_is_seen_and_read", peer=13),
     mutation(
         "the hub is not asked for its time when dates look wrong", "edge/hub_view.py",
@@ -107,7 +109,11 @@ PEERS = (
         "a clock that was set changes nothing", "edge/examination.py",
         "            if jumped:\n                self.retry_now()\n", "",
         "tests/edge/test_examination.py::test_a_clock_that_is_set_makes_the_line_try_again_at_once", peer=14),
-    mutation(
-        "looking at the queue locks it", "edge/journal_store.py", "READ_PRAGMAS if self._readonly else DURABLE_PRAGMAS",
-        "DURABLE_PRAGMAS", "tests/edge/test_journal.py::test_status_readers_change_nothing", peer=15),
+    Mutation(
+        "who looks at the queue may change it", (
+            Change("edge/journal_store.py", "READ_PRAGMAS if self._readonly else DURABLE_PRAGMAS", "DURABLE_PRAGMAS"),
+            Change("edge/journal_store.py", "        if not self._readonly:\n            return database_uri",
+                   "        if True:\n            return database_uri"),
+        ),
+        ("tests/edge/test_journal.py::test_status_readers_change_nothing",), peer=15),
 )
