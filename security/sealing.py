@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -35,8 +36,24 @@ class SealBroken(ValueError):
     """A body or key that does not open: wrong key, wrong place, or changed bytes."""
 
 
-@cache
+class _Codecs(threading.local):
+    """zstd's own, one for each thread: two at a time in one give each other's bytes."""
+
+    def __init__(self) -> None:
+        self.compressors: dict[int, zstandard.ZstdCompressor] = {}
+        self.decompressors: dict[int, zstandard.ZstdDecompressor] = {}
+
+
+_codecs = _Codecs()
+
+
 def _compressor(dictionary: int) -> zstandard.ZstdCompressor:
+    if dictionary not in _codecs.compressors:
+        _codecs.compressors[dictionary] = _new_compressor(dictionary)
+    return _codecs.compressors[dictionary]
+
+
+def _new_compressor(dictionary: int) -> zstandard.ZstdCompressor:
     if dictionary == NO_DICTIONARY:
         return zstandard.ZstdCompressor(level=COMPRESSION_LEVEL, write_content_size=True)
     data = _dictionary(dictionary)
@@ -47,8 +64,13 @@ def _compressor(dictionary: int) -> zstandard.ZstdCompressor:
     return zstandard.ZstdCompressor(dict_data=data, compression_params=parameters)
 
 
-@cache
 def _decompressor(dictionary: int) -> zstandard.ZstdDecompressor:
+    if dictionary not in _codecs.decompressors:
+        _codecs.decompressors[dictionary] = _new_decompressor(dictionary)
+    return _codecs.decompressors[dictionary]
+
+
+def _new_decompressor(dictionary: int) -> zstandard.ZstdDecompressor:
     if dictionary == NO_DICTIONARY:
         return zstandard.ZstdDecompressor()
     return zstandard.ZstdDecompressor(dict_data=_dictionary(dictionary), format=zstandard.FORMAT_ZSTD1_MAGICLESS)

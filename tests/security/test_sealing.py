@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import stat
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from uuid import UUID
 
@@ -36,6 +37,7 @@ HUB = X25519PrivateKey.from_private_bytes(bytes(range(32)))
 HUB_PUBLIC = HUB.public_key().public_bytes_raw()
 BODY = '{"resident":{"name":"测试居民"}}'.encode()
 POSITION, KIND = 7, "transaction"
+THREADS, OPENED_OFTEN = 4, 8_000
 
 dictionaries = pytest.mark.parametrize("dictionary", [NO_DICTIONARY, NEWEST_DICTIONARY])
 
@@ -276,3 +278,18 @@ def test_a_sealing_key_is_private_and_not_used_once_exposed(tmp_path: Path) -> N
     path.chmod(0o644)
     with pytest.raises(ExposedSecret, match="chmod 600"):
         Unsealer.load(tmp_path)
+
+
+@dictionaries
+def test_threads_that_open_bodies_at_once_get_each_their_own(dictionary: int) -> None:
+    """Projector and auditor do. zstd's objects serve one thread at a time: two got each other's residents."""
+    key = DataKey(EDGE, JOURNAL, dictionary=dictionary)
+    bodies = [BODY + str(number).encode() * 200 for number in range(THREADS)]
+    sealed = [key.seal(body, key_position=1, position=POSITION, kind=KIND) for body in bodies]
+    opened = OpenedKey(EDGE, JOURNAL, key._secret)
+
+    def open_often(number: int) -> bool:
+        return all(opened.open(sealed[number], position=POSITION, kind=KIND) == bodies[number] for _ in range(OPENED_OFTEN))
+
+    with ThreadPoolExecutor(THREADS) as threads:
+        assert all(threads.map(open_often, range(THREADS)))
