@@ -63,7 +63,9 @@ class LogView:
         return 0 if self.held is None or self.base is None else max(self.held.size - self.base, 0)
 
     def seen(self, note: str, consistency: Sequence[bytes]) -> LogView:
-        """After another checkpoint: it grows out of the one that is held. Raises HistoryRefused."""
+        """After another checkpoint: it grows out of the one that is held, or is the same again. Raises HistoryRefused."""
+        if note and note == self.note:
+            return self
         new = self._opened(note)
         stays = self.held is not None and new.origin == self.held.origin
         if stays or not self.lost():

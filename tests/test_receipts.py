@@ -337,3 +337,32 @@ def test_a_receipt_that_the_disk_does_not_take_alarms_nobody_and_the_next_one_is
     asyncio.run(live())
     assert spine.alarms.open_alarms() == ()
     _check_receipts(spine)
+
+
+class RepeatingWire(CutWire):
+    """Every receipt comes twice."""
+
+    repeated = 0
+
+    async def replicate(self, requests: AsyncIterator[sync_pb2.ReplicateUp]) -> AsyncGenerator[sync_pb2.ReplicateDown, None]:
+        async for message in super().replicate(requests):
+            yield message
+            if message.HasField("receipt"):
+                yield message
+                self.repeated += 1  # it has been taken
+
+
+def test_a_receipt_that_comes_twice_alarms_nobody(tmp_path: Path) -> None:
+    """A repeat is success; its proof begins where the machine no longer stands."""
+    spine = Spine(tmp_path)
+    asyncio.run(_deliver(spine, "first"))
+
+    async def live() -> None:
+        async with spine.journal() as journal, spine.ingest() as ingest:
+            await journal.submit(draft("second"))
+            wire = RepeatingWire(ingest, spine.edge_id)
+            await _until(spine, journal, wire, lambda: wire.repeated > 0)
+
+    asyncio.run(live())
+    assert spine.alarms.open_alarms() == ()
+    _check_receipts(spine)
