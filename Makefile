@@ -6,7 +6,7 @@ READY  := $(VENV)/.ready
 PACKAGES := devices edge hub proto security
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint proto bench soak lock setup vectors machine clean
+.PHONY: help demo test lint proto bench soak mutations lock setup vectors machine clean
 
 help: ## what can be made here
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort
@@ -45,6 +45,9 @@ bench: setup ## figures against floors measured in the same run, into build/benc
 soak: setup ## whatever may happen to a machine, and a full check after each round; ARGS="kill --seed 7", into build/soak.json
 	@PYTHON=$(PYTHON) deploy/setup/machine.sh soak
 	@$(BIN)/python -m tests.soak $(ARGS); found=$$?; $(BIN)/python -m tests.soak --table; exit $$found
+
+mutations: setup ## guards taken out one at a time, and the tests that notice it, into build/mutations.json; ARGS="receipt --jobs 4"
+	@$(BIN)/python -m tests.mutations $(ARGS); found=$$?; $(BIN)/python -m tests.mutations --table; exit $$found
 
 lock: ## choose versions anew; needs uv
 	uv pip compile --python-version 3.11 --universal --generate-hashes --no-emit-index-url --no-header --all-extras pyproject.toml -o requirements/all.txt
