@@ -112,8 +112,8 @@ PEERS = (
     Mutation(
         "who looks at the queue may change it", (
             Change("edge/journal_store.py", "READ_PRAGMAS if self._readonly else DURABLE_PRAGMAS", "DURABLE_PRAGMAS"),
-            Change("edge/journal_store.py", "        if not self._readonly:\n            return database_uri",
-                   "        if True:\n            return database_uri"),
+            Change("edge/journal_store.py", "return look_uri(self._path) if self._readonly else database_uri",
+                   "return database_uri"),
         ),
         ("tests/edge/test_journal.py::test_status_readers_change_nothing",), peer=15),
 )
