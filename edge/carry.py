@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -18,7 +19,7 @@ from edge.drafts import Draft, JournalRefused
 from edge.journal import Journal
 from edge.keys_check import known_identity
 from edge.mending import whole
-from edge.salvage import Salvaged, salvage
+from edge.salvage import NothingToSalvage, Salvaged, salvage
 from edge.state import IdentityFolder
 from edge.succession import Succession
 from security.private_files import read_private, write_private
@@ -75,8 +76,10 @@ class Carrier:
         while not self._new.carried.exists():
             try:
                 await self._carry()
-            except JournalRefused as error:
-                log.warning("carrying over waits", reason=str(error), next="it goes on once the journal takes records again")
+            except (JournalRefused, NothingToSalvage, OSError, ValueError, sqlite3.Error) as error:
+                # The old journal may be in any state; the counter works in the new one, whatever becomes of it.
+                log.warning("carrying over waits", reason=str(error), folder=str(self._old.root), next="look after this machine's "
+                          "disk; if it stays like this: suozhan-edge export, and call the city's IT desk")
                 await asyncio.sleep(RETRY_S)
 
     async def _carry(self) -> None:

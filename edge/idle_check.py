@@ -63,6 +63,9 @@ class IdleCheck:
             await self._quiet()
             try:
                 state = await self._go_on(state)
+            except CorruptJournal as error:
+                if not self._journal.stopped:
+                    self._journal.stop(str(error))
             except (sqlite3.Error, OSError) as error:
                 log.warning("the journal cannot be checked now", error=str(error), next="look after this machine's disk")
             await asyncio.sleep(PAUSE_S)

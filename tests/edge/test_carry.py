@@ -170,3 +170,27 @@ def test_whatever_is_damaged_is_not_read_as_if_it_were_whole(machine: Machine, h
     assert Forerunner(machine.old).ends() == (3, 0)
     damage(machine.old.journal, harm)
     assert is_damaged(machine.old)
+
+
+def test_an_old_journal_in_any_state_stops_no_agent(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever is wrong with it, carrying waits and tries again; the counter's journal takes records meanwhile."""
+    monkeypatch.setattr("edge.carry.RETRY_S", 0.01)
+    digests = asyncio.run(machine.write("a"))
+    whole = machine.old.journal.read_bytes()
+    machine.old.journal.unlink()
+    write_private(machine.new.held, b"not json")
+
+    async def live() -> None:
+        async with asyncio.timeout(CEILING_S), machine.journal(machine.new) as journal:
+            carrying = asyncio.create_task(Carrier(machine.old, machine.new, machine.succession, journal).run())
+            await journal.submit(draft("meanwhile"))
+            await asyncio.sleep(0.1)
+            assert not carrying.done()
+            Held(0, 0, digests[:0]).save(machine.new)
+            await asyncio.sleep(0.1)
+            assert not carrying.done()
+            machine.old.journal.write_bytes(whole)
+            await carrying
+
+    asyncio.run(live())
+    assert json.loads(machine.new.carried.read_bytes())["carried"] == 2
