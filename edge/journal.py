@@ -110,7 +110,7 @@ class Journal:
             self.stopped = self.stopped or await self._store.head_damage(self.head, self.standing.backed_up)
             if self.stopped:
                 self.stop(self.stopped)
-            writer = asyncio.create_task(self._write(), name="journal-writer")
+            writer = self._writer = asyncio.create_task(self._write(), name="journal-writer")
             stack.push_async_callback(self._close_writer, writer)
             self._stack = stack.pop_all()
         return self
@@ -274,8 +274,14 @@ class Journal:
             return await self._store.known_of(first, last)
 
     async def ended(self) -> None:
-        """Until `stop` was called; at once when the journal was opened with its end on disk."""
-        await self._ended.wait()
+        """Until `stop` was called; at once when the journal was opened with its end on disk. Raises what ended the writer."""
+        stopped = asyncio.ensure_future(self._ended.wait())
+        try:
+            await asyncio.wait([stopped, self._writer], return_when=asyncio.FIRST_COMPLETED)
+            if not stopped.done():
+                self._writer.result()  # a bug of ours: better no agent than one whose counter waits for ever
+        finally:
+            stopped.cancel()
 
     def stop(self, reason: str) -> None:
         """Take no more records, after a restart neither: its history is in doubt. What is stored stays, and is delivered."""
@@ -303,7 +309,7 @@ class Journal:
             try:
                 async with self._store_in_use:
                     await self._commit(group)
-            except sqlite3.Error as error:
+            except (sqlite3.Error, OSError) as error:
                 async with self._store_in_use:
                     await self._recover(group, error)
             except CorruptJournal as error:
@@ -357,7 +363,7 @@ class Journal:
         appended, self._appended = self._appended, asyncio.Event()
         appended.set()
 
-    async def _recover(self, group: list[_Pending], error: sqlite3.Error) -> None:
+    async def _recover(self, group: list[_Pending], error: sqlite3.Error | OSError) -> None:
         """A failed commit may or may not have reached the disk: reopen, and believe only what is read there."""
         self._note_trouble(str(error))
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
