@@ -12,6 +12,7 @@ from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import cache, partial
+from itertools import pairwise
 from pathlib import Path
 from random import SystemRandom
 
@@ -152,10 +153,13 @@ async def _line(stack: AsyncExitStack, agent: Agent, folder: IdentityFolder, ide
     examination = Examination([up_line, down_line], tls, renewal, view, agent.state.diagnosis, clock)
     work: list[Work] = [uplink.run, downlink.run, renewal.run, examination.run]
 
-    # What the journal before this one could not deliver.
-    if succession := read_succession(folder):
-        work.append(Carrier(agent.state.identities()[-2], folder, succession, journal).run)
-    return examination, work
+    # What the journals before this one could not deliver, the oldest first.
+    async def carry_over() -> None:
+        for old, new in pairwise(agent.state.identities()):
+            if succession := read_succession(new):
+                await Carrier(old, new, succession, journal).run()
+
+    return examination, [*work, carry_over]
 
 
 def _waiting_line(agent: Agent, identity: Identity) -> tuple[LineHealth, list[Work]]:

@@ -78,7 +78,8 @@ class Carrier:
                 await self._carry()
             except (JournalRefused, NothingToSalvage, OSError, ValueError, sqlite3.Error) as error:
                 # The old journal may be in any state; the counter works in the new one, whatever becomes of it.
-                log.warning("carrying over waits", reason=str(error), folder=str(self._old.root), next="look after this disk; if it "
+                log.warning("carrying over waits", reason=str(error), folder=str(self._old.root),
+                            next="look after this disk; if it "
                             "stays like this: suozhan-edge export, and call the city's IT desk")
                 await asyncio.sleep(RETRY_S)
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import socket
 from dataclasses import replace
+from itertools import pairwise
 
 import structlog
 
 from edge.advice import Diagnosis, waiting_to_rejoin
 from edge.carry import Held
 from edge.enrol import EnrolmentRefused, EnrolmentUnavailable
-from edge.identity import Identity, load_identity
+from edge.identity import load_identity
 from edge.rejoin_wire import OldKey, RejoinAnswer, RejoinCall, rejoin_call
 from edge.state import IdentityFolder, StateFolder
 from edge.succession import Succession, read_succession
@@ -29,13 +30,13 @@ log = structlog.get_logger()
 
 
 class Rejoin:
-    """Of the machine's newest identity, which is not certified. File and network work: call `ask` in a thread."""
+    """Until the machine's newest identity is certified: one after the other, as each speaks for the next. File and network work:
+    call `ask` in a thread.
+    """
 
     def __init__(self, state: StateFolder, address: str) -> None:
         self._state = state
         self._address = address
-        self._old: IdentityFolder = state.identities()[-2]
-        self._new: IdentityFolder = state.current
         self.diagnosis: Diagnosis = waiting_to_rejoin(0, "")
 
     certificate_ends_ms = 0
@@ -45,18 +46,30 @@ class Rejoin:
 
         Raises EnrolmentRefused, EnrolmentUnavailable, BadKey, OSError.
         """
-        if load_identity(self._new.identity).certified:
-            return 0  # a command beside this agent was quicker
-        succession = read_succession(self._new)
+        while pair := self._next():
+            if waiting_for := self._ask(*pair, invitation):
+                return waiting_for
+            invitation = None  # it is used
+        return 0
+
+    def _next(self) -> tuple[IdentityFolder, IdentityFolder] | None:
+        """The oldest identity that is not certified, behind the one before it. None: a command beside the agent may have been
+        quicker.
+        """
+        identities = self._state.identities()
+        return next(((old, new) for old, new in pairwise(identities) if not load_identity(new.identity).certified), None)
+
+    def _ask(self, old: IdentityFolder, new: IdentityFolder, invitation: Invitation | None) -> int:
+        succession = read_succession(new)
         assert succession is not None
-        call = self._call(succession)
-        word = invitation or self._old_key()
+        call = self._call(new, succession)
+        word = invitation or self._old_key(old)
         answer = rejoin_call(call, self._address, word)
         if answer.waiting_for:
             return answer.waiting_for
         held = self._held(call, answer, word)
-        held.save(self._new)  # before the certificate: with that the machine counts as admitted
-        answer.identity.save(self._new.identity)
+        held.save(new)  # before the certificate: with that it counts as admitted
+        answer.identity.save(new.identity)
         return 0
 
     async def run(self) -> None:
@@ -66,7 +79,7 @@ class Rejoin:
             try:
                 waiting_for = await asyncio.to_thread(self.ask)
                 if not waiting_for:
-                    log.warning("admitted with a new identity", folder=str(self._new.root))
+                    log.warning("admitted with a new identity", folder=str(self._state.current.root))
                     return
                 self._become(waiting_to_rejoin(waiting_for, ""))
             except EnrolmentUnavailable as error:
@@ -81,15 +94,16 @@ class Rejoin:
             log.warning("not admitted yet", text=diagnosis.english)
         self.diagnosis = diagnosis
 
-    def _call(self, succession: Succession) -> RejoinCall:
+    @staticmethod
+    def _call(new: IdentityFolder, succession: Succession) -> RejoinCall:
         return RejoinCall(
-            load_identity(self._new.identity), succession.old_edge_id, succession.old_journal_id, succession.old_position,
-            succession.old_held,
-            succession.reason, read_private(self._new.csr), Ed25519Signer.load(self._new.record_key), socket.gethostname())
+            load_identity(new.identity), succession.old_edge_id, succession.old_journal_id, succession.old_position,
+            succession.old_held, succession.reason, read_private(new.csr), Ed25519Signer.load(new.record_key),
+            socket.gethostname())
 
-    def _old_key(self) -> OldKey:
-        old: Identity = load_identity(self._old.identity)
-        pair = load_pair(self._old, old)
+    @staticmethod
+    def _old_key(old: IdentityFolder) -> OldKey:
+        pair = load_pair(old, load_identity(old.identity))
         return OldKey(der(pair.leaf), lambda statement: sign_renewal(pair.key, statement))
 
     def _held(self, call: RejoinCall, answer: RejoinAnswer, word: OldKey | Invitation) -> Held:

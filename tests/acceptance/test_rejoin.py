@@ -181,3 +181,27 @@ def test_a_damaged_page_stops_no_counter_and_what_is_whole_is_delivered(hub: Hub
     _check(hub, records)
     settled = json.loads(StateFolder(machine.state).current.carried.read_bytes())
     assert settled["lost"] == 0
+
+
+def test_a_second_damage_before_anybody_approved_the_first_loses_nothing_either(hub: Hub, machine: Machine) -> None:
+    """Invariants 3 and 11: each identity speaks for the next, and all their journals are carried into the last."""
+    machine.service.start()
+    machine.pair()
+    machine.wait_for("connection", connected=True, catalogue=True)
+    records = _say(machine, "a1")
+    machine.wait_for("delivery", queued=0)
+    hub.service.stop()
+    records += _say(machine, "b1", "b2")
+    for caller in ("c1", "d1"):
+        machine.service.stop()
+        with StateFolder(machine.state).current.journal.open("r+b") as file:
+            file.write(b"\0" * 100)
+        machine.service.start()
+        records += _say(machine, caller)
+    assert len(StateFolder(machine.state).identities()) == 3
+    hub.service.start()
+    for request in (1, 2):
+        _until(lambda request=request: f"第 {request} 号" in str(machine.status()["line"]["hint"]))
+        _approve(hub, request)
+    _until(lambda: _settled(machine))
+    _check(hub, records)
