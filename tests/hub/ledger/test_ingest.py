@@ -220,8 +220,12 @@ def test_a_hub_restored_from_an_old_backup_is_noticed_when_the_rest_is_pruned(tm
     async def prune_and_come_back() -> None:
         async with spine.journal() as journal, spine.ingest() as ingest:
             await journal.submit(draft("c"))
-            await spine.drain(journal, CutWire(ingest, spine.edge_id))
-            assert await journal.pruned_to() > 2
+            session = asyncio.create_task(spine.uplink(journal, CutWire(ingest, spine.edge_id)).session())
+            async with asyncio.timeout(CEILING_S):
+                while journal.queued or await journal.pruned_to() <= 2:  # until a receipt has proved it
+                    await asyncio.sleep(0.01)
+            session.cancel()
+            await asyncio.wait([session])
         spine.hub_db = backup
         async with spine.journal() as journal, spine.ingest() as ingest:
             with pytest.raises(HubRefused, match="HOLE: positions 3 to"):
