@@ -8,7 +8,7 @@ from random import Random
 import pytest
 
 from security.proofs import ProofRefused, check_consistency, check_inclusion, consistency_proof, inclusion_proof
-from security.tree import EMPTY_ROOT
+from security.tree import EMPTY_ROOT, node_hash
 from tests.security import rfc6962
 
 LEAVES = rfc6962.leaves(130)
@@ -132,6 +132,8 @@ def test_hashes_of_other_lengths_are_refused_even_where_their_bytes_join_to_the_
         check_inclusion(left, 0, 1, [], left + b"x")
     with pytest.raises(ProofRefused, match="32 bytes"):
         check_inclusion(left, 0, 2, [right + b"x"], ROOTS[2])
+    with pytest.raises(ProofRefused, match="32 bytes"):
+        check_inclusion(left + b"x", 0, 2, [right], node_hash(left + b"x", right))
     for old, new, path in ((ROOTS[2] + b"x", ROOTS[3], [LEAVES[2]]), (ROOTS[2], ROOTS[3], [LEAVES[2] + b"x"])):
         with pytest.raises(ProofRefused, match="32 bytes"):
             check_consistency(2, old, 3, new, path)
