@@ -118,7 +118,7 @@ class Carrier:
                 count.unopened += 1
             count.carried += 1
             carried = CarriedRecord(saved.previous, key_id, saved.payload, saved.signature, key)
-            yield Draft(f"{KIND}:{salvaged.identity.genesis.journal.hex}:{saved.position}", KIND, b"", record.simulated,
+            yield Draft(f"{KIND}:{salvaged.identity.genesis.journal}:{saved.position}", KIND, b"", record.simulated,
                         carried=carried)
 
     async def _report(self, common: int, count: _Count) -> None:
@@ -127,7 +127,7 @@ class Carrier:
                     "reason": self._succession.reason, "held_by_hub": common, "carried": count.carried,
                     "without_key": count.unopened, "lost_records": len(count.lost),
                     "lost": count.lost[start:start + LOST_LISTED_MAX]}
-            await self._journal.submit(Draft(f"{DONE_KIND}:{self._succession.old_journal_id.hex}:{number}", DONE_KIND,
+            await self._journal.submit(Draft(f"{DONE_KIND}:{self._succession.old_journal_id.hex[:8]}:{number}", DONE_KIND,
                                              json.dumps(body, sort_keys=True).encode()))
 
 

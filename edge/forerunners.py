@@ -43,7 +43,7 @@ class Forerunner:
             with closing(open_readonly(self._old.journal)) as db:
                 position, held = db.execute(_ENDS).fetchone()
                 return position, min(held, position)
-        with suppress(NothingToSalvage), salvage(self._old.journal, known_identity(self._old)) as salvaged:
+        with suppress(NothingToSalvage, FileNotFoundError), salvage(self._old.journal, known_identity(self._old)) as salvaged:
             held = salvaged.standing.position if salvaged.standing else 0
             return salvaged.head.position, min(held, salvaged.head.position)
         return 0, 0
@@ -67,7 +67,7 @@ class Forerunner:
             with closing(open_readonly(self._old.journal)) as db:
                 yield from db.execute("SELECT id, position FROM digests")
             return
-        with suppress(NothingToSalvage), salvage(self._old.journal, known_identity(self._old)) as salvaged:
+        with suppress(NothingToSalvage, FileNotFoundError), salvage(self._old.journal, known_identity(self._old)) as salvaged:
             for entry in salvaged.entries():
                 if entry.id is not None and not (isinstance(entry, Lost) and entry.payload is None):
                     yield entry.id.bytes, entry.position

@@ -13,6 +13,7 @@ from typing import Any
 from uuid import UUID
 
 import aiosqlite
+import structlog
 
 from edge.drafts import CorruptJournal, ForeignJournal
 from edge.dropped_log import keep_log
@@ -50,6 +51,8 @@ _SELECT_PROVED = "SELECT coalesce(max(position), 0) FROM receipts"
 _SELECT_MISSING = "SELECT digest, id FROM digests WHERE position BETWEEN ? AND ? ORDER BY position"
 _FIRST_HELD = "SELECT min(position) FROM envelopes"
 _PRUNE = "DELETE FROM envelopes WHERE position <= ?"
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +138,7 @@ def read_genesis(path: Path, row: Sequence[Any]) -> tuple[int, JournalIdentity]:
 def read_stop(journal: Path) -> str:
     """Why this journal must not be written on any more; "" if it may be."""
     path = journal.with_suffix(".stopped")
-    return path.read_text(encoding="utf-8") if path.exists() else ""
+    return (path.read_text(encoding="utf-8", errors="replace") or "it was stopped") if path.exists() else ""
 
 
 def write_stop(journal: Path, reason: str) -> None:
@@ -186,9 +189,13 @@ class JournalStore:
             if not self._readonly:
                 await self._migrate()
         except BaseException as error:
-            if isinstance(error, CorruptJournal) and not self._readonly:
-                keep_log(self._path)  # closing ends it, and it may hold what the damaged pages do not
-            await self._db.close()
+            try:
+                if isinstance(error, CorruptJournal) and not self._readonly:
+                    keep_log(self._path)  # closing ends it, and it may hold what the damaged pages do not
+            except OSError as full:
+                log.warning("the journal's log is not kept", error=str(full), next="make room on this machine's disk")
+            finally:
+                await self._db.close()  # its thread would keep the process alive for ever
             raise
         return self
 

@@ -13,7 +13,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from edge.carry import Carrier, Held
-from edge.drafts import Stored
+from edge.drafts import Draft, Stored
 from edge.forerunners import Forerunner, Forerunners, is_damaged
 from edge.identity import Identity
 from edge.journal import Journal, JournalLimits
@@ -194,3 +194,17 @@ def test_an_old_journal_in_any_state_stops_no_agent(machine: Machine, monkeypatc
 
     asyncio.run(live())
     assert json.loads(machine.new.carried.read_bytes())["carried"] == 2
+
+
+def test_no_journals_name_makes_a_callers_id_that_is_refused() -> None:
+    """A name in hexadecimal may look like an ID number, by chance and for ever."""
+    Draft(f"carried:{UUID('12345678-1234-4234-8234-123456789012')}:999999999999", "carried", b"")
+    Draft(f"journal.succeeded:{UUID('12345678-1234-4234-8234-123456789012').hex[:8]}:0", "journal.succeeded", b"")
+
+
+def test_a_journal_that_is_gone_has_a_successor_too(machine: Machine) -> None:
+    asyncio.run(machine.write("a"))
+    machine.old.journal.unlink()
+    assert is_damaged(machine.old)
+    assert Forerunner(machine.old).ends() == (0, 0)
+    Forerunner(machine.old).index(machine.new)
