@@ -8,12 +8,13 @@ from contextlib import aclosing
 
 import structlog
 
-from edge.line import HubRefused, Line
+from edge.line import HubRefused, Line, LineLost
 from edge.resources import Claim, ResourceRefused, ResourceStore, SignedResource, Version, read_claim
 from proto import sync_pb2
 
 REPORTS_MAX = 64
 REASON_MAX_CHARS = 500
+UNKEPT_RETRY_S = 2.0
 
 log = structlog.get_logger()
 
@@ -27,12 +28,14 @@ class Downlink:
         self._store = store
         self._watch = watch
         self._line = line
+        self._unkept = ""  # why a resource of this stream could not be kept
 
     async def run(self) -> None:
         await self._line.keep(self.session)
 
     async def session(self) -> None:
         """One stream, until the hub ends it. Raises LineLost, HubRefused."""
+        self._unkept = ""
         reports: asyncio.Queue[sync_pb2.WatchUp | None] = asyncio.Queue(REPORTS_MAX)
         async with aclosing(self._watch(self._up(reports))) as messages:
             try:
@@ -40,6 +43,10 @@ class Downlink:
                     self._line.connected()
                     if message.HasField("resource"):  # the first message is empty: the hub has heard us
                         await reports.put(await self._answer(message.resource))
+                        if self._unkept:
+                            # The hub sends each once a stream: once it has heard why, ask for it again with a new one.
+                            await asyncio.sleep(UNKEPT_RETRY_S)
+                            raise LineLost(f"{self._unkept}; it is asked for again")
             finally:
                 _end(reports)
 
@@ -57,7 +64,8 @@ class Downlink:
         except ResourceRefused as refused:
             return _refused(claim, str(refused))
         except OSError as error:
-            return _refused(claim, f"the machine cannot keep it: {error.strerror}; look after its disk")
+            self._unkept = f"the machine cannot keep it: {error.strerror}; look after its disk"
+            return _refused(claim, self._unkept)
         log.info("resource applied", name=claim.name, version=str(claim.version))
         return _report(claim, applied=True, reason="")
 

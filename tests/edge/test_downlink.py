@@ -104,7 +104,7 @@ class City:
         async def scenario() -> None:
             async with asyncio.timeout(CEILING_S):
                 poll = asyncio.create_task(self.publications.run())
-                session = asyncio.create_task(self.downlink(store).session())
+                session = asyncio.create_task(self.downlink(store).run())
                 try:
                     await then()
                 finally:
@@ -238,12 +238,17 @@ async def answers(store: ResourceStore, messages: list[sync_pb2.WatchDown]) -> l
     return said
 
 
-def test_a_full_disk_is_reported_and_does_not_end_the_session(city: City) -> None:
+def test_a_full_disk_is_reported_and_what_it_did_not_keep_comes_again(city: City, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fault that passes must not leave a counter without its catalogue until the line breaks by chance."""
+    monkeypatch.setattr("edge.downlink.UNKEPT_RETRY_S", 0.05)
     publish_catalogue(city.engine, city.signer, city.clock)
     (city.folder / "resources").write_text("a file in the folder's place")
 
     async def then() -> None:
         assert "cannot keep it" in (await city.reported(1, applied=False)).reason
+        (city.folder / "resources").unlink()
+        (city.folder / "resources").mkdir()
+        await city.reported(1, applied=True)
 
     city.run(city.start(), then)
 

@@ -18,8 +18,14 @@ ROOT = Path(__file__).resolve().parents[2]
 
 # What `python -m security.verifier` does, with a look at what was loaded.
 _RUN = """
-import importlib.util, runpy, sys
-assert importlib.util.find_spec("hub") is None and importlib.util.find_spec("edge") is None
+import runpy, sys
+
+class NotInstalled:  # where this test runs, all of it is
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in {"hub", "edge", "devices", "deploy", "tests"}:
+            raise ModuleNotFoundError(name)
+
+sys.meta_path.insert(0, NotInstalled())
 try:
     runpy.run_module("security.verifier", run_name="__main__", alter_sys=True)
 finally:
