@@ -160,12 +160,20 @@ def test_each_certificate_may_do_what_it_is_for_and_nothing_else(kind: str, path
 
 
 def test_the_first_certificate_of_a_machine_is_of_generation_0_whether_it_says_so_or_not() -> None:
-    assert certificates.edge_of(HUB, LEAF) == (EDGE, 0)
+    leaf = edge_certificate(INTERMEDIATE, CSR, HUB, EDGE, NOW)
+    assert certificates.edge_of(HUB, leaf) == (EDGE, 0)
+    assert leaf.subject.get_attributes_for_oid(NameOID.COMMON_NAME)[0].value == str(EDGE)
     names = x509.SubjectAlternativeName([x509.UniformResourceIdentifier(edge_uri(HUB, EDGE))])
     plain = (x509.CertificateBuilder().subject_name(x509.Name([])).issuer_name(x509.Name([])).public_key(KEY.public_key())
              .serial_number(1).not_valid_before(NOW).not_valid_after(NOW + dt.timedelta(1)).add_extension(names, critical=True)
              .sign(KEY, hashes.SHA256()))
     assert certificates.edge_of(HUB, plain) == (EDGE, 0)
+
+
+def test_a_long_name_is_cut_between_characters_and_an_empty_one_replaced() -> None:
+    for name, written in (("窗" * 30, "窗" * 21), ("a" * 65, "a" * 64), ("", "machine")):
+        subject = x509.load_der_x509_csr(new_csr(KEY, name)).subject
+        assert [one.value for one in subject] == [written]
 
 
 # ---- requests that are refused ----
