@@ -14,7 +14,9 @@ from security.chain import Genesis, digests_after, leaf_hash, leaf_hashes, next_
 from security.record import (
     KIND_MAX_CHARS,
     PAYLOAD_MAX_BYTES,
+    CarriedRecord,
     ClearBody,
+    Content,
     Link,
     MalformedRecord,
     PlaceCheck,
@@ -121,8 +123,10 @@ def test_the_leaf_covers_each_of_its_fields() -> None:
 @pytest.mark.parametrize("content", [
     ClearBody(b""), ClearBody("{\"名\":1}".encode()), WrappedKey(bytes(32), bytes(80)),
     SealedBody(1, 2**64 - 1, 1, bytes(16)), SealedBody(0, 0, 0, b""),
+    CarriedRecord(bytes([1]) * 32, bytes([2]) * 32, b"payload", bytes([3]) * 64),
+    CarriedRecord(bytes([1]) * 32, bytes([2]) * 32, b"payload", bytes([3]) * 64, WrappedKey(bytes([4]) * 32, bytes([5]) * 80)),
 ], ids=str)
-def test_a_record_reads_back_as_it_was_written(content: ClearBody | WrappedKey | SealedBody) -> None:
+def test_a_record_reads_back_as_it_was_written(content: Content) -> None:
     record = dataclasses.replace(RECORD, content=content, simulated=True)
     assert parse_record(record.payload()) == record
 
@@ -243,3 +247,8 @@ def test_leaves_are_made_of_as_many_signatures_as_digests() -> None:
     for digests, signatures in (([bytes(32)], []), ([bytes(32)], [bytes(64)] * 2)):
         with pytest.raises(ValueError, match=r"shorter|longer"):
             leaf_hashes(SIGNER.key_id, JOURNAL.bytes, 1, digests, signatures, 7)
+
+
+def test_a_carried_record_has_the_digest_that_it_had_in_its_own_journal() -> None:
+    link = sign_link(SIGNER, GENESIS.digest(), RECORD.payload())
+    assert CarriedRecord(GENESIS.digest(), SIGNER.key_id, link.payload, link.signature).digest == link.digest

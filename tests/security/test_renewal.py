@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from security.certificates import edge_certificate, new_csr, new_intermediate, new_key, new_root
-from security.renewal import renewal_holds, renewal_statement, sign_renewal
+from security.renewal import rejoin_proof_name, rejoin_statement, renewal_holds, renewal_statement, sign_renewal
 from security.suites import sha256
 
 HUB, EDGE, OTHER = UUID(int=1), UUID(int=2), UUID(int=3)
@@ -41,3 +41,15 @@ def test_the_same_words_without_their_context_renew_nothing() -> None:
     bare = HUB.bytes + EDGE.bytes + NONCE + sha256(CSR)
     assert b"suozhan/renew/v1\0" + bare == STATEMENT
     assert not renewal_holds(CERTIFICATE, KEY.sign(bare, ec.ECDSA(hashes.SHA256())), STATEMENT)
+
+
+def test_what_a_machine_signs_to_begin_anew_is_written_as_specified() -> None:
+    """Bound to hub, old machine, nonce, request, new machine and its journal; and no renewal, whoever shows it as one."""
+    statement = rejoin_statement(HUB, EDGE, NONCE, CSR, OTHER, UUID(int=4))
+    assert statement == (b"suozhan/rejoin/v1\0" + HUB.bytes + EDGE.bytes + NONCE + sha256(CSR) + OTHER.bytes + UUID(int=4).bytes)
+    assert not renewal_holds(CERTIFICATE, sign_renewal(KEY, statement), STATEMENT)
+    assert rejoin_proof_name(EDGE) == f"rejoin:{EDGE}"
+
+
+def test_a_statement_is_written_as_specified() -> None:
+    assert renewal_statement(HUB, EDGE, NONCE, CSR) == b"suozhan/renew/v1\0" + HUB.bytes + EDGE.bytes + NONCE + sha256(CSR)
