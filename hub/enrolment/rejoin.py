@@ -6,6 +6,7 @@ rejoins, too. Every step may be the last before a crash; the same request again 
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID, uuid4
@@ -100,6 +101,7 @@ class RejoinDesk:
         check_names(application)
         if name_fault(request.reason):
             raise EnrolmentRefused("the reason has control characters or is too long; give another with --reason")
+        self._check_old(request)
         verifier = check_proofs(application, rejoin_proof_name(request.old_edge))
         said = self._invited(request) if application.invitation else self._approved(request)
         site = self._site(request)
@@ -124,13 +126,20 @@ class RejoinDesk:
     def _approved(self, request: RejoinRequest) -> dict[str, object]:
         """Raises EnrolmentRefused, ApprovalWaits."""
         self._check_word(request)
-        approval = self._approvals.ask(KIND, f"edge {request.old_edge}", sha256(request.application.csr_der), self._body(request))
+        approval = self._approvals.ask(KIND, f"edge {request.old_edge}", _what_is_asked(request), self._body(request))
         if approval.state == "waiting":
             raise ApprovalWaits(approval.id)
         if approval.state == "refused":
             raise EnrolmentRefused(f"{approval.decided_by} refused request {approval.id}: {approval.reason}; ask them, or the "
                                    "city's IT desk")
         return _said(approval)
+
+    def _check_old(self, request: RejoinRequest) -> None:
+        """Nobody ends another machine's journal, nor the hub's own. Raises EnrolmentRefused."""
+        with Ledger(self._database) as ledger, suppress(UnknownJournal):
+            owner = ledger.journal(request.old_journal).edge
+            if owner != request.old_edge or owner == self._issuer.hub:
+                raise EnrolmentRefused("the journal that is to end belongs to another machine; call the city's IT desk")
 
     def _check_word(self, request: RejoinRequest) -> None:
         if not self._nonces.take(request.old_edge, request.nonce):
@@ -237,6 +246,12 @@ class RejoinDesk:
             except UnknownJournal:
                 return Rejoined(admission, 0, [])
             return Rejoined(admission, old.position, ledger.digests(old, min(request.old_held, old.position), DIGESTS_MAX))
+
+
+def _what_is_asked(request: RejoinRequest) -> bytes:
+    """All that a person approves: another identity, journal or key is another request."""
+    return sha256(b"".join([request.old_edge.bytes, request.old_journal.bytes, request.edge.bytes, request.journal[0].bytes,
+                            sha256(request.application.csr_der), sha256(request.application.record_public_key)]))
 
 
 def _said(approval: Approval) -> dict[str, object]:
