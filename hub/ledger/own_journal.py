@@ -8,7 +8,8 @@ from contextlib import suppress
 from pathlib import Path
 from uuid import UUID, uuid4
 
-from hub.ledger.runs import Arrival
+from hub.ledger.append_rule import Accept
+from hub.ledger.runs import Arrival, Damaged
 from hub.ledger.store import Hole, Ledger, UnknownJournal
 from security.chain import Genesis, leaf_hashes
 from security.clock import Clock
@@ -111,4 +112,6 @@ class OwnJournal:
             digests, signatures = [one.digest for one in links], [one.signature for one in links]
             leaves = leaf_hashes(self._signer.key_id, self._hub.bytes, first, digests, signatures, now)
             run = Run(first, held.digest, [one.payload for one in links], signatures)
-            ledger.append_within(Arrival(self._hub, run, digests, leaves, now))
+            verdict = ledger.append_within(Arrival(self._hub, run, digests, leaves, now)).verdict
+            if verdict != Accept(0):
+                raise Damaged(f"the hub's own journal does not take its records ({verdict}); run: suozhan-hub verify")
