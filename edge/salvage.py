@@ -205,10 +205,13 @@ def dropped_records(path: Path, identity: JournalIdentity, head: Head) -> Droppe
     """Of the log that was set aside beside the journal (edge/dropped_log.py). Raises OSError."""
     with PageFile(path, [Path(f"{path}{KEPT_LOG}")]) as pages, SalvageFinds(pages, identity.genesis) as finds:
         finds.gather(pages.dropped(len(pages.logs)))
+        # With nothing behind it the broken commit is the last one: a crash came between a frame's header and its page, and nobody
+        # was told of that record.
+        hidden = pages.logs[-1].first_bad is not None
         last = SalvageProof(finds, identity.genesis, {head.position: head.digest}).run(after=head.position)
         found = [one for one in Salvaged(identity, last, finds).entries(head.position + 1) if isinstance(one, Saved)]
     following = [one for number, one in enumerate(found, head.position + 1) if one.position == number]
-    return Dropped(tuple(following), last.position if last.position > head.position + len(following) else None)
+    return Dropped(tuple(following), last.position if hidden and last.position > head.position + len(following) else None)
 
 
 def _written_identity(pages: PageFile) -> JournalIdentity | None:

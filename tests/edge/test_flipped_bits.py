@@ -14,10 +14,10 @@ import pytest
 from edge.drafts import JournalStopped
 from edge.dropped_log import KEPT_LOG
 from edge.salvage import salvage
-from edge.sqlite_log import FRAME_BYTES, HEADER_BYTES, read_log
+from edge.sqlite_log import FRAME_BYTES, HEADER_BYTES, PAGE_BYTES, read_log
 from tests.edge.flipped_bits import Round, rounds
 from tests.edge.small_journal import Piece, SmallJournal, copy_journal, flipped
-from tests.spine import CEILING_S, draft
+from tests.spine import CEILING_S, Spine, draft
 
 SEED = 31
 
@@ -108,3 +108,26 @@ def test_a_commit_that_a_crash_cut_off_is_forgotten_without_a_word(small: SmallJ
 
     asyncio.run(go_on())
     assert not list(path.parent.glob("*.damaged*"))
+
+
+def test_a_commit_cut_off_between_header_and_page_of_a_frame_ends_no_journal(tmp_path: Path) -> None:
+    """SQLite writes a frame in two steps; what stands in the page's place is of an earlier log, or nothing."""
+    spine, path = Spine(tmp_path), tmp_path / "torn" / "business.db"
+
+    async def fill() -> None:
+        async with asyncio.timeout(CEILING_S), spine.journal() as journal:
+            for number in range(3):
+                await journal.submit(draft(f"t{number}"))
+            copy_journal(spine.journal_db, path)  # as a killed agent leaves it
+
+    async def go_on() -> None:
+        async with asyncio.timeout(CEILING_S), spine.journal(path=path) as journal:
+            assert journal.stopped == ""
+            assert journal.head.position == 3
+            assert not (await journal.submit(draft("t2"))).repeat
+
+    asyncio.run(fill())
+    log = Path(f"{path}-wal")
+    log.write_bytes(log.read_bytes()[:-PAGE_BYTES] + bytes(PAGE_BYTES))  # of the last commit, where the record itself lies
+    Path(f"{path}-shm").unlink(missing_ok=True)
+    asyncio.run(go_on())
