@@ -13,6 +13,7 @@ import pytest
 from edge.drafts import BadDraft, CallerIdConflict, CorruptJournal, Draft, JournalBusy, JournalFull, JournalStopped
 from edge.journal import Journal, JournalLimits
 from edge.journal_store import JournalStore, Standing
+from security.chain import digests_after
 from security.record import Record, SealedBody, Times, WrappedKey, parse_record
 from security.sealing import OpenedKey
 from tests.spine import CEILING_S, Spine, draft, prove
@@ -101,6 +102,27 @@ def test_a_repeat_is_known_after_pruning_and_restart(tmp_path: Path) -> None:
 
     asyncio.run(prune())
     assert asyncio.run(_submit(spine, "c3", "new")) == [5, 23]
+
+
+def test_digest_and_signature_are_told_of_what_is_here_and_of_nothing_else(tmp_path: Path) -> None:
+    """A receipt is checked against them."""
+    spine = Spine(tmp_path)
+
+    async def ask() -> None:
+        async with asyncio.timeout(CEILING_S), spine.journal() as journal:
+            assert await journal.signed_at(0) is None
+            assert await journal.signed_at(1) is None
+            for number in range(9):
+                await journal.submit(draft(f"c{number}"))
+            prove(spine.journal_db, 10)
+            await journal.take_standing(Standing(10, 5, 0))
+            assert await journal.pruned_to() == 4
+            run = await journal.after(4, 100, 10**6)
+            expected = list(zip(digests_after(run.previous, run.payloads), run.signatures, strict=True))
+            said = [await journal.signed_at(position) for position in range(12)]
+            assert said == [None] * 5 + expected + [None]
+
+    asyncio.run(ask())
 
 
 def test_the_database_refuses_to_prune_what_the_hub_has_not_backed_up(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from edge.drafts import record_id
 from edge.journal_rows import digest_rows
-from edge.journal_store import JournalIdentity
+from edge.journal_store import JournalIdentity, create_journal
 from edge.salvage import Lost, NothingToSalvage, Pruned, Salvaged, Saved, salvage
 from edge.sqlite_log import FRAME_BYTES, PAGE_BYTES, read_log
 from security.chain import Genesis
@@ -147,6 +147,22 @@ def test_a_journal_that_lost_its_name_is_known_by_the_keys_beside_it(small: Smal
         with salvage(small.clean, small.known) as salvaged:
             assert _check(small, salvaged) == set()
             assert any(damage.where == "identity" for damage in salvaged.damage)
+
+
+def test_a_journal_is_known_with_the_one_that_it_follows(tmp_path: Path) -> None:
+    spine = Spine(tmp_path)
+    genesis = Genesis(spine.edge_id, uuid4(), Suite.ED25519_SHA256, spine.signer.public_key, spine.journal_id)
+    spine.journal_db = tmp_path / "successor.db"
+    create_journal(spine.journal_db, "business", genesis)
+
+    async def write() -> None:
+        async with asyncio.timeout(CEILING_S), spine.journal() as journal:
+            await journal.submit(draft("a"))
+
+    asyncio.run(write())
+    with salvage(spine.journal_db) as salvaged:
+        assert salvaged.identity == JournalIdentity("business", genesis)
+        assert (salvaged.saved, salvaged.lost) == (2, 0)
 
 
 def test_nothing_is_saved_for_another_machine(small: SmallJournal) -> None:
