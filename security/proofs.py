@@ -29,19 +29,16 @@ def check_consistency(old_size: int, old_root: bytes, new_size: int, new_root: b
     """
     if not 0 <= old_size <= new_size:
         raise ProofRefused(f"a tree of {new_size} leaves cannot hold the one of {old_size}; keep both checkpoints and report")
-    _check_hashes(old_root, new_root, *proof)
     if old_size in {0, new_size}:
         _check_length(proof, 0)
-        _check_small(old_size, old_root, new_size, new_root)
-    else:
-        _check_growth(old_size, old_root, new_size, new_root, proof)
-
-
-def _check_small(old_size: int, old_root: bytes, new_size: int, new_root: bytes) -> None:
     if old_size == 0:
         _check_root(old_root, EMPTY_ROOT, "an empty tree has another root")
     if old_size == new_size:
         _check_root(old_root, new_root, f"two roots for the same {old_size} leaves")
+        return
+    _check_hashes(old_root, new_root, *proof)
+    if old_size > 0:
+        _check_growth(old_size, old_root, new_size, new_root, proof)
 
 
 def _check_growth(old_size: int, old_root: bytes, new_size: int, new_root: bytes, proof: Sequence[bytes]) -> None:

@@ -125,7 +125,7 @@ def test_hashes_of_other_lengths_are_refused_even_where_their_bytes_join_to_the_
     with pytest.raises(ProofRefused, match="32 bytes"):
         check_consistency(0, EMPTY_ROOT, 3, ROOTS[3][:31], [])
     with pytest.raises(ProofRefused, match="32 bytes"):
-        check_consistency(3, b"root", 3, b"root", [])
+        check_consistency(3, b"root", 4, ROOTS[4], [])
     with pytest.raises(ProofRefused, match="32 bytes"):
         check_inclusion(b"leaf", 0, 1, [], b"leaf")
     with pytest.raises(ProofRefused, match="32 bytes"):
