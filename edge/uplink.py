@@ -107,8 +107,7 @@ class Uplink:
                     raise HubRefused(str(error)) from error
                 await self._journal.take_standing(Standing(word.position, word.backed_up, hub_ms))
                 self._doubt.settle()
-                if word.hello:
-                    self._line.connected()
+                self._line.connected()
                 session.stands(word.position)
 
     async def _same_history(self, word: HubStanding) -> bool:
@@ -128,6 +127,7 @@ class Uplink:
     def _doubted(self, reason: str) -> float:
         """End the journal once the hub means it. Returns after how many seconds to ask again."""
         if not self._doubt.confirmed(asyncio.get_running_loop().time()):
+            log.warning("the hub doubts our history", reason=reason, next="it is asked again before the journal ends")
             return CONFIRM_RETRY_S
         if not self._journal.stopped:
             self._journal.stop(reason)

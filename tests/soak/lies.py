@@ -194,14 +194,14 @@ def _add(name: str, by: int) -> Callable[[object], None]:
 LIES = (
     Lie("hello: a position beyond the journal", _standing(_add("position", 1_000), later=False), stops=True),
     Lie("hello: a position that no database can hold", _standing(_set("position", 2**63 + 5), later=False)),
-    Lie("hello: another history", _standing(_flip("digest"), later=False), stops=True),
+    Lie("hello: another history", _standing(_flip("digest"), later=False), noticed=False),  # its next word agrees
     Lie("hello: a digest of 31 bytes", _standing(_set("digest", bytes(31)), later=False)),
     Lie("hello: no digest", _standing(_set("digest", b""), later=False)),
     Lie("hello: more backed up than held", _standing(_add("backed_up", 10**9), later=False)),
     Lie("hello: a time that nobody signed", _standing(_forge_time, later=False)),
     Lie("hello, again and again", _hello_again, noticed=False),
-    Lie("acknowledgement: a position beyond the journal", _standing(_add("position", 1_000), hello=False), stops=True),
-    Lie("acknowledgement: another history", _standing(_flip("digest"), hello=False), stops=True),
+    Lie("acknowledgement: a position beyond the journal", _standing(_add("position", 1_000), hello=False)),
+    Lie("acknowledgement: another history", _standing(_flip("digest"), hello=False)),  # each hello agrees: no twin
     Lie("acknowledgements that go back", _First("standing"), noticed=False),
     Lie("acknowledgement: a time that nobody signed", _standing(_forge_time, hello=False)),
     Lie("receipt: a forged checkpoint", _receipt(_forge_note), alarms=True, noticed=False),
