@@ -176,6 +176,20 @@ class _First:
         await write(word.SerializeToString())
 
 
+class _Old:
+    """After each receipt the one that came before it."""
+
+    def __init__(self) -> None:
+        self._before: Word | None = None
+
+    async def __call__(self, word: Word, write: Write) -> None:
+        await write(word.SerializeToString())
+        if word.WhichOneof("message") == "receipt":
+            if self._before:
+                await write(self._before.SerializeToString())
+            self._before = word
+
+
 async def _resource(_word: sync_pb2.WatchDown, write: Write) -> None:
     version = sync_pb2.ResourceVersion(name="catalogue", epoch=9, number=9)
     payload = sync_pb2.ResourcePayload(audience="all", version=version, content=b"a lie").SerializeToString()
@@ -211,7 +225,8 @@ LIES = (
     Lie("receipt: of a record that was never written", _receipt(_add("position", 1_000)), alarms=True, noticed=False),
     Lie("receipt: another place in the tree", _receipt(_add("index", 1)), alarms=True, noticed=False),
     Lie("receipt: another time of arrival", _receipt(_add("arrived_ms", 1)), alarms=True, noticed=False),
-    Lie("receipt: an old checkpoint", _First("receipt"), alarms=True, noticed=False),
+    Lie("receipt: the same again and again", _First("receipt"), noticed=False),
+    Lie("receipt: an old checkpoint", _Old(), alarms=True, noticed=False),
     Lie("an epoch that nobody signed", _epoch, alarms=True, noticed=False),
     Lie("bytes that are no message", _garbage),
     Lie("an empty message", _empty),
