@@ -27,6 +27,7 @@ from hub.audit.metrics import AuditMetrics
 from hub.database import open_engine
 from hub.enrolment.adoption import Adoption
 from hub.enrolment.authority import load_authority
+from hub.enrolment.authority_end import AuthorityEnd
 from hub.enrolment.callers import Callers
 from hub.enrolment.desk import EnrolmentDesk
 from hub.enrolment.issuing import Issuer
@@ -128,6 +129,7 @@ async def run_hub(state: HubState, clock: Clock, ready: Callable[[], None]) -> N
         tasks.create_task(publications.run())
         tasks.create_task(streams.run())
         tasks.create_task(server_certificate.run())
+        tasks.create_task(AuthorityEnd(authority, alarms, clock).run())
         tasks.create_task(api.run())
         root = pem(authority.root)
         work = new_work_server()

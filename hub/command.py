@@ -19,7 +19,7 @@ from hub.attention.alarms import AttentionRefused
 from hub.attention.command import By, Reason, alarms_app, approvals_app
 from hub.backup import BackupFailed, back_up
 from hub.database import open_engine
-from hub.enrolment.authority import load_authority
+from hub.enrolment.authority import PASSPHRASE_VARIABLE, load_authority
 from hub.enrolment.command import certificate_app, revoke_machine
 from hub.enrolment.revocation import RevocationRefused
 from hub.enrolment.sites import SiteRefused, add_site, invite, list_sites
@@ -42,7 +42,6 @@ from security.logs import configure_logs
 from security.signer import BadKey
 from security.until_signal import until_signal
 
-PASSPHRASE_VARIABLE = "SUOZHAN_ROOT_PASSPHRASE"  # noqa: S105 - a variable's name
 PASSPHRASE_MAX_BYTES = 1_023  # of OpenSSL
 DAYS_MAX = 36_500
 YEAR_10000_MS = 253_402_300_800_000  # dates end before it

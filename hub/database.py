@@ -8,7 +8,7 @@ from pathlib import Path
 import sqlalchemy as sa
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from security.durable_sqlite import DURABLE_PRAGMAS, database_uri
+from security.durable_sqlite import DURABLE_PRAGMAS, SMALL_CACHE, database_uri
 
 metadata = sa.MetaData(naming_convention={"pk": "pk_%(table_name)s", "uq": "uq_%(table_name)s_%(column_0_name)s",
                                           "ix": "ix_%(table_name)s_%(column_0_name)s"})
@@ -27,5 +27,5 @@ def open_engine(path: Path) -> sa.Engine:
 
 
 def _make_durable(connection: sqlite3.Connection, _entry: ConnectionPoolEntry) -> None:
-    for pragma in DURABLE_PRAGMAS:
+    for pragma in (*DURABLE_PRAGMAS, SMALL_CACHE):
         connection.execute(pragma)

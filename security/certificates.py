@@ -100,9 +100,9 @@ def new_root(hub: UUID, now: dt.datetime) -> Authority:
     return Authority(certificate, key)
 
 
-def new_intermediate(root: Authority, hub: UUID, now: dt.datetime) -> Authority:
-    """The CA that works online."""
-    key = new_key()
+def new_intermediate(root: Authority, hub: UUID, now: dt.datetime, key: ec.EllipticCurvePrivateKey | None = None) -> Authority:
+    """The CA that works online. Renewed with its own `key`, all that it has issued stands under the new certificate as well."""
+    key = key or new_key()
     certificate = (
         _builder(_name(f"Suozhan intermediate {hub}"), root.certificate.subject, key.public_key(), now, INTERMEDIATE_LIFE)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)

@@ -22,7 +22,9 @@ DURABLE_PRAGMAS = (
     f"PRAGMA wal_autocheckpoint = {WAL_AUTOCHECKPOINT_PAGES}",
     f"PRAGMA journal_size_limit = {WAL_MAX_BYTES}",
 )
-READ_PRAGMAS = (f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}", "PRAGMA query_only = ON")
+# Of each connection that is not the hot path: the kernel keeps these pages, too, and a hub has many connections.
+SMALL_CACHE = "PRAGMA cache_size = -256"  # KiB
+READ_PRAGMAS = (f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}", "PRAGMA query_only = ON", SMALL_CACHE)
 
 
 class DatabaseMissing(FileNotFoundError):

@@ -12,6 +12,7 @@ from pathlib import Path
 from uuid import UUID
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from security.certificates import (
@@ -31,6 +32,7 @@ from security.certificates import (
 from security.private_files import read_private, write_private
 from security.signer import BadKey
 
+PASSPHRASE_VARIABLE = "SUOZHAN_ROOT_PASSPHRASE"  # noqa: S105 - a variable's name
 SERVER_RENEWAL = dt.timedelta(days=30)
 
 
@@ -71,6 +73,22 @@ def is_root_key_of(path: Path, hub: UUID) -> bool:
 
 def _heading(hub: UUID) -> bytes:
     return f"Root key of Suozhan hub {hub}\n".encode()
+
+
+def renew_intermediate(folder: Path, hub: UUID, root_key: Path, passphrase: str, now: dt.datetime) -> x509.Certificate:
+    """A new certificate for the intermediate's own key; one file changes. Raises FileNotFoundError, BadKey, BadCertificate."""
+    held = load_authority(folder)
+    if not root_key.is_file():
+        raise FileNotFoundError(f"there is no file {root_key}; give the root key that `init` wrote for hub {hub}")
+    try:
+        key = load_key(root_key.read_bytes(), passphrase)
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        raise BadKey(f"{root_key} does not open with this passphrase, or is damaged; nothing was changed") from error
+    if key.public_key() != held.root.public_key():
+        raise BadKey(f"{root_key} is the root key of another hub; give the one of hub {hub}. Nothing was changed")
+    renewed = new_intermediate(Authority(held.root, key), hub, now, held.intermediate.key).certificate
+    write_private(folder / "intermediate.pem", pem(renewed))
+    return renewed
 
 
 def load_authority(folder: Path) -> HubAuthority:

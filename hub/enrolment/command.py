@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import datetime as dt
+import os
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from hub.attention.command import own_journal
 from hub.database import open_engine
-from hub.enrolment.authority import ensure_server_certificate, load_authority
+from hub.enrolment.authority import PASSPHRASE_VARIABLE, ensure_server_certificate, load_authority, renew_intermediate
 from hub.enrolment.newest import newest_certificates
 from hub.enrolment.revocation import revoke
 from hub.state import HubState
@@ -37,6 +39,21 @@ def renew(context: typer.Context) -> None:
     config, now = state.config(), dt.datetime.fromtimestamp(SystemClock().unix_ms() / 1000, dt.UTC)
     files = ensure_server_certificate(state.tls, load_authority(state.ca), config.hosts, now, anew=True)
     typer.echo(f"{files.certificate} is new; a running hub takes it within seconds.")
+
+
+@certificate_app.command("renew-authority")
+def renew_authority(
+    context: typer.Context,
+    root_key: Annotated[Path, typer.Option(help="The root's encrypted key, as init wrote it.")],
+) -> None:
+    """Renew the certificate of the CA that works online, for five years: its key stays, so no machine notices. The root key's
+    passphrase is taken from SUOZHAN_ROOT_PASSPHRASE, or asked for."""
+    state: HubState = context.obj
+    passphrase = os.environ.get(PASSPHRASE_VARIABLE) or typer.prompt("Passphrase of the root key", hide_input=True)
+    now = dt.datetime.fromtimestamp(SystemClock().unix_ms() / 1000, dt.UTC)
+    renewed = renew_intermediate(state.ca, state.config().hub, root_key, passphrase, now)
+    typer.echo(f"The CA's certificate now ends {renewed.not_valid_after_utc:%Y-%m-%d}. Restart the hub, and take the root key "
+               "away again; machines get it with their next certificate.")
 
 
 @certificate_app.command("list")

@@ -16,10 +16,23 @@ from hub.enrolment.authority import (
     HubAuthority,
     create_authority,
     ensure_server_certificate,
+    export_root_key,
     load_authority,
+    renew_intermediate,
 )
-from security.certificates import SERVER_LIFE, key_pem, load_key, new_key
+from security.certificates import (
+    INTERMEDIATE_LIFE,
+    SERVER_LIFE,
+    edge_certificate,
+    key_pem,
+    load_key,
+    new_csr,
+    new_key,
+    new_root,
+    pem,
+)
 from security.private_files import write_private
+from security.signer import BadKey
 
 NOW = dt.datetime(2026, 9, 1, tzinfo=dt.UTC)
 HOSTS = ["hub.example", "10.0.0.1"]
@@ -37,6 +50,34 @@ def _ensure(folder: Path, authority: HubAuthority, now: dt.datetime = NOW, hosts
     key, certificate = server.key.read_bytes(), server.certificate.read_bytes()
     assert load_key(key).public_key() == x509.load_pem_x509_certificate(certificate).public_key()
     return key, certificate
+
+
+def test_the_ca_that_works_online_is_renewed_with_the_root_key_and_what_it_issued_stands(tmp_path: Path) -> None:
+    """Invariant 10: a hub outlives its CA's first certificate."""
+    hub, root_key, later = uuid4(), tmp_path / "root.key", NOW + dt.timedelta(days=4 * 365)
+    export_root_key(root_key, create_authority(tmp_path, hub, NOW), hub, "open")
+    before = load_authority(tmp_path)
+    machine = edge_certificate(before.intermediate, new_csr(new_key(), "pc"), hub, uuid4(), later)
+    renew_intermediate(tmp_path, hub, root_key, "open", later)
+    after = load_authority(tmp_path)
+    after.intermediate.certificate.verify_directly_issued_by(after.root)
+    machine.verify_directly_issued_by(after.intermediate.certificate)
+    assert after.intermediate.certificate.not_valid_after_utc == later + INTERMEDIATE_LIFE
+    assert _ensure(tmp_path, after, later)[1].endswith(pem(after.intermediate.certificate))
+
+
+def test_only_its_own_root_key_renews_the_ca(tmp_path: Path) -> None:
+    hub, root_key = uuid4(), tmp_path / "root.key"
+    export_root_key(root_key, create_authority(tmp_path, hub, NOW), hub, "open")
+    held = (tmp_path / "intermediate.pem").read_bytes()
+    with pytest.raises(BadKey, match="passphrase"):
+        renew_intermediate(tmp_path, hub, root_key, "another", NOW)
+    with pytest.raises(FileNotFoundError, match="give the root key"):
+        renew_intermediate(tmp_path, hub, tmp_path / "nowhere", "open", NOW)
+    export_root_key(root_key, new_root(uuid4(), NOW), hub, "open")
+    with pytest.raises(BadKey, match="another hub"):
+        renew_intermediate(tmp_path, hub, root_key, "open", NOW)
+    assert (tmp_path / "intermediate.pem").read_bytes() == held
 
 
 def test_a_server_certificate_is_kept_until_it_ends_or_the_hosts_change(tmp_path: Path, authority: HubAuthority) -> None:
