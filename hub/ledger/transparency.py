@@ -147,11 +147,11 @@ class TransparencyLog:
         return Frontier()
 
     def _newest(self, store: TreeStore, known: Sequence[LogEpoch]) -> Checkpoint:
-        """Without a mark, what the database itself knows of."""
+        """Without a mark, what the database itself knows of; as if a first epoch had begun, for it may have, and is lost."""
         for one in reversed(known):
             if note := store.checkpoint(one.number):
                 return self._opened(note.encode())
-        return Checkpoint(origin_of(self._hub, max((one.number for one in known), default=0)), 0, EMPTY_ROOT)
+        return Checkpoint(origin_of(self._hub, max((one.number for one in known), default=1)), 0, EMPTY_ROOT)
 
     def _publish(self, store: TreeStore) -> Published:
         tree = self._tiles.frontier()

@@ -11,7 +11,7 @@ from hub.ledger.high_water import HighWater
 from hub.ledger.store import Ledger
 from hub.ledger.transparency import TransparencyLog
 from hub.ledger.tree_store import TreeStore
-from security.checkpoint import Checkpoint
+from security.checkpoint import Checkpoint, origin_of
 from security.clock import SystemClock
 from security.log_epoch import open_epoch
 from security.note import NoteKey
@@ -73,6 +73,7 @@ def test_what_is_published_is_the_ledger_and_stands_in_mark_and_database(hub: Hu
     first = log.begin()
     assert first is not None
     assert (first.size, first.root, first.epoch.number) == (hub.size(), hub.root(first.size), 1)
+    assert (first.epoch.base_size, first.epoch.base_root) == (0, EMPTY_ROOT)
     hub.note(3)
     second = log.advance()
     assert second is not None
@@ -122,6 +123,21 @@ def test_a_crash_between_mark_and_database_is_gone_on_with(hub: Hub, monkeypatch
     assert (after.size, after.root) == (hub.size(), hub.root(hub.size()))
 
 
+def test_a_crash_between_the_first_mark_and_the_first_epoch_is_gone_on_with(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Invariant 11."""
+    def dies(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as crash:
+        crash.setattr(TreeStore, "add_epoch", dies)
+        with pytest.raises(KeyboardInterrupt):
+            hub.log().begin()
+    assert (hub.marked().size, hub.marked().root) == (0, EMPTY_ROOT)
+    published = hub.log().begin()
+    assert published is not None
+    assert (published.epoch.number, published.size) == (1, hub.size())
+
+
 def test_a_database_that_is_older_than_the_mark_is_not_signed_for(hub: Hub, tmp_path: Path) -> None:
     hub.log().begin()
     hub.save(tmp_path / "saved")
@@ -164,7 +180,7 @@ def test_a_mark_that_is_lost_damaged_or_anothers_halts_the_log(hub: Hub, tmp_pat
     assert not hub.mark.exists()
     stranger = Ed25519Signer.create(tmp_path / "other.key")
     origin = note.decode().split("\n", 1)[0]
-    for other in (note[:-10], b"nonsense", Checkpoint(origin, 0, EMPTY_ROOT).signed(stranger)):
+    for other in (note[:-10], b"nonsense", b"\xff" + note, Checkpoint(origin, 0, EMPTY_ROOT).signed(stranger)):
         hub.mark.write_bytes(other)
         log = hub.log()
         assert log.begin() is None
@@ -219,6 +235,25 @@ def test_a_new_epoch_names_what_was_signed_before_and_goes_on_from_there(hub: Hu
     third = hub.log().open_epoch()
     assert (third.number, third.base_size) == (3, base + 1)
     assert hub.log().begin() is not None
+
+
+def test_no_epochs_number_serves_twice_though_the_database_is_from_before_it(hub: Hub, tmp_path: Path) -> None:
+    """The mark knows of epochs that the database has lost; what was stated of them is not stated differently."""
+    hub.log().begin()
+    hub.save(tmp_path / "saved")
+    second = hub.log().open_epoch()
+    hub.note()
+    newer = hub.log().begin()
+    assert newer is not None
+    assert newer.epoch == second
+    hub.put_back(tmp_path / "saved")
+    third = hub.log().open_epoch()
+    assert (third.number, third.last_size, third.last_root) == (3, newer.size, newer.root)
+    published = hub.log().begin()
+    assert published is not None
+    assert published.epoch == third
+    assert hub.kept(3) == published.note
+    assert hub.log().open_epoch().number == 4
 
 
 def test_a_lost_mark_has_the_way_out_that_the_text_names(hub: Hub) -> None:
@@ -285,3 +320,13 @@ def test_a_log_that_died_before_its_first_checkpoint_and_lost_its_mark_begins_an
     epoch = hub.log().open_epoch()
     assert (epoch.number, epoch.last_size, epoch.last_root) == (2, 0, EMPTY_ROOT)
     assert hub.log().begin() is not None
+
+
+def test_a_database_without_log_and_mark_begins_behind_a_first_epoch_that_may_be_lost(hub: Hub) -> None:
+    """A backup from before the first start, or a hub that never ran: what was signed in epoch 1, nobody here knows."""
+    epoch = hub.log().open_epoch()
+    assert (epoch.number, epoch.base_size, epoch.last_size, epoch.last_root) == (2, 0, 0, EMPTY_ROOT)
+    assert hub.marked() == Checkpoint(origin_of(hub.spine.hub_id, 1), 0, EMPTY_ROOT)
+    published = hub.log().begin()
+    assert published is not None
+    assert (published.epoch, published.size) == (epoch, hub.size())
