@@ -75,10 +75,13 @@ def test_a_history_that_is_another_one_is_refused_with_both_checkpoints(log: Log
 
 def test_only_the_hubs_log_key_signs_checkpoints_and_epochs(log: Log, view: LogView) -> None:
     stranger = Log(log.hub, Ed25519Signer(Ed25519PrivateKey.generate()))
-    with pytest.raises(HistoryRefused, match="not signed by its log key"):
+    with pytest.raises(HistoryRefused, match="not signed by its log key") as caught:
         view.seen(stranger.note(17), stranger.proof(10, 17))
-    with pytest.raises(HistoryRefused, match="epoch is not one"):
-        view.stated(stranger.epoch(2, 5, 10))
+    assert caught.value.evidence == stranger.note(17)
+    statement = stranger.epoch(2, 5, 10)
+    with pytest.raises(HistoryRefused, match="epoch is not one") as caught:
+        view.stated(statement)
+    assert caught.value.evidence == statement
     with pytest.raises(HistoryRefused, match="not signed by its log key"):
         LogView.restored(log.hub, log.signer.public_key, stranger.note(10))
 
@@ -103,8 +106,10 @@ def test_another_hub_is_not_ours_whoever_signs_for_it(log: Log, view: LogView) -
 
 def test_a_checkpoint_of_an_epoch_that_was_not_stated_is_refused(log: Log, view: LogView) -> None:
     for epoch in (2, 3):
-        with pytest.raises(HistoryRefused, match="a log that it has not stated"):
-            view.seen(log.note(17, epoch), log.proof(10, 17))
+        note = log.note(17, epoch)
+        with pytest.raises(HistoryRefused, match="a log that it has not stated") as caught:
+            view.seen(note, log.proof(10, 17))
+        assert caught.value.evidence == note
     stated = view.stated(log.epoch(3, 10, 10))
     with pytest.raises(HistoryRefused, match="a log that it has not stated"):
         stated.seen(log.note(17, 2), log.proof(10, 17))
