@@ -92,6 +92,10 @@ def test_a_repeat_is_known_after_pruning_and_restart(tmp_path: Path) -> None:
             prove(spine.journal_db, 12)
             await journal.proved(12)
             assert await journal.pruned_to() == 12
+            await journal.proved(12)
+            prove(spine.journal_db, 13)
+            await journal.proved(13)
+            assert await journal.pruned_to() == 13
             prove(spine.journal_db, 21)
             await journal.proved(21)
             assert await journal.pruned_to() == 14  # a restored hub proves the record at its mark
@@ -112,6 +116,7 @@ def test_digest_and_signature_are_told_of_what_is_here_and_of_nothing_else(tmp_p
         async with asyncio.timeout(CEILING_S), spine.journal() as journal:
             assert await journal.signed_at(0) is None
             assert await journal.signed_at(1) is None
+            assert await journal.pruned_to() == 0
             for number in range(9):
                 await journal.submit(draft(f"c{number}"))
             prove(spine.journal_db, 10)
@@ -209,6 +214,22 @@ def test_a_record_says_what_each_clock_said(tmp_path: Path) -> None:
     times = Times(spine.clock.now_ms, 77, spine.clock.boot_id, spine.clock.up_ms)
     assert (key.kind, key.simulated, key.times) == ("data-key", False, times)
     assert (record.kind, record.simulated, record.times) == ("transaction", False, times)
+
+
+def test_what_the_hub_says_is_written_when_it_is_new_and_its_time_never_goes_back(tmp_path: Path) -> None:
+    spine = Spine(tmp_path)
+
+    async def hear() -> None:
+        async with spine.journal() as journal:
+            with closing(sqlite3.connect(spine.journal_db)) as other:
+                versions = []
+                for standing in (Standing(0, 0, 77), Standing(0, 0, 77), Standing(0, 0, 60), Standing(0, 0, 78)):
+                    await journal.take_standing(standing)
+                    versions.append(other.execute("PRAGMA data_version").fetchone()[0])
+                    assert journal.standing.hub_ms >= 77
+            assert versions[0] == versions[1] == versions[2] != versions[3]
+
+    asyncio.run(hear())
 
 
 def test_a_data_key_lives_at_most_a_day(tmp_path: Path) -> None:
