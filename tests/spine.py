@@ -23,7 +23,7 @@ from edge.line import Line, LineLost
 from edge.receipt_book import ReceiptBook
 from edge.receipt_store import Receipt, ReceiptStore
 from edge.uplink import Uplink
-from hub.attention.alarms import Alarms
+from hub.attention.alarms import Alarm, Alarms
 from hub.attention.approvals import Approvals
 from hub.database import open_engine
 from hub.ledger.checkpointer import Checkpointer
@@ -170,7 +170,8 @@ class Spine:
     @asynccontextmanager
     async def ingest(self) -> AsyncIterator[Ingest]:
         """The hub's side, running."""
-        metrics = IngestMetrics(CollectorRegistry())
+        self.registry = CollectorRegistry()
+        metrics = IngestMetrics(self.registry)
         writer = LedgerWriter(self.hub_db, metrics)
         engine = open_engine(self.hub_db)
         alarms, approvals = Alarms(engine, self.own, self.clock), Approvals(engine, self.own, self.clock)
@@ -197,6 +198,14 @@ class Spine:
     def alarms(self) -> EdgeAlarms:
         """Of the machine."""
         return EdgeAlarms(self.folder / "alarms", self.clock)
+
+    def hub_alarms(self) -> tuple[Alarm, ...]:
+        """What people at the hub are told."""
+        engine = open_engine(self.hub_db)
+        try:
+            return tuple(Alarms(engine, self.own, self.clock).open_alarms())
+        finally:
+            engine.dispose()
 
     def receipts(self, journal: Journal) -> ReceiptBook:
         """Of an open journal."""

@@ -173,6 +173,10 @@ def test_a_fork_is_refused_and_noted(tmp_path: Path) -> None:
     assert "suozhan-edge rejoin" in refusal.hint
     with Ledger(spine.hub_db) as ledger:
         assert ledger.journal(spine.journal_id).refusal.startswith("FORKED")
+    assert spine.registry.get_sample_value("suozhan_hub_ingest_refusals_total", {"reason": "forked"}) == 1
+    (alarm,) = spine.hub_alarms()
+    assert (alarm.kind, alarm.subject) == ("journal-forked", f"edge {spine.edge_id}")
+    assert f"journal {spine.journal_id}, position {len(run)}: " in alarm.text
     assert len(spine.entries()) == len(run)
 
 
@@ -272,6 +276,7 @@ def test_the_good_beginning_of_a_broken_batch_is_kept(tmp_path: Path, broken: in
     answers = _talk(spine, encode_batch(changed, spine.signer.key_id, 0))
     assert answers[-1].refusal.reason == Refusal.BROKEN_SIGNATURE
     assert answers[-1].refusal.position == broken
+    assert f"position {broken}: the signature does not hold" in answers[-1].refusal.hint
     assert len(spine.entries()) == broken - 1
     spine.check_ledger()
 
@@ -478,25 +483,21 @@ def test_a_hub_that_owes_an_answer_is_let_go(tmp_path: Path, monkeypatch: pytest
     asyncio.run(talk())
 
 
+@pytest.fixture(scope="module")
+def fuzzed(tmp_path_factory: pytest.TempPathFactory) -> Spine:
+    """One for all messages."""
+    return Spine(tmp_path_factory.mktemp("fuzz"))
+
+
 @settings(deadline=None, max_examples=50)
 @given(data=st.binary(max_size=200))
-def test_fuzzed_messages_end_the_stream_with_a_clear_refusal(tmp_path_factory: pytest.TempPathFactory, data: bytes) -> None:
-    spine = _fuzz_spine(tmp_path_factory)
+def test_fuzzed_messages_end_the_stream_with_a_clear_refusal(fuzzed: Spine, data: bytes) -> None:
     for message in (sync_pb2.ReplicateUp(batch=data), sync_pb2.ReplicateUp(batch=zstandard.compress(data)),
                     sync_pb2.ReplicateUp()):
-        answers = _talk(spine, message)
+        answers = _talk(fuzzed, message)
         assert answers[-1].refusal.reason == Refusal.MALFORMED
         assert answers[-1].refusal.hint
-    assert spine.entries() == []
-
-
-_SPINES: list[Spine] = []
-
-
-def _fuzz_spine(tmp_path_factory: pytest.TempPathFactory) -> Spine:
-    if not _SPINES:
-        _SPINES.append(Spine(tmp_path_factory.mktemp("fuzz")))
-    return _SPINES[0]
+    assert fuzzed.entries() == []
 
 
 def test_a_batch_that_would_unpack_to_gigabytes_is_refused(tmp_path: Path) -> None:
