@@ -105,6 +105,19 @@ def test_the_hub_chooses_every_name_itself() -> None:
     assert list(names) == [x509.UniformResourceIdentifier(edge_uri(HUB, EDGE))]
 
 
+@pytest.mark.parametrize(("machine", "name"), [
+    ("counter-1", "counter-1"), ("", "machine"), ("x" * 64, "x" * 64), ("x" * 65, "x" * 64), ("站" * 30, "站" * 21)])
+def test_a_request_carries_as_much_of_the_machines_name_as_a_certificate_takes(machine: str, name: str) -> None:
+    request = x509.load_der_x509_csr(new_csr(KEY, machine))
+    assert request.subject == x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+
+
+def test_certificates_are_written_one_after_the_other() -> None:
+    text = certificates.pem(LEAF, INTERMEDIATE.certificate)
+    assert x509.load_pem_x509_certificates(text) == [LEAF, INTERMEDIATE.certificate]
+    assert text == b"".join(one.public_bytes(Encoding.PEM) for one in (LEAF, INTERMEDIATE.certificate))
+
+
 def test_a_machines_certificate_says_its_generation_and_how_long_it_holds() -> None:
     hour = dt.timedelta(hours=1)
     leaf = edge_certificate(INTERMEDIATE, CSR, HUB, EDGE, NOW, hour, 7)

@@ -233,6 +233,7 @@ def test_a_place_is_compared_to_the_last_byte_of_its_position(at: int) -> None:
 def test_the_longest_payload_is_in_its_place_beside_a_broken_one_too() -> None:
     check, start = PlaceCheck(EDGE, JOURNAL), RECORD.payload()
     longest = start + bytes(PAYLOAD_MAX_BYTES - len(start))
+    assert check.holding([longest], 1) == 1
     assert check.holding([longest, b""], 1) == 1
     assert check.holding([longest + b"x", b""], 1) == 0
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sqlite3
 import stat
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
@@ -16,6 +18,7 @@ from security.durable_sqlite import (
     DatabaseMissing,
     create_database,
     open_durable,
+    open_look,
     open_readonly,
 )
 
@@ -56,7 +59,7 @@ def test_settings_hold_inside_a_transaction(database: Path) -> None:
         connection.execute("ROLLBACK")
 
 
-@pytest.mark.parametrize("opener", [open_durable, open_readonly])
+@pytest.mark.parametrize("opener", [open_durable, open_readonly, open_look])
 @pytest.mark.parametrize("name", ["missing.db", "no/such/folder.db", "."])
 def test_opening_never_creates(tmp_path: Path, opener: object, name: str) -> None:
     assert callable(opener)
@@ -83,6 +86,27 @@ def test_a_reader_cannot_change_a_row(database: Path) -> None:
         for statement in ("INSERT INTO parents VALUES (2)", "DELETE FROM parents", "CREATE TABLE more (x)"):
             with pytest.raises(sqlite3.OperationalError, match=r"readonly|read-only"):
                 reader.execute(statement)
+
+
+def test_a_look_sees_what_a_writer_has_committed_and_leaves_nothing_beside_a_file_that_rests(database: Path) -> None:
+    with closing(open_durable(database)) as writer:
+        writer.execute("INSERT INTO parents VALUES (1)")
+        with closing(open_look(database)) as look:
+            assert look.execute("SELECT id FROM parents").fetchall() == [(1,)]
+            with pytest.raises(sqlite3.OperationalError, match=r"readonly|read-only"):
+                look.execute("DELETE FROM parents")
+    with closing(open_look(database)) as look:
+        assert look.execute("SELECT id FROM parents").fetchall() == [(1,)]
+        assert look.execute("PRAGMA busy_timeout").fetchone() == (BUSY_TIMEOUT_MS,)
+        assert list(database.parent.iterdir()) == [database]
+    assert list(database.parent.iterdir()) == [database]
+
+
+@pytest.mark.parametrize("opener", [open_durable, open_readonly, open_look])
+def test_a_connection_serves_one_thread_after_the_other(database: Path, opener: Callable[[Path], sqlite3.Connection]) -> None:
+    with ThreadPoolExecutor(1) as another, closing(another.submit(opener, database).result()) as connection:
+        assert connection.execute("SELECT count(*) FROM parents").fetchone() == (0,)
+        assert connection.isolation_level is None  # no statement begins a transaction by itself
 
 
 def test_a_new_database_is_private_and_never_replaces_one(database: Path) -> None:
