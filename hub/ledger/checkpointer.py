@@ -39,10 +39,13 @@ class Checkpointer:
         return self._news
 
     async def contradicted(self, checkpoint: Checkpoint, note: str) -> None:
-        """A checkpoint of ours does not belong to our tree: sign no more, and tell people."""
+        """A checkpoint of ours does not belong to our tree: sign no more; `run` tells people."""
         async with self._turn:
-            await asyncio.to_thread(self._log.contradicted, checkpoint, note)
-        await self._tell()
+            try:
+                await asyncio.to_thread(self._log.contradicted, checkpoint, note)
+            except OSError as error:
+                log.warning("what contradicts the log is not on disk yet", error=str(error),
+                            next="see to the disk of the high-water mark; it is tried again until then")
 
     async def run(self) -> None:
         """Until cancelled."""

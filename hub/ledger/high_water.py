@@ -1,6 +1,7 @@
 """The high-water mark: the newest checkpoint that this hub has signed, in a file outside of the database.
 
-It is durable before anybody sees the checkpoint. A database that comes back from a backup is found out by it.
+It is durable before anybody sees the checkpoint. A database that comes back from a backup is found out by it. What contradicts
+the database, and is not newer, lies beside it.
 """
 
 from __future__ import annotations
@@ -23,3 +24,11 @@ class HighWater:
     def write(self, note: bytes) -> None:
         """Durable on return. Raises OSError."""
         write_private(self.path, note, mode=0o644)
+
+    def contradiction(self, epoch: int) -> Path:
+        """Where a checkpoint of an epoch is kept that its database did not lead to; the file is there only if there was one."""
+        return self.path.with_name(f"contradiction-{epoch}.note")
+
+    def keep_contradiction(self, epoch: int, note: bytes) -> None:
+        """Durable on return. Raises OSError."""
+        write_private(self.contradiction(epoch), note, mode=0o644)

@@ -9,6 +9,7 @@ appending, in memory, and the first one after a start is compared with the mark.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
@@ -56,6 +57,7 @@ class TransparencyLog:
         self.published: Published | None = None
         self._tiles = OpenTiles()
         self.halted = ""  # why nothing more is signed in this epoch
+        self._unkept: tuple[Checkpoint, str] | None = None
 
     def begin(self) -> Published | None:
         """Compare database and mark, and publish where the log stands; None, and halted, when they contradict each other.
@@ -71,6 +73,8 @@ class TransparencyLog:
 
     def advance(self) -> Published | None:
         """Take up what the ledger has got since, and sign it. Raises OSError, sqlite3.Error, Damaged; then nothing is."""
+        if self._unkept is not None:
+            self._keep(*self._unkept)
         if self.halted or self.published is None:
             return self.published
         with TreeStore(self._path) as store:
@@ -85,11 +89,24 @@ class TransparencyLog:
         self.halted = self.halted or reason
 
     def contradicted(self, evidence: Checkpoint, note: str) -> None:
-        """Somebody holds a checkpoint of ours that our tree does not lead to: keep it as the mark, and halt. Raises OSError."""
+        """Somebody holds a checkpoint of ours that our tree does not lead to: halt, and keep it. Raises OSError; then `advance`
+        tries again to keep it.
+        """
         if not self.halted:
-            self._mark.write(note.encode())
             self.halt(f"a checkpoint of {evidence.size} entries, signed by this hub, does not belong to this database: it was "
                       f"restored from a backup or is not the only one. {REOPEN}")
+            self._unkept = evidence, note
+            self._keep(evidence, note)
+
+    def _keep(self, evidence: Checkpoint, note: str) -> None:
+        """So that a restart does not forget it. The mark only grows."""
+        number = epoch_of(evidence.origin, self._hub)
+        self._mark.keep_contradiction(number, note.encode())
+        with suppress(LogBehind):  # a damaged mark halts the log at every start by itself
+            mark = self._marked()
+            if mark is None or (number, evidence.size) > (epoch_of(mark.origin, self._hub), mark.size):
+                self._mark.write(note.encode())
+        self._unkept = None
 
     def _begin(self, store: TreeStore) -> None:
         mark, statements = self._marked(), store.epochs()
@@ -113,7 +130,10 @@ class TransparencyLog:
         store.add_epoch(1, epoch.statement(self._signer))
 
     def _check_mark(self, store: TreeStore, mark: Checkpoint) -> None:
-        number = epoch_of(mark.origin, self._hub)
+        number, contradiction = epoch_of(mark.origin, self._hub), self._mark.contradiction(self.epoch.number)
+        if contradiction.exists():
+            raise LogBehind(f"the checkpoint in {contradiction}, signed by this hub, does not belong to this database: it was "
+                            f"restored from a backup or is not the only one. {REOPEN}")
         if number < self.epoch.number and (self.epoch.last_size, self.epoch.last_root) == (mark.size, mark.root):
             return  # the epoch was opened, and nothing has been signed in it yet
         if number != self.epoch.number or mark.size > self._tiles.size:

@@ -99,7 +99,16 @@ HISTORY = (
         f"{_TRANSPARENCY}::test_a_mark_that_is_lost_damaged_or_anothers_halts_the_log"),
     mutation(
         "a contradicted log signs on", "hub/ledger/transparency.py", "if self.halted or self.published is None:",
-        "if self.published is None:", f"{_TRANSPARENCY}::test_what_contradicts_it_is_kept_as_the_mark_and_halts_it_for_good"),
+        "if self.published is None:", f"{_TRANSPARENCY}::test_what_contradicts_it_is_kept_and_halts_it_for_good"),
+    mutation(
+        "the high-water mark goes back", "hub/ledger/transparency.py",
+        "if mark is None or (number, evidence.size) > (epoch_of(mark.origin, self._hub), mark.size):", "if True:",
+        f"{_TRANSPARENCY}::test_the_mark_only_grows_and_what_contradicts_it_is_kept_beside_it"),
+    mutation(
+        "a contradicted log halts only once the disk has it", "hub/ledger/transparency.py",
+        "            self._unkept = evidence, note\n            self._keep(evidence, note)\n",
+        '            self.halted = ""\n            self._keep(evidence, note)\n            self.halted = REOPEN\n',
+        f"{_TRANSPARENCY}::test_a_contradicted_log_signs_no_more_though_the_disk_takes_nothing"),
     mutation(
         "a machine's checkpoint not compared by the hub", "hub/ledger/receipts.py",
         "            if number > published.epoch.number or common > published.size:\n", "            if False:\n",

@@ -198,7 +198,7 @@ def test_a_database_that_never_had_a_log_does_not_begin_one_behind_a_mark(hub: H
     assert "knows nothing of it" in log.halted
 
 
-def test_what_contradicts_it_is_kept_as_the_mark_and_halts_it_for_good(hub: Hub) -> None:
+def test_what_contradicts_it_is_kept_and_halts_it_for_good(hub: Hub) -> None:
     log = hub.log()
     published = log.begin()
     assert published is not None
@@ -209,8 +209,50 @@ def test_what_contradicts_it_is_kept_as_the_mark_and_halts_it_for_good(hub: Hub)
     hub.note()
     assert log.advance() is published
     assert f"a checkpoint of {evidence.size} entries" in log.halted
+    assert hub.mark.read_text() == note  # it is beyond what we know to be signed
+    assert hub.log().begin() is None
+
+
+def test_the_mark_only_grows_and_what_contradicts_it_is_kept_beside_it(hub: Hub) -> None:
+    """What an edge shows may be older than what was signed last: the next epoch names the newest."""
+    hub.note(3)
+    log = hub.log()
+    newest = log.begin()
+    assert newest is not None
+    evidence = Checkpoint(newest.epoch.origin, 2, bytes(32))
+    note = evidence.signed(hub.spine.log_signer).decode()
+    log.contradicted(evidence, note)
+    assert hub.mark.read_text() == newest.note
+    assert hub.mark.with_name("contradiction-1.note").read_text() == note
+    again = hub.log()
+    assert again.begin() is None
+    assert "contradiction-1.note" in again.halted
+    epoch = hub.log().open_epoch()
+    assert (epoch.number, epoch.last_size, epoch.last_root) == (2, newest.size, newest.root)
+    assert hub.log().begin() is not None
+    assert hub.mark.with_name("contradiction-1.note").read_text() == note  # a proof for anybody
+
+
+def test_a_contradicted_log_signs_no_more_though_the_disk_takes_nothing(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = hub.log()
+    published = log.begin()
+    assert published is not None
+    evidence = Checkpoint(published.epoch.origin, published.size + 9, bytes(32))
+    note = evidence.signed(hub.spine.log_signer).decode()
+    with monkeypatch.context() as full:
+        full.setattr(HighWater, "keep_contradiction", _no_place)
+        with pytest.raises(OSError, match="no space"):
+            log.contradicted(evidence, note)
+        hub.note()
+        with pytest.raises(OSError, match="no space"):
+            log.advance()
+    assert log.advance() is published
     assert hub.mark.read_text() == note
     assert hub.log().begin() is None
+
+
+def _no_place(self: HighWater, epoch: int, note: bytes) -> None:
+    raise OSError("no space left on device")
 
 
 def test_a_new_epoch_names_what_was_signed_before_and_goes_on_from_there(hub: Hub, tmp_path: Path) -> None:
