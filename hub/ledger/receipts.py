@@ -9,18 +9,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
 
+from hub.ledger.stated_epochs import stated
 from hub.ledger.transparency import Published
 from hub.ledger.tree_store import Place, TreeStore
 from security.checkpoint import Checkpoint
-from security.log_epoch import LogEpoch, epoch_of, open_epoch
+from security.log_epoch import epoch_of
 from security.note import BadNoteKey, MalformedNote, NoteKey, NoteRefused
 from security.proofs import check_consistency, check_inclusion, consistency_proof, inclusion_proof
 from security.tiles import TileReader
 from security.tree import Frontier
 
 
+class ForeignCheckpoint(ValueError):
+    """An edge holds a checkpoint that this hub's key has not signed."""
+
+
 class Contradiction(Exception):
-    """An edge holds a checkpoint that this hub's key signed and that its tree does not lead to."""
+    """An edge holds a checkpoint of the present epoch, or of a later one, that this hub's key signed and that its tree does not
+    lead to.
+    """
 
     def __init__(self, checkpoint: Checkpoint, note: str) -> None:
         super().__init__(f"a checkpoint of {checkpoint.size} entries ({checkpoint.origin}) does not belong to this database")
@@ -41,10 +48,13 @@ class Receipt:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What an edge knows of our log: the size of the newest checkpoint that it accepted (0: none), and the epochs it missed."""
+    """What an edge knows of our log: the size of the newest checkpoint that it accepted (0: none), and the epochs it missed.
+    `doubt`: why an epoch that has ended had two histories, "" if all is well.
+    """
 
     size: int
     missed: list[str]
+    doubt: str = ""
 
 
 class Receipts:
@@ -56,23 +66,27 @@ class Receipts:
         self._log_key = log_key
 
     def known_by(self, note: str, published: Published) -> Known:
-        """What follows from the newest checkpoint that an edge holds ("": none). Raises Contradiction, or ValueError when it is
-        none of ours.
+        """What follows from the newest checkpoint that an edge holds ("": none). Raises Contradiction, ForeignCheckpoint,
+        DamagedEpoch, TileMissing.
         """
         with TreeStore(self._path) as store:
-            statements = store.epochs()
+            epochs = stated(store, self._hub, self._log_key)
             if not note:
-                return Known(0, statements[-1:])
+                return Known(0, list(epochs)[-1:])
             held = self._opened(note)
             number = epoch_of(held.origin, self._hub)
-            missed = [one for one in statements if self._statement(one).number > number]
-            common = min([held.size] + [self._statement(one).base_size for one in missed])
-            if number > published.epoch.number or common > published.size:
-                raise Contradiction(held, note)
-            if common == held.size and Frontier.read(common, TileReader(store.tile).node).root() != held.root:
-                raise Contradiction(held, note)
-            # What lies behind the base of a new epoch is gone, and no proof can lead from there.
-            return Known(held.size if common == held.size else 0, missed)
+            missed = [one for one, epoch in epochs.items() if epoch.number > number]
+            if any(epochs[one].base_size < held.size for one in missed):
+                return Known(0, missed)  # it is beyond the base of a new epoch: gone, and no proof can lead from there
+            reader = TileReader(store.tile)
+            if held.size <= published.size and Frontier.read(held.size, reader.node).root() == held.root:
+                return Known(held.size, missed)
+        if number >= published.epoch.number:
+            raise Contradiction(held, note)
+        # A person has ended that epoch: to halt this one, too, would mend nothing. The edge sees for itself.
+        return Known(0, missed, (
+            f"the machine holds a checkpoint of {held.size} entries of epoch {number}, to which this ledger does not lead: this "
+            "hub signed two histories then. The machine keeps the proof; tell the security officer"))
 
     def receipt(self, journal: UUID, after: int, known_size: int, published: Published) -> Receipt:
         """For the journal's newest record behind position `after`, and from a checkpoint of `known_size` (0: none).
@@ -96,7 +110,4 @@ class Receipts:
             origin = note.split("\n", 1)[0]
             return Checkpoint.open(note.encode(), [NoteKey(origin, self._log_key)])
         except (MalformedNote, NoteRefused, BadNoteKey) as error:
-            raise ValueError(f"the machine holds a checkpoint that this hub has not signed: {error}") from error
-
-    def _statement(self, note: str) -> LogEpoch:
-        return open_epoch(note, self._hub, self._log_key)
+            raise ForeignCheckpoint(f"the machine holds a checkpoint that this hub has not signed: {error}") from error

@@ -8,7 +8,7 @@ appending, in memory, and the first one after a start is compared with the mark.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,10 +17,11 @@ from uuid import UUID
 import structlog
 
 from hub.ledger.high_water import HighWater
+from hub.ledger.stated_epochs import DamagedEpoch, stated
 from hub.ledger.tree_store import TreeStore
 from security.checkpoint import Checkpoint, origin_of
 from security.clock import Clock
-from security.log_epoch import LogEpoch, epoch_of, open_epoch
+from security.log_epoch import LogEpoch, epoch_of
 from security.note import BadNoteKey, MalformedNote, NoteKey, NoteRefused
 from security.signer import Signer
 from security.tiles import OpenTiles, TileMissing, TileReader
@@ -67,7 +68,7 @@ class TransparencyLog:
         with TreeStore(self._path) as store:
             try:
                 self._begin(store)
-            except (LogBehind, TileMissing) as error:
+            except (LogBehind, TileMissing, DamagedEpoch) as error:
                 self.halt(str(error))
         return self.published
 
@@ -109,12 +110,12 @@ class TransparencyLog:
         self._unkept = None
 
     def _begin(self, store: TreeStore) -> None:
-        mark, statements = self._marked(), store.epochs()
-        if not statements:
+        mark, epochs = self._marked(), self._stated(store)
+        if not epochs:
             self._begin_first(store, mark)
         elif mark is None:
             raise LogBehind(f"the high-water mark {self._mark.path} is gone: put it back. If it is lost: {REOPEN}")
-        self.epoch = self._statement(store.epochs()[-1])
+        self.epoch = (epochs or self._stated(store))[-1]
         self._tiles = _grown(store, OpenTiles.read(store.size(), store.tile))
         if mark is not None:
             self._check_mark(store, mark)
@@ -145,10 +146,10 @@ class TransparencyLog:
     def open_epoch(self) -> LogEpoch:
         """Begin anew over the ledger as it is, behind whatever was signed before. Nothing else may work on the database."""
         with TreeStore(self._path) as store:
-            known = [self._statement(one) for one in store.epochs()]
+            known = {one.number: one for one in self._stated(store)}
             before = self._marked() or self._newest(store, known)
             size = _grown(store, OpenTiles.read(store.size(), store.tile)).size
-            number = max([one.number for one in known] + [epoch_of(before.origin, self._hub)]) + 1
+            number = max([*known, epoch_of(before.origin, self._hub)]) + 1
             base = self._common(store, known, before, size)
             epoch = LogEpoch(self._hub, number, self._clock.unix_ms(), base.size, base.root(), before.size, before.root)
             store.add_epoch(number, epoch.statement(self._signer))
@@ -157,21 +158,30 @@ class TransparencyLog:
             self._mark.write(before.signed(self._signer))
         return epoch
 
-    def _common(self, store: TreeStore, known: Sequence[LogEpoch], before: Checkpoint, size: int) -> Frontier:
-        """The largest tree that was signed before and that this database has: what came in since it was put back is not in it."""
-        signed = [before] + [self._opened(note.encode()) for one in reversed(known) if (note := store.checkpoint(one.number))]
-        node = TileReader(store.tile).node
-        for checkpoint in sorted(signed, key=lambda one: one.size, reverse=True):
-            if checkpoint.size <= size and (tree := Frontier.read(checkpoint.size, node)).root() == checkpoint.root:
+    def _common(self, store: TreeStore, known: Mapping[int, LogEpoch], before: Checkpoint, size: int) -> Frontier:
+        """The largest tree that the last epoch had, as far as we can show, and that this database has. Of earlier epochs only
+        what all since then had in common counts: the database may be longer, with another history.
+        """
+        node, number, limit = TileReader(store.tile).node, epoch_of(before.origin, self._hub), before.size
+        signed = [(before.size, before.root)]
+        while (epoch := known.get(number)) is not None:
+            if note := store.checkpoint(number, limit):
+                checkpoint = self._opened(note.encode())
+                signed.append((checkpoint.size, checkpoint.root))
+            limit = min(limit, epoch.base_size)
+            signed += [(epoch.base_size, epoch.base_root)] if epoch.base_size == limit else []
+            number -= 1
+        for signed_size, root in signed:
+            if signed_size <= size and (tree := Frontier.read(signed_size, node)).root() == root:
                 return tree
         return Frontier()
 
-    def _newest(self, store: TreeStore, known: Sequence[LogEpoch]) -> Checkpoint:
+    def _newest(self, store: TreeStore, known: Mapping[int, LogEpoch]) -> Checkpoint:
         """Without a mark, what the database itself knows of; as if a first epoch had begun, for it may have, and is lost."""
-        for one in reversed(known):
-            if note := store.checkpoint(one.number):
+        for number in sorted(known, reverse=True):
+            if note := store.checkpoint(number):
                 return self._opened(note.encode())
-        return Checkpoint(origin_of(self._hub, max((one.number for one in known), default=1)), 0, EMPTY_ROOT)
+        return Checkpoint(origin_of(self._hub, max(known, default=1)), 0, EMPTY_ROOT)
 
     def _publish(self, store: TreeStore) -> Published:
         tree = self._tiles.frontier()
@@ -193,8 +203,8 @@ class TransparencyLog:
         origin = note.split(b"\n", 1)[0].decode("utf-8", "replace")
         return Checkpoint.open(note, [NoteKey(origin, self._signer.public_key)])
 
-    def _statement(self, note: str) -> LogEpoch:
-        return open_epoch(note, self._hub, self._signer.public_key)
+    def _stated(self, store: TreeStore) -> list[LogEpoch]:
+        return list(stated(store, self._hub, self._signer.public_key).values())
 
 
 def _grown(store: TreeStore, tiles: OpenTiles) -> OpenTiles:

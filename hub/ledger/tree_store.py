@@ -13,7 +13,7 @@ from hub.ledger.runs import HASH_BYTES, Damaged
 from security.chain import leaf_entry
 from security.durable_sqlite import open_durable, open_readonly
 from security.tiles import Tile
-from security.tree import split_hashes
+from security.tree import SIZE_MAX_LEAVES, split_hashes
 
 STEP_MAX_LEAVES = 32_768
 CHECKPOINTS_KEPT = 10_000
@@ -30,7 +30,8 @@ SELECT r.idx, r.first, r.count, r.arrived_ms, r.sizes, r.digests, r.signatures, 
 FROM runs r JOIN journals j ON j.ref = r.journal
 WHERE r.idx >= (SELECT coalesce(max(idx), 0) FROM runs WHERE idx <= ?) AND r.idx < ? ORDER BY r.idx
 """
-_NEWEST = "SELECT note FROM checkpoints WHERE epoch = ? ORDER BY size DESC LIMIT 1"
+_EPOCHS = "SELECT CASE typeof(statement) WHEN 'text' THEN statement ELSE '' END FROM epochs ORDER BY epoch"
+_NEWEST = "SELECT note FROM checkpoints WHERE epoch = ? AND size <= ? ORDER BY size DESC LIMIT 1"
 _THIN = """
 DELETE FROM checkpoints WHERE epoch = ? AND size <= (
     SELECT size FROM checkpoints WHERE epoch = ? ORDER BY size DESC LIMIT 1 OFFSET ?)
@@ -55,6 +56,7 @@ class TreeStore:
 
     def __enter__(self) -> TreeStore:
         self._db = open_readonly(self._path) if self._readonly else open_durable(self._path)
+        self._db.text_factory = lambda raw: raw.decode("utf-8", "surrogateescape")  # damage is told where it is read
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
@@ -116,15 +118,15 @@ class TreeStore:
 
     def epochs(self) -> list[str]:
         """The statements of all epochs, the first one first; [] before the log has begun."""
-        return [row[0] for row in self._db.execute("SELECT statement FROM epochs ORDER BY epoch")]
+        return [row[0] for row in self._db.execute(_EPOCHS)]
 
     def add_epoch(self, epoch: int, statement: str) -> None:
         with self._transaction():
             self._db.execute("INSERT INTO epochs VALUES (?, ?)", (epoch, statement))
 
-    def checkpoint(self, epoch: int) -> str:
-        """The newest one, as it was signed; "" when there is none."""
-        row = self._db.execute(_NEWEST, (epoch,)).fetchone()
+    def checkpoint(self, epoch: int, size_max: int = SIZE_MAX_LEAVES) -> str:
+        """The newest one of at most this size, as it was signed; "" when there is none."""
+        row = self._db.execute(_NEWEST, (epoch, size_max)).fetchone()
         return str(row[0]) if row else ""
 
     def add_checkpoint(self, epoch: int, size: int, note: str, signed_ms: int) -> None:

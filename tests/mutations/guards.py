@@ -111,8 +111,13 @@ HISTORY = (
         f"{_TRANSPARENCY}::test_a_contradicted_log_signs_no_more_though_the_disk_takes_nothing"),
     mutation(
         "a machine's checkpoint not compared by the hub", "hub/ledger/receipts.py",
-        "            if number > published.epoch.number or common > published.size:\n", "            if False:\n",
+        "        if number >= published.epoch.number:\n", "        if False:\n",
         f"{_RECEIPTS}::test_a_hub_that_was_put_back_with_its_mark_learns_it_from_an_edge_and_signs_no_second_history"),
+    mutation(
+        "a new epoch claims what the last one did not have", "hub/ledger/transparency.py",
+        "        while (epoch := known.get(number)) is not None:\n",
+        "        for number, epoch in sorted(known.items(), reverse=True):\n            limit = size\n",
+        f"{_TRANSPARENCY}::test_a_longer_database_of_an_epoch_before_the_last_begins_where_the_last_one_went_another_way"),
     mutation(
         "a hub's other history not noticed", "edge/uplink.py", "        if ours != word.digest:\n", "        if False:\n",
         f"{_INGEST}::test_an_acknowledgement_of_what_was_never_sent_stops_the_journal"),

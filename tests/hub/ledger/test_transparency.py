@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from hub.ledger.high_water import HighWater
+from hub.ledger.receipts import Receipts
+from hub.ledger.stated_epochs import DamagedEpoch
 from hub.ledger.store import Ledger
 from hub.ledger.transparency import TransparencyLog
 from hub.ledger.tree_store import TreeStore
@@ -17,7 +19,7 @@ from security.log_epoch import open_epoch
 from security.note import NoteKey
 from security.signer import Ed25519Signer
 from security.tree import EMPTY_ROOT, Frontier
-from tests.spine import Spine
+from tests.spine import Spine, damage
 
 
 class Hub:
@@ -49,6 +51,13 @@ class Hub:
     def kept(self, epoch: int = 1) -> str:
         with TreeStore(self.spine.hub_db, readonly=True) as store:
             return store.checkpoint(epoch)
+
+    def statements(self) -> list[str]:
+        with TreeStore(self.spine.hub_db, readonly=True) as store:
+            return store.epochs()
+
+    def receipts(self) -> Receipts:
+        return Receipts(self.spine.hub_db, self.spine.hub_id, self.spine.log_signer.public_key)
 
     def save(self, folder: Path) -> None:
         folder.mkdir()
@@ -332,8 +341,66 @@ def test_another_hubs_statements_are_not_taken(hub: Hub) -> None:
     hub.log().begin()
     signer = hub.spine.log_signer
     other = TransparencyLog(hub.spine.hub_db, HighWater(hub.mark), hub.spine.edge_id, signer, SystemClock())
-    with pytest.raises(ValueError, match="epoch"):
-        other.begin()
+    assert other.begin() is None
+    assert "not what this hub signed" in other.halted
+
+
+@pytest.mark.parametrize("change", ["replace(statement, 'epoch v1', 'epoch w1')", "CAST(X'FF73756F' AS TEXT)", "''"])
+def test_a_damaged_statement_halts_the_log_and_nothing_else(hub: Hub, change: str) -> None:
+    """A hub that did not start would turn a bad sector into a queue at two thousand counters."""
+    published = hub.log().begin()
+    assert published is not None
+    damage(hub.spine.hub_db, f"UPDATE epochs SET statement = {change}")
+    log = hub.log()
+    assert log.begin() is None
+    assert "in this hub's own database" in log.halted
+    with pytest.raises(DamagedEpoch):  # no machine is to blame
+        hub.receipts().known_by(published.note, published)
+
+
+def test_a_longer_database_of_an_epoch_before_the_last_begins_where_the_last_one_went_another_way(
+    hub: Hub, tmp_path: Path
+) -> None:
+    """Most likely: somebody undoes a restore by putting the file back that was kept aside."""
+    hub.log().begin()
+    hub.save(tmp_path / "older")
+    base = hub.size()
+    hub.note(5)
+    hub.log().begin()
+    hub.save(tmp_path / "longer")
+    hub.put_back(tmp_path / "older")
+    second = hub.log().open_epoch()
+    statement = hub.statements()[-1]
+    hub.note(3)
+    held = hub.log().begin()
+    assert held is not None
+    for known, expected in ((False, 0), (True, base)):
+        hub.put_back(tmp_path / "longer")
+        if known:
+            with TreeStore(hub.spine.hub_db) as store:
+                store.add_epoch(second.number, statement)
+        assert hub.log().begin() is None
+        third = hub.log().open_epoch()
+        assert third.base_size == expected  # what nobody can show to be common is not claimed
+        log = hub.log()
+        published = log.begin()
+        assert published is not None
+        assert hub.receipts().known_by(held.note, published).size == 0  # and no halt: the machine learns what is lost
+        hub.mark.write_text(held.note)
+
+
+def test_what_contradicts_an_epoch_that_has_ended_halts_none_that_came_after_it(hub: Hub) -> None:
+    hub.note(3)
+    first = hub.log().begin()
+    assert first is not None
+    hub.log().open_epoch()
+    published = hub.log().begin()
+    assert published is not None
+    other = Checkpoint(first.epoch.origin, first.size - 1, bytes(32)).signed(hub.spine.log_signer).decode()
+    known = hub.receipts().known_by(other, published)
+    assert known.missed == hub.statements()[1:]
+    assert "signed two histories" in known.doubt
+    assert hub.receipts().known_by(first.note, published).doubt == ""
 
 
 def test_a_mark_of_an_older_epoch_that_the_new_one_does_not_name_is_another_history(hub: Hub) -> None:
