@@ -10,21 +10,26 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from edge.journal import Journal
 from edge.line import HubRefused
+from edge.receipt_book import ReceiptBook
 from edge.receipt_store import Receipt, ReceiptStore
 from hub.attention.approvals import Approvals
 from hub.backup import back_up
 from hub.database import open_engine
 from hub.ledger.ingest import Ingest
+from hub.ledger.receipts import Known, Receipts
 from hub.ledger.store import Ledger
+from hub.ledger.transparency import Published
 from hub.ledger.tree_store import TreeStore
 from proto import sync_pb2
 from security.chain import leaf_hash
 from security.checkpoint import Checkpoint
 from security.note import NoteKey
 from security.proofs import check_inclusion
+from security.tiles import TileMissing
 from security.tree import Frontier
 from tests.spine import CEILING_S, CutWire, Spine, draft
 
@@ -329,6 +334,73 @@ def test_a_receipt_that_the_disk_does_not_take_alarms_nobody_and_the_next_one_is
     asyncio.run(live())
     assert spine.alarms.open_alarms() == ()
     _check_receipts(spine)
+
+
+def test_a_busy_moment_costs_a_stream_none_of_its_later_receipts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spine = Spine(tmp_path)
+    known_by, asked = Receipts.known_by, []
+
+    def busy_twice(self: Receipts, note: str, published: Published) -> Known:
+        asked.append(published.size)
+        if len(asked) == 1:
+            raise sqlite3.OperationalError("database is locked")
+        if len(asked) == 2:
+            raise TileMissing("tile 0 of level 0 has 0 bytes")
+        return known_by(self, note, published)
+
+    monkeypatch.setattr(Receipts, "known_by", busy_twice)
+
+    async def live() -> None:
+        async with spine.journal() as journal, spine.ingest() as ingest:
+
+            async def go_on() -> None:  # so that there are checkpoints
+                while len(asked) < 3:
+                    await journal.submit(draft(str(len(asked))))
+                    await asyncio.sleep(0.05)
+
+            going = asyncio.create_task(go_on())
+            await _until(spine, journal, CutWire(ingest, spine.edge_id),
+                         lambda: going.done() and _proved(spine) == journal.head.position)
+            going.result()
+
+    asyncio.run(live())
+    assert _hub_alarms(spine) == ["tree-damaged"]  # of the second one
+    _check_receipts(spine)
+
+
+def test_a_database_that_takes_no_alarm_ends_no_machines_stream(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spine, tried = Spine(tmp_path), list[str]()
+
+    def locked(_self: Alarms, kind: str, _subject: str, _text: str) -> None:
+        tried.append(kind)
+        raise sa.exc.OperationalError("INSERT", {}, sqlite3.OperationalError("database is locked"))
+
+    monkeypatch.setattr(Alarms, "raise_alarm", locked)
+    monkeypatch.setattr(ReceiptBook, "opening", _foreign)
+
+    async def live() -> None:
+        async with spine.journal() as journal, spine.ingest() as ingest:
+            await journal.submit(draft("a"))
+            wire = CutWire(ingest, spine.edge_id)
+            session = asyncio.create_task(spine.uplink(journal, wire).session())
+            async with asyncio.timeout(CEILING_S):
+                while not tried:
+                    await asyncio.sleep(0.01)
+                await journal.submit(draft("b"))
+                while journal.queued:
+                    await asyncio.sleep(0.01)
+            assert not session.done()
+            session.cancel()
+            with suppress(asyncio.CancelledError):
+                await session
+            assert len(wire.sent) >= 3  # one stream: its beginning, and two batches
+
+    asyncio.run(live())
+    assert tried == ["foreign-checkpoint"]
+
+
+async def _foreign(_book: ReceiptBook) -> tuple[str, int]:
+    return "of another hub", 0
 
 
 class RepeatingWire(CutWire):

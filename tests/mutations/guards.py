@@ -119,6 +119,11 @@ HISTORY = (
         "        for number, epoch in sorted(known.items(), reverse=True):\n            limit = size\n",
         f"{_TRANSPARENCY}::test_a_longer_database_of_an_epoch_before_the_last_begins_where_the_last_one_went_another_way"),
     mutation(
+        "a busy moment ends a stream's receipts", "hub/ledger/receipt_giver.py",
+        "                for statement in known.missed if known else []:\n",
+        "                for statement in known.missed:  # type: ignore[union-attr]\n",
+        f"{_RECEIPTS}::test_a_busy_moment_costs_a_stream_none_of_its_later_receipts"),
+    mutation(
         "a hub's other history not noticed", "edge/uplink.py", "        if ours != word.digest:\n", "        if False:\n",
         f"{_INGEST}::test_an_acknowledgement_of_what_was_never_sent_stops_the_journal"),
     mutation(
