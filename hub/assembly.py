@@ -60,7 +60,7 @@ from hub.migrate import upgrade
 from hub.ports import require_free
 from hub.resources.publications import Publications
 from hub.resources.watch import Watch
-from hub.state import HubState
+from hub.state import HubConfig, HubState
 from hub.sync_service import SyncService
 from hub.transactions.projector import Projector
 from proto import enrolment_pb2_grpc, sync_pb2_grpc
@@ -74,6 +74,11 @@ async def run_hub(state: HubState, clock: Clock, ready: Callable[[], None]) -> N
     """Serve until cancelled; `ready` is called once every listener is up."""
     config = state.config()
     require_free(config.listen, config.work_port, config.enrol_port, config.api_port)
+    with alone(state.root):  # two hubs on one database would sign two histories; and `restore` may be putting another one there
+        await _run_alone(state, config, clock, ready)
+
+
+async def _run_alone(state: HubState, config: HubConfig, clock: Clock, ready: Callable[[], None]) -> None:
     keys = load_keys(state.keys)
     authority = load_authority(state.ca)
     server_certificate = ServerCertificate(state.tls, authority, config.hosts, clock)
@@ -120,7 +125,6 @@ async def run_hub(state: HubState, clock: Clock, ready: Callable[[], None]) -> N
     server_certificate.followers.append(api.reload)
 
     async with AsyncExitStack() as stack, asyncio.TaskGroup() as tasks:
-        stack.enter_context(alone(state.root))  # two hubs on one database would sign two histories
         stack.callback(engine.dispose)
         tasks.create_task(writer.run())
         tasks.create_task(checkpointer.run())

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from hub.ledger.journal_check import sound_to
 from hub.ledger.store import Ledger
-from security.durable_sqlite import open_readonly
+from security.durable_sqlite import open_look
 from security.private_files import sync_folder
 
 
@@ -27,12 +27,12 @@ def back_up(database: Path, target: Path) -> int:
         raise BackupFailed(f"there is no folder {target.parent}; make it, or mount its disk, and try again")
     temporary = target.with_name(f".{target.name}.new")
     try:
-        _copy(database, temporary)
+        copy_database(database, temporary)
         with Ledger(temporary) as held:
             heads, size = held.journals(), held.size()
             # What is new in the copy is verified as an auditor would: on this word edges drop their own.
             marks = {head.journal: sound_to(held, head) for head in heads}
-        _finish(temporary)
+        finish_copy(temporary)
     except (sqlite3.Error, OSError) as error:
         temporary.unlink(missing_ok=True)
         raise BackupFailed(f"the copy could not be made ({error}); no edge prunes anything; check both disks") from error
@@ -48,15 +48,16 @@ def back_up(database: Path, target: Path) -> int:
     return size
 
 
-def _copy(database: Path, temporary: Path) -> None:
+def copy_database(database: Path, temporary: Path) -> None:
+    """All that is committed there, also what still lies in its WAL. Raises sqlite3.Error, OSError."""
     temporary.unlink(missing_ok=True)
     temporary.touch(mode=0o600)
-    with closing(open_readonly(database)) as source, closing(sqlite3.connect(temporary)) as copy:
+    with closing(open_look(database)) as source, closing(sqlite3.connect(temporary)) as copy:
         source.backup(copy)  # in one step: a copy in several begins again whenever the hub commits between them
 
 
-def _finish(temporary: Path) -> None:
-    """One durable file without a WAL that reads back."""
+def finish_copy(temporary: Path) -> None:
+    """One durable file without a WAL that reads back. Raises sqlite3.Error, OSError."""
     with closing(sqlite3.connect(temporary)) as copy:
         copy.execute("PRAGMA journal_mode = DELETE")
         said = copy.execute("PRAGMA quick_check").fetchone()[0]

@@ -15,6 +15,7 @@ import sqlalchemy as sa
 import typer
 from sqlalchemy.exc import DBAPIError
 
+from hub.alone import beside_others
 from hub.attention.alarms import AttentionRefused
 from hub.attention.command import By, Reason, alarms_app, approvals_app
 from hub.backup import BackupFailed, back_up
@@ -44,6 +45,7 @@ from security.until_signal import until_signal
 
 PASSPHRASE_MAX_BYTES = 1_023  # of OpenSSL
 DAYS_MAX = 36_500
+ALONE = {"init", "run", "restore", "reopen"}  # they see to it themselves that nobody works beside them
 YEAR_10000_MS = 253_402_300_800_000  # dates end before it
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
@@ -70,6 +72,8 @@ def choose_state(
     ),
 ) -> None:
     context.obj = HubState(state)
+    if context.invoked_subcommand not in ALONE and context.obj.keys.is_dir():
+        context.with_resource(beside_others(context.obj))
 
 
 @app.command()

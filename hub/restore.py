@@ -5,12 +5,12 @@ Each step may be the last before a crash: the same command again goes on. Withou
 
 from __future__ import annotations
 
-import os
-import shutil
+import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
 
-from hub.alone import alone
+from hub.alone import undisturbed
+from hub.backup import copy_database, finish_copy
 from hub.database import open_engine
 from hub.keys import load_keys, log_key
 from hub.ledger.high_water import HighWater
@@ -48,18 +48,14 @@ class Said:
 
 def reopen(state: HubState, clock: Clock, said: Said) -> LogEpoch:
     """Begin a new epoch over the database as it is. The hub must not run. Raises BadConfig, LogBehind."""
-    with alone(state.root):
+    with undisturbed(state):
         return _reopen(state, clock, said)
 
 
 def restore(state: HubState, backup: Path, clock: Clock, said: Said) -> LogEpoch:
     """Put a backup in the place of the database, which is kept aside, and begin a new epoch. Raises RestoreRefused, BadConfig."""
-    with alone(state.root):
-        _check(backup, log_key(state))
-        new = state.database.with_name(f".{state.database.name}.restored")
-        shutil.copyfile(backup, new)
-        new.chmod(0o600)
-        _sync(new)
+    with undisturbed(state):
+        new = _checked_copy(backup, state)
         _put_aside(state.database, clock.unix_ms())
         new.replace(state.database)
         sync_folder(state.root)
@@ -83,8 +79,20 @@ def _reopen(state: HubState, clock: Clock, said: Said) -> LogEpoch:
     return epoch
 
 
-def _check(backup: Path, log: LogKey | None) -> None:
-    with Ledger(backup, readonly=True) as ledger, StoredTree(backup, readonly=True) as tree:
+def _checked_copy(backup: Path, state: HubState) -> Path:
+    """What was checked is what will be there: of one file, which has the commits of the backup's WAL in it."""
+    new = state.database.with_name(f".{state.database.name}.restored")
+    try:
+        copy_database(backup, new)
+        finish_copy(new)
+        _check(new, backup, log_key(state))
+    except sqlite3.DatabaseError as error:
+        raise RestoreRefused(f"{backup} cannot be copied ({error}); look for another backup, or at both disks") from error
+    return new
+
+
+def _check(copy: Path, backup: Path, log: LogKey | None) -> None:
+    with Ledger(copy, readonly=True) as ledger, StoredTree(copy, readonly=True) as tree:
         damage = [finding for finding in LedgerCheck(ledger, tree_check(tree, log, None)).findings() if finding.damage]
     if damage:
         raise RestoreRefused(f"{backup} is damaged ({len(damage)} findings, the first: {damage[0].where}: {damage[0].reason}); "
@@ -97,12 +105,6 @@ def _put_aside(database: Path, now_ms: int) -> None:
         file = Path(f"{database}{ending}")
         if file.exists():
             file.rename(database.with_name(f"before-restore-{now_ms}-{database.name}{ending}"))
+    for ending in ("-shm", "-wal"):  # of another program that looked in between: it would be replayed onto the restored file
+        Path(f"{database}{ending}").unlink(missing_ok=True)
     sync_folder(database.parent)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -6,6 +6,7 @@ from tests.mutations.mutation import Change, Mutation, mutation
 
 _RECEIPTS = "tests/test_receipts.py"
 _TRANSPARENCY = "tests/hub/ledger/test_transparency.py"
+_RESTORE = "tests/hub/test_restore.py"
 _LOG_VIEW = "tests/edge/test_log_view.py"
 _INGEST = "tests/hub/ledger/test_ingest.py"
 _SEALING = "tests/security/test_sealing.py"
@@ -123,6 +124,14 @@ HISTORY = (
         "                for statement in known.missed if known else []:\n",
         "                for statement in known.missed:  # type: ignore[union-attr]\n",
         f"{_RECEIPTS}::test_a_busy_moment_costs_a_stream_none_of_its_later_receipts"),
+    mutation(
+        "a backup is restored without its WAL", "hub/restore.py", "        copy_database(backup, new)\n",
+        "        new.write_bytes(backup.read_bytes())\n",
+        f"{_RESTORE}::test_a_database_that_lies_beside_its_wal_is_restored_with_all_that_was_committed"),
+    mutation(
+        "commands work beside a restore", "hub/command.py", "        context.with_resource(beside_others(context.obj))\n",
+        "        pass\n",
+        f"{_RESTORE}::test_no_command_opens_the_database_while_another_one_is_put_in_its_place"),
     mutation(
         "a hub's other history not noticed", "edge/uplink.py", "        if ours != word.digest:\n", "        if False:\n",
         f"{_INGEST}::test_an_acknowledgement_of_what_was_never_sent_stops_the_journal"),
