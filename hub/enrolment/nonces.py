@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hmac
 import os
-import threading
+import struct
 from collections.abc import Callable
 from uuid import UUID
 
@@ -11,33 +12,29 @@ from security.clock import Clock
 from security.renewal import NONCE_BYTES
 
 LIFE_MS = 60_000
-FOR_ONE_MACHINE_MAX = 4
+_TIME = struct.Struct(">Q")
+_MAC_BYTES = NONCE_BYTES - _TIME.size
 
 
 class Nonces:
-    """In memory: a restart of the hub costs a machine one more question. A nonce serves one machine, once, for a minute."""
+    """A nonce is a moment and our MAC over it and one machine, good for a minute. None is kept, so that whoever asks for many in
+    the name of another machine takes nothing from it; the same request twice in that minute gets the same answer.
+
+    The key is this process's own: a restart of the hub costs a machine one more question.
+    """
 
     def __init__(self, clock: Clock, draw: Callable[[int], bytes] = os.urandom) -> None:
         self._clock = clock
-        self._draw = draw
-        self._held: dict[UUID, dict[bytes, int]] = {}
-        self._lock = threading.Lock()
+        self._key = draw(32)
 
     def new(self, edge: UUID) -> bytes:
-        """For a machine that is enrolled, so that strangers cannot fill the memory."""
-        nonce, now_ms = self._draw(NONCE_BYTES), self._clock.boottime_ms()
-        with self._lock:
-            held = self._held.setdefault(edge, {})
-            held[nonce] = now_ms + LIFE_MS
-            while len(held) > FOR_ONE_MACHINE_MAX:
-                del held[next(iter(held))]
-        return nonce
+        until = _TIME.pack(self._clock.boottime_ms() + LIFE_MS)
+        return until + self._mac(edge, until)
 
-    def take(self, edge: UUID, nonce: bytes) -> bool:
-        """True once."""
-        with self._lock:
-            held = self._held.get(edge, {})
-            until = held.pop(nonce, None)
-            if not held:
-                self._held.pop(edge, None)
-        return until is not None and self._clock.boottime_ms() < until
+    def holds(self, edge: UUID, nonce: bytes) -> bool:
+        """Whether this machine got it here within the minute."""
+        until, mac = nonce[:_TIME.size], nonce[_TIME.size:]
+        return hmac.compare_digest(mac, self._mac(edge, until)) and self._clock.boottime_ms() < _TIME.unpack(until)[0]
+
+    def _mac(self, edge: UUID, until: bytes) -> bytes:
+        return hmac.digest(self._key, edge.bytes + until, "sha256")[:_MAC_BYTES]

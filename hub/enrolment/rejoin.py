@@ -142,8 +142,8 @@ class RejoinDesk:
                 raise EnrolmentRefused("the journal that is to end belongs to another machine; call the city's IT desk")
 
     def _check_word(self, request: RejoinRequest) -> None:
-        if not self._nonces.take(request.old_edge, request.nonce):
-            raise EnrolmentRefused("this nonce was used or is too old; give the same command again")
+        if not self._nonces.holds(request.old_edge, request.nonce):
+            raise EnrolmentRefused("this nonce is too old or another machine's; give the same command again")
         statement = rejoin_statement(self._issuer.hub, request.old_edge, request.nonce, request.application.csr_der, request.edge,
                                      request.journal[0])
         try:

@@ -87,8 +87,8 @@ class RenewalDesk:
 
     def renew(self, request: RenewalRequest) -> bytes:
         """The certificate (DER). Raises RenewalRefused, ApprovalWaits; then nothing is issued."""
-        if not self._nonces.take(request.edge, request.nonce):
-            raise RenewalRefused("this nonce was used or is too old; the machine asks for a new one by itself")
+        if not self._nonces.holds(request.edge, request.nonce):
+            raise RenewalRefused("this nonce is too old or another machine's; the machine asks for a new one by itself")
         known, present = self._present(request)
         statement = renewal_statement(self._issuer.hub, request.edge, request.nonce, request.csr_der)
         if not renewal_holds(x509.load_der_x509_certificate(present.certificate), request.signature, statement):

@@ -195,8 +195,8 @@ KEYS = (
         "key of small order", "security/suites.py", "    if y in _SMALL_ORDER_Y:\n", "    if False:\n",
         "tests/security/external/test_wycheproof.py::test_a_key_of_small_order_is_refused_before_any_signature"),
     mutation(
-        "nonce of a renewal used twice", "hub/enrolment/nonces.py", "held.pop(nonce, None)", "held.get(nonce, None)",
-        f"{_RENEWALS}::test_a_nonce_serves_one_machine_once_and_for_a_minute"),
+        "nonce of another machine", "hub/enrolment/nonces.py", "edge.bytes + until", "until",
+        f"{_RENEWALS}::test_a_nonce_serves_one_machine_and_for_a_minute"),
     mutation(
         "renewal not signed by the present key", "hub/enrolment/renewals.py",
         "if not renewal_holds(x509.load_der_x509_certificate(present.certificate), request.signature, statement):", "if False:",
