@@ -19,7 +19,7 @@ from edge.journal_check import JournalCheck
 from edge.journal_store import create_journal
 from edge.state import BUSINESS_JOURNAL, StateFolder
 from proto import enrolment_pb2, enrolment_pb2_grpc
-from security.certificates import key_pem, load_key, new_csr, new_key, pem, pin_of
+from security.certificates import BadCertificate, key_pem, load_key, new_csr, new_key, pem, pin_of
 from security.chain import Genesis
 from security.invitations import Invitation, enrolment_proof
 from security.private_files import read_private, write_private
@@ -135,7 +135,7 @@ def _csr(state: StateFolder, machine: str) -> bytes:
 def _tls_key(state: StateFolder) -> ec.EllipticCurvePrivateKey:
     try:
         return load_key(read_private(state.tls_key))
-    except (ValueError, TypeError) as error:
+    except BadCertificate as error:
         raise EnrolmentRefused(f"{state.tls_key} is damaged; {BEGIN_ANEW}") from error
 
 

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from edge.identity import Identity, NotEnrolled, load_identity
 from edge.state import IdentityFolder, StateFolder
 from edge.tls_pair import TlsPair, load_pair
-from security.certificates import der
+from security.certificates import BadCertificate, der
 from security.private_files import read_private
 from security.signer import BadKey
 
@@ -65,6 +65,6 @@ def _first_pair(folder: IdentityFolder, identity: Identity) -> TlsPair:
     pair = TlsPair(read_private(path), identity.chain.encode())
     try:
         pair.check(identity)
-    except (ValueError, TypeError) as error:
+    except BadCertificate as error:
         raise BadKey(f"{path} is damaged ({error})") from error
     return pair

@@ -21,7 +21,17 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from edge.diagnosis import Validity
 from edge.identity import Identity
 from edge.state import IdentityFolder
-from security.certificates import BadCertificate, edge_of, key_pem, load_key, new_csr, new_key, pem, validity_ms
+from security.certificates import (
+    UNREADABLE,
+    BadCertificate,
+    edge_of,
+    key_pem,
+    load_key,
+    new_csr,
+    new_key,
+    pem,
+    validity_ms,
+)
 from security.private_files import read_private, write_private
 from security.signer import BadKey
 
@@ -59,10 +69,16 @@ class TlsPair:
         return first + int((last - first) * (RENEW_FROM + (RENEW_UNTIL - RENEW_FROM) * draw))
 
     def check(self, identity: Identity) -> int:
-        """The generation. Raises ValueError for a pair that does not belong together, or to this machine."""
-        if self.leaf.public_key() != self.key.public_key():
+        """The generation. Raises BadCertificate for a pair that is damaged, does not belong together, or to this machine."""
+        try:
+            chain = x509.load_pem_x509_certificates(self.chain_pem)
+            _check_chain(identity, chain)
+            together = chain[0].public_key() == self.key.public_key()
+            edge, generation = edge_of(identity.hub_id, chain[0])
+        except (*UNREADABLE, InvalidSignature) as error:
+            raise BadCertificate(str(error) or "the certificate is not what the hub has signed") from error
+        if not together:
             raise BadCertificate("the certificate is not of this key")
-        edge, generation = edge_of(identity.hub_id, self.leaf)
         if edge != identity.edge_id:
             raise BadCertificate(f"the certificate is of machine {edge}")
         return generation
@@ -110,7 +126,7 @@ class TlsFiles:
             return None
         try:
             return _request(read_private(path))
-        except ValueError as error:
+        except UNREADABLE as error:
             # Had the hub answered it already, the new one will be taken for a clone's: a person decides then.
             log.warning("the next key is damaged, another one is made", file=str(path), error=str(error))
             return None
@@ -120,7 +136,7 @@ class TlsFiles:
         pair = TlsPair(request.key_pem, _checked_chain(self._identity, chain_der))
         try:
             generation = pair.check(self._identity)
-        except ValueError as error:
+        except BadCertificate as error:
             raise BadCertificate(f"the hub answered with another certificate ({error}); call the city's IT desk") from error
         if generation != self.generation + 1:
             raise BadCertificate(f"the hub answered with certificate {generation}; call the city's IT desk")
@@ -139,14 +155,14 @@ def load_pair(folder: IdentityFolder, identity: Identity) -> TlsPair:
     pair = TlsPair(key, _CERTIFICATE + chain if renewed else identity.chain.encode())
     try:
         pair.check(identity)
-    except (ValueError, TypeError) as error:
+    except BadCertificate as error:
         raise BadKey(f"{path} is damaged or of another machine ({error}); restore it from a copy, or run: "
                      "suozhan-edge rejoin") from error
     return pair
 
 
 def _request(data: bytes) -> NextRequest:
-    """Raises ValueError."""
+    """Raises what is UNREADABLE."""
     key, mark, rest = data.partition(_REQUEST)
     csr = x509.load_pem_x509_csr(mark + rest)
     if csr.public_key() != load_key(key).public_key():
@@ -158,11 +174,16 @@ def _checked_chain(identity: Identity, chain_der: Sequence[bytes]) -> bytes:
     """As PEM. Raises BadCertificate unless it leads to the root that this machine trusts."""
     try:
         chain = [x509.load_der_x509_certificate(der) for der in chain_der]
-        roots = [*chain[1:], x509.load_pem_x509_certificate(identity.root.encode())]
-        for certificate, issuer in zip(chain, roots, strict=True):
-            certificate.verify_directly_issued_by(issuer)
-    except (ValueError, TypeError, InvalidSignature) as error:
+        _check_chain(identity, chain)
+    except (*UNREADABLE, InvalidSignature) as error:
         raise BadCertificate("the hub's answer holds no certificate of its CA; call the city's IT desk") from error
-    if not chain:
-        raise BadCertificate("the hub's answer holds no certificate; call the city's IT desk")
     return pem(*chain)
+
+
+def _check_chain(identity: Identity, chain: Sequence[x509.Certificate]) -> None:
+    """Raises InvalidSignature, or what is UNREADABLE."""
+    if not chain:
+        raise BadCertificate("there is no certificate")
+    issuers = [*chain[1:], x509.load_pem_x509_certificate(identity.root.encode())]
+    for certificate, issuer in zip(chain, issuers, strict=True):
+        certificate.verify_directly_issued_by(issuer)

@@ -29,6 +29,8 @@ SERVER_LIFE = dt.timedelta(days=365)
 EDGE_LIFE = dt.timedelta(days=30)
 # A counter PC whose clock is a little behind must not find its new certificate "not yet valid".
 BACKDATE = dt.timedelta(hours=1)
+# What a flipped bit in a key, request or certificate raises: cryptography has more than one word for "this is none".
+UNREADABLE = (ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion, x509.DuplicateExtension)
 
 
 class BadCertificate(ValueError):
@@ -55,8 +57,11 @@ def key_pem(key: ec.EllipticCurvePrivateKey, passphrase: str | None = None) -> b
 
 
 def load_key(pem: bytes, passphrase: str | None = None) -> ec.EllipticCurvePrivateKey:
-    """Raises BadCertificate for another kind of key."""
-    key = load_pem_private_key(pem, passphrase.encode() if passphrase else None)
+    """Raises BadCertificate for another kind of key, or for what is none."""
+    try:
+        key = load_pem_private_key(pem, passphrase.encode() if passphrase else None)
+    except UNREADABLE as error:
+        raise BadCertificate(f"the TLS key cannot be read: {error}") from error
     if not isinstance(key, ec.EllipticCurvePrivateKey) or key.curve.name != "secp256r1":
         raise BadCertificate("the TLS key must be P-256; make a new one")
     return key

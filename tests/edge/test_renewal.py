@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import datetime as dt
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from edge import renewal
 from edge.diagnosis import RenewalNews, Renewing
 from edge.renewal_wire import Answer
-from edge.tls_pair import RENEW_FROM, RENEW_UNTIL, TlsFiles, load_pair
+from edge.tls_pair import RENEW_FROM, RENEW_UNTIL, TlsFiles, TlsPair, load_pair
 from hub.enrolment.callers import CallerRefused
 from hub.enrolment.revocation import revoke
-from security.certificates import Authority, der, edge_certificate
+from security.certificates import Authority, BadCertificate, der, edge_certificate, pem
 from security.signer import BadKey
 from tests.renewing import DAY_MS, DeskOffice, RenewingHub, RenewingMachine
 
@@ -272,6 +276,51 @@ def test_a_damaged_next_key_is_replaced_and_a_damaged_pair_names_its_file(machin
         machine.state.tls_pair.write_bytes(broken)
         with pytest.raises(BadKey, match=r"tls\.pem is damaged or of another machine .* rejoin"):
             load_pair(machine.state, machine.identity)
+
+
+def _flipped(block: bytes) -> Iterator[bytes]:
+    """A PEM block with each bit of its content flipped in turn."""
+    first, *lines, last = block.splitlines(keepends=True)
+    content = base64.b64decode(b"".join(lines))
+    for bit in range(len(content) * 8):
+        flipped = bytearray(content)
+        flipped[bit // 8] ^= 1 << bit % 8
+        yield first + base64.encodebytes(flipped) + last
+
+
+@pytest.mark.filterwarnings("ignore:Parsed a serial number")
+def test_whatever_bit_of_a_pair_is_flipped_it_is_named_as_bad(machine: RenewingMachine) -> None:
+    """A key of an unknown algorithm, a certificate of an unknown version: to the library these are errors of other kinds. A
+    generation that is another one would make this machine a clone of itself.
+    """
+    pair = machine.files.pair
+    leaf = pem(pair.leaf)
+    damaged = [TlsPair(key, pair.chain_pem) for key in _flipped(pair.key_pem)]
+    damaged += [TlsPair(pair.key_pem, one + pair.chain_pem[len(leaf):]) for one in islice(_flipped(leaf), 0, None, 3)]
+    for one in damaged:
+        with pytest.raises(BadCertificate):
+            one.check(machine.identity)
+
+
+def test_a_key_of_an_algorithm_that_nobody_knows_is_a_damaged_file(machine: RenewingMachine) -> None:
+    machine.files.next_request()
+    for path in (machine.state.tls_key, machine.state.tls_next):
+        whole = path.read_bytes()
+        unknown = [key for key in _flipped(whole[:whole.index(b"-----END")] + b"-----END PRIVATE KEY-----\n") if _is_unknown(key)]
+        path.write_bytes(unknown[0] + whole[len(unknown[0]):])
+    with pytest.raises(BadKey, match=r"tls\.key is damaged"):
+        load_pair(machine.state, machine.identity)
+    assert machine.files.next_request().key_pem not in unknown
+
+
+def _is_unknown(key: bytes) -> bool:
+    try:
+        load_pem_private_key(key, None)
+    except UnsupportedAlgorithm:
+        return True
+    except ValueError:
+        pass
+    return False
 
 
 def test_a_pair_of_another_machine_is_not_taken_for_ours(tmp_path: Path, machine: RenewingMachine, hub: RenewingHub) -> None:
