@@ -23,6 +23,7 @@ class Kind(StrEnum):
     HUB_CERTIFICATE = "hub-certificate"
     REFUSED = "refused"
     REJOINING = "rejoining"
+    KEY_DAMAGED = "key-damaged"
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +147,16 @@ def renewing(first_ms: int, last_ms: int, text: str) -> Diagnosis:
         f"this machine's certificate holds {_span(first_ms, last_ms)}; it is being renewed, which needs nobody. If it stays "
         f"like this{last}, call the city's IT desk",
         f"本机证书已过期，正在自动更新，请稍候。{_KEPT}{_LATER}",
+    )
+
+
+def key_damaged(error: str) -> Diagnosis:
+    return Diagnosis(
+        Kind.KEY_DAMAGED,
+        f"this machine cannot prove to the hub who it is: {error}. Put the file back from a copy of this folder, and it "
+        "connects by itself; without a copy stop the agent and run: suozhan-edge rejoin TOKEN --reason TEXT, with a TOKEN of "
+        "suozhan-hub invite",
+        f"本机的通信密钥或证书文件已损坏，无法连接市中心。{_KEPT}请勿重装系统，请联系市信息中心。",
     )
 
 

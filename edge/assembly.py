@@ -37,6 +37,7 @@ from edge.identity import Identity, load_identity
 from edge.idle_check import IdleCheck
 from edge.journal import Journal, JournalLimits
 from edge.line import Line
+from edge.no_line import NoLine
 from edge.receipt_book import ReceiptBook
 from edge.receipt_store import ReceiptStore
 from edge.rejoin import Rejoin
@@ -48,7 +49,7 @@ from edge.succession import SuccessionRefused, begin, read_succession
 from edge.tls_pair import TlsFiles
 from edge.uplink import Uplink
 from security.clock import Clock
-from security.signer import Ed25519Signer
+from security.signer import BadKey, Ed25519Signer
 
 SUCCESSOR_RETRY_S = 30.0
 ENDED = "journal-ended"
@@ -60,7 +61,7 @@ log = structlog.get_logger()
 
 
 class NextIdentity(Exception):
-    """The agent goes on with the newest identity: another journal, or a certificate that it did not have."""
+    """The agent goes on with the newest identity: another journal, or a certificate that it did not have or could not use."""
 
 
 async def run_edge(state: StateFolder, clock: Clock, ready: Callable[[], None]) -> None:
@@ -129,6 +130,10 @@ async def _line(stack: AsyncExitStack, agent: Agent, folder: IdentityFolder, ide
     """What works over the line of an identity that the hub has admitted."""
     config, clock, random = agent.config, agent.clock, SystemRandom()
     tls = TlsFiles(folder, identity)
+    try:
+        await asyncio.to_thread(lambda: tls.pair)
+    except (BadKey, OSError) as error:
+        return _no_line(NoLine(folder, identity, error, agent.state.diagnosis, clock))
     log.info("certificate", generation=tls.generation, ends_ms=tls.pair.validity.last_ms)
     address = config.hub_address or identity.work_address
     channel = await stack.enter_async_context(HubChannel(address, identity.root.encode(), lambda: tls.pair))
@@ -160,6 +165,17 @@ async def _line(stack: AsyncExitStack, agent: Agent, folder: IdentityFolder, ide
                 await Carrier(old, new, succession, journal).run()
 
     return examination, [*work, carry_over]
+
+
+def _no_line(missing: NoLine) -> tuple[LineHealth, list[Work]]:
+    """Until the TLS key or certificate is mended."""
+    log.error("no line", text=missing.diagnosis.english)
+
+    async def mended() -> None:
+        await missing.run()
+        raise NextIdentity
+
+    return missing, [mended]
 
 
 def _waiting_line(agent: Agent, identity: Identity) -> tuple[LineHealth, list[Work]]:

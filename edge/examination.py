@@ -91,11 +91,7 @@ class Examination:
         if diagnosis.kind is not self.diagnosis.kind:
             well = diagnosis.kind is Kind.CONNECTED
             (log.info if well else log.warning)("diagnosis", kind=diagnosis.kind.value, text=diagnosis.english)
-        said = asdict(diagnosis) | {"since_ms": self._clock.unix_ms()}
-        try:
-            await asyncio.to_thread(write_private, self._path, json.dumps(said, ensure_ascii=False, indent=1).encode())
-        except OSError as error:
-            log.warning("the diagnosis is not on disk", error=str(error), next="make room on this machine's disk")
+        await asyncio.to_thread(keep_diagnosis, self._path, diagnosis, self._clock.unix_ms())
         self.diagnosis = diagnosis
 
 
@@ -104,6 +100,15 @@ def _may_have_ended(facts: Facts) -> bool:
     if facts.reach is not Reach.ANSWERS or facts.trusted is False:
         return False
     return facts.hub_ms is None or not facts.certificate.holds(facts.hub_ms)
+
+
+def keep_diagnosis(path: Path, diagnosis: Diagnosis, since_ms: int) -> None:
+    """For `status`; a disk that does not take it keeps nothing else from going on."""
+    said = asdict(diagnosis) | {"since_ms": since_ms}
+    try:
+        write_private(path, json.dumps(said, ensure_ascii=False, indent=1).encode())
+    except OSError as error:
+        log.warning("the diagnosis is not on disk", error=str(error), next="make room on this machine's disk")
 
 
 def read_diagnosis(path: Path) -> tuple[str, int] | None:

@@ -12,10 +12,11 @@ from edge.journal_store import JournalStore, read_stop
 from edge.state import IdentityFolder, StateFolder
 from edge.succession import read_succession
 from edge.tls_pair import load_pair
+from security.signer import BadKey
 
 
 async def describe(state: StateFolder, alarms: Sequence[Alarm]) -> str:
-    """Lines for a technician, alarms first. Raises NotEnrolled, BadKey, DatabaseMissing, CorruptJournal."""
+    """Lines for a technician, alarms first. Raises NotEnrolled, DatabaseMissing, CorruptJournal."""
     folder = state.current
     identity = load_identity(folder.identity)
     async with JournalStore(folder.journal, quota_bytes=1, readonly=True) as store:
@@ -52,10 +53,12 @@ def _succession(folder: IdentityFolder) -> dict[str, str]:
 
 
 def _certificate(folder: IdentityFolder, identity: Identity) -> str:
-    """Raises BadKey."""
     if not identity.certified:
         return "none yet: a person at the hub has to approve this identity (suozhan-hub approvals)"
-    pair = load_pair(folder, identity)
+    try:
+        pair = load_pair(folder, identity)
+    except (BadKey, OSError) as error:
+        return f"none that can be used: {error}"
     return f"ends {_time(pair.validity.last_ms)}, generation {pair.check(identity)}, renews from {_time(pair.renew_at_ms)}"
 
 

@@ -33,11 +33,6 @@ def _bad_identity(state: StateFolder) -> None:
     state.identity.write_text(text.replace('"hub_time_key": "', '"hub_time_key": "zz'), encoding="utf-8")
 
 
-def _private(path: Path, data: bytes) -> None:
-    path.touch(mode=0o600)
-    path.write_bytes(data)
-
-
 def _no_readers(state: StateFolder) -> None:
     config = state.config.read_text(encoding="utf-8")
     state.config.write_text(config.replace('readers"', 'elsewhere"'), encoding="utf-8")
@@ -46,13 +41,10 @@ def _no_readers(state: StateFolder) -> None:
 @pytest.mark.parametrize(("harm", "words"), [
     (lambda state: state.record_key.unlink(), "record.key"),
     (lambda state: state.record_key.write_bytes(b"short"), "record.key"),
-    (lambda state: state.tls_key.unlink(), "tls.key"),
     (lambda state: state.record_key.write_bytes(bytes(range(32))), "record.key"),
     (_bad_identity, "identity.json"),
-    (lambda state: _private(state.tls_pair, b"rubbish"), "tls.pem is damaged"),
     (_no_readers, "simulated_folder"),
-], ids=["no record key", "short record key", "no tls key", "another record key",
-        "bad identity", "bad pair", "no readers"])
+], ids=["no record key", "short record key", "another record key", "bad identity", "no readers"])
 def test_a_damaged_machine_is_told_in_one_line(machine: Machine, tmp_path: Path, harm: Callable[[StateFolder], None],
                                                words: str) -> None:
     copy = tmp_path / "copy"
