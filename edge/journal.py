@@ -12,7 +12,7 @@ import shutil
 import sqlite3
 from collections.abc import Iterable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from uuid import UUID
@@ -225,7 +225,6 @@ class Journal:
 
         A disk that does not take it, or is damaged there, stops no delivery: the hub says it again, and nothing is pruned.
         """
-        standing = replace(standing, hub_ms=max(standing.hub_ms, self.standing.hub_ms))  # its clock may go back
         self.standing = standing
         if standing == self._standing_on_disk:
             return
@@ -267,6 +266,13 @@ class Journal:
             digest = await self._store.digest_at(position)
             run = await self._store.after(position - 1, 1, 1)
         return (digest, run.signatures[0]) if digest and run else None
+
+    async def damage_at(self, position: int) -> str:
+        """Why the record there is not what was signed; "" if it is, or is pruned. Raises CorruptJournal, sqlite3.Error."""
+        async with self._store_in_use:
+            first = await self._store.first_held()
+            held = first is not None and first <= position <= self.head.position
+            return await self._store.damage_at(position) if held else ""
 
     async def known_of(self, first: int, last: int) -> list[tuple[bytes, bytes]]:
         """Digest and id of each record from `first` to `last`, pruned or not. Raises CorruptJournal, sqlite3.Error."""

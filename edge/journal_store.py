@@ -46,7 +46,7 @@ _SELECT_SIZES = """SELECT position, length(payload) + length(signature) FROM env
 _SELECT_IDS_FROM = "SELECT id FROM digests WHERE position BETWEEN ? AND ? ORDER BY position"
 _INSERT = "INSERT INTO chain (position, id, previous, digest, tag, payload, signature) VALUES "
 # A hub that was restored goes back behind what it has acknowledged: what it says now counts.
-_UPDATE_STANDING = "UPDATE standing SET position = ?, backed_up = ?, hub_ms = max(hub_ms, ?)"
+_UPDATE_STANDING = "UPDATE standing SET position = ?, backed_up = ?, hub_ms = ?"
 _SELECT_PROVED = "SELECT coalesce(max(position), 0) FROM receipts"
 _SELECT_MISSING = "SELECT digest, id FROM digests WHERE position BETWEEN ? AND ? ORDER BY position"
 _FIRST_HELD = "SELECT min(position) FROM envelopes"
@@ -65,7 +65,9 @@ class Head:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What the hub has said of this journal: held up to, backed up up to, newest signed time (Unix ms)."""
+    """What the hub has said of this journal: held up to, backed up up to, the time that it signed last (Unix ms; its clock errs,
+    too, and may go back).
+    """
 
     position: int
     backed_up: int
@@ -331,6 +333,10 @@ class JournalStore:
         sizes = accumulate(size or 0 for _, size in rows)
         held = sum(size <= TAIL_MAX_BYTES for size in sizes) or 1
         return await self.after(rows[:held][-1][0] - 1, held, 2 * TAIL_MAX_BYTES) if rows else None
+
+    async def damage_at(self, position: int) -> str:
+        """Why the record there, which is held, is not what was signed; "" if it is. Raises CorruptJournal."""
+        return await self._tail_damage(await self.after(position - 1, 1, 1))
 
     async def _tail_damage(self, tail: Run) -> str:
         genesis = self.identity.genesis

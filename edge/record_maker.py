@@ -49,7 +49,7 @@ class RecordMaker:
         self._in_use = _KeyInUse(key, position, self._clock.boottime_ms())
 
     def rows(self, head: Head, hub_ms: int, drafts: Sequence[tuple[UUID, Draft, bytes]]) -> list[NewRow]:
-        """Records of (id, draft, tag) behind `head`; `hub_ms` is the newest time that the hub has signed."""
+        """Records of (id, draft, tag) behind `head`; `hub_ms` is the time that the hub signed last."""
         assert self._in_use is not None
         key, key_position = self._in_use.key, self._in_use.position
         rows: list[NewRow] = []

@@ -93,7 +93,7 @@ class Uplink:
     async def _take(self, session: _Session, message: Down) -> None:
         match decode(message):
             case HubRefusal(reason, position, hint):
-                self._refused(reason, position, hint)
+                await self._refused(reason, position, hint)
             case HubReceipt() | HubEpoch() as proof:
                 if not (self._journal.stopped or self._doubt.open):  # of another history they prove nothing here
                     await self._receipts.take(proof)
@@ -133,7 +133,8 @@ class Uplink:
             self._journal.stop(reason)
         return DISPUTE_RETRY_S
 
-    def _refused(self, reason: Reason, position: int, hint: str) -> None:
+    async def _refused(self, reason: Reason, position: int, hint: str) -> None:
+        """Raises LineLost, HubRefused; CorruptJournal when our own record there is not what was signed."""
         log.warning("hub refused", reason=reason.name, position=position, hint=hint)
         match reason:
             case Reason.GAP | Reason.UNAVAILABLE:
@@ -143,6 +144,8 @@ class Uplink:
             case Reason.FORKED | Reason.RESTORED | Reason.CLOSED:
                 text = f"{reason.name}: {hint}"
                 raise HubRefused(text, self._doubted(text))
+            case Reason.BROKEN_SIGNATURE | Reason.MALFORMED if damage := await self._journal.damage_at(position):
+                raise CorruptJournal(damage)  # for ever: whoever carries it over signs the same content again
         raise HubRefused(f"{reason.name}: {hint}")
 
 
@@ -153,6 +156,7 @@ async def _next(replies: AsyncGenerator[Down, None], session: _Session) -> Down 
         while not receiving.done():
             await asyncio.wait([receiving], timeout=SILENCE_MAX_S)
             if not receiving.done() and session.owed_for_s() > SILENCE_MAX_S:
+                session.check()
                 raise LineLost("the hub does not answer; check the line, and the hub")
         return receiving.result()
     finally:
@@ -189,7 +193,7 @@ class _Session:
         self._failed: Exception | None = None
 
     def owed_for_s(self) -> float:
-        """Since when the hub owes a hello or an acknowledgement; 0 when it owes nothing."""
+        """For how long the hub has owed a hello, an acknowledgement or an end; 0 when it owes nothing."""
         return 0.0 if self._owed_since is None else self._loop.time() - self._owed_since
 
     def dispute(self, position: int) -> None:
@@ -204,7 +208,7 @@ class _Session:
         while self._in_flight and self._in_flight[0].last <= position:
             flown = self._in_flight.popleft()
             self._pace.answered(flown.sent_s, self._loop.time(), full=flown.full)
-        self._owed_since = self._loop.time() if self._in_flight else None
+        self._owed_since = self._loop.time() if self._in_flight or self._failed else None
         self._acknowledged.set()
 
     def check(self) -> None:
@@ -223,6 +227,7 @@ class _Session:
                     yield message
         except Exception as error:  # noqa: BLE001 - raised by check
             self._failed = error
+            self._owed_since = self._owed_since or self._loop.time()  # the hub owes the end of the stream
 
     async def _messages(self) -> AsyncGenerator[Up, None]:
         checkpoint, receipt = await self._receipts.opening()

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager, closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
+from typing import Protocol
 from uuid import UUID, uuid4
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
@@ -67,6 +68,12 @@ class HandClock:
 
     def boottime_ms(self) -> int:
         return self.up_ms
+
+
+class Wire(Protocol):
+    """A hub at the end of a line."""
+
+    def replicate(self, requests: AsyncIterator[sync_pb2.ReplicateUp]) -> AsyncGenerator[sync_pb2.ReplicateDown, None]: ...
 
 
 class CutWire:
@@ -211,7 +218,7 @@ class Spine:
         """Of an open journal."""
         return ReceiptBook(journal, ReceiptStore(self.journal_db), self.hub_id, self.log_signer.public_key, self.alarms)
 
-    def uplink(self, journal: Journal, wire: CutWire, random: Random | None = None) -> Uplink:
+    def uplink(self, journal: Journal, wire: Wire, random: Random | None = None) -> Uplink:
         verifier = Verifier(Suite.ED25519_SHA256, self.time_signer.public_key)
         return Uplink(journal, self.receipts(journal), wire.replicate,
                       Line("replicate", self.clock, random or Random(1)), verifier, self.clock, Doubt(0.0))

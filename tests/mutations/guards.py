@@ -44,6 +44,11 @@ SIGNED = (
         "hub_ms = word.time.unix_ms",
         f"{_INGEST}::test_a_forged_time_is_not_believed"),
     mutation(
+        "a damaged signature of our own is refused for ever", "edge/uplink.py",
+        "            case Reason.BROKEN_SIGNATURE | Reason.MALFORMED if damage := await self._journal.damage_at(position):",
+        "            case Reason.BROKEN_SIGNATURE if (damage := \"\"):",
+        "tests/edge/test_uplink.py::test_a_record_whose_signature_the_disk_has_changed_ends_the_journal_when_the_hub_refuses_it"),
+    mutation(
         "resource not verified", "edge/resources.py", "        self._check_signature(signed)\n", "",
         f"{_STORE}::test_a_changed_byte_anywhere_in_a_signed_resource_is_refused"),
     mutation(
