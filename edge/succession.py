@@ -12,7 +12,7 @@ from uuid import UUID, uuid4
 
 from edge.forerunners import Forerunner
 from edge.identity import Identity, load_identity
-from edge.journal_store import create_journal
+from edge.journal_store import KEEP_AND_CALL, create_journal
 from edge.state import BUSINESS_JOURNAL, IdentityFolder, StateFolder
 from security.certificates import key_pem, new_csr, new_key
 from security.chain import Genesis
@@ -57,12 +57,19 @@ def begin(state: StateFolder, reason: str) -> IdentityFolder:
     unfinished = IdentityFolder(state.successors / f".{number}.new")
     shutil.rmtree(unfinished.root, ignore_errors=True)  # what a crash left: nobody has seen its keys
     known = Forerunner(old)
-    _fill(unfinished, identity, reason, known)
+    _fill(unfinished, identity, _in_short(reason, old), known)
     known.index(unfinished)
     finished = IdentityFolder(state.successors / str(number))
     unfinished.root.rename(finished.root)
     sync_folder(state.successors)
     return finished
+
+
+def _in_short(reason: str, old: IdentityFolder) -> str:
+    """For the one who approves it, and as the hub takes it: one line with what is damaged, not where this machine keeps it."""
+    text = reason.replace(f"{old.journal.parent}/", "").removesuffix(f"; {KEEP_AND_CALL}")
+    line = "".join(one if one.isprintable() else " " for one in text)
+    return line if len(line) <= REASON_MAX_CHARS else f"{line[:REASON_MAX_CHARS - 1]}…"
 
 
 def _fill(folder: IdentityFolder, old: Identity, reason: str, known: Forerunner) -> None:
@@ -75,7 +82,7 @@ def _fill(folder: IdentityFolder, old: Identity, reason: str, known: Forerunner)
     create_journal(folder.journal, BUSINESS_JOURNAL,
                    Genesis(edge, journal, signer.suite, signer.public_key, UUID(old.journal)))
     position, held = known.ends()
-    succession = Succession(old.edge, old.journal, reason[:REASON_MAX_CHARS], position, held)
+    succession = Succession(old.edge, old.journal, reason, position, held)
     write_private(folder.succession, json.dumps(asdict(succession), ensure_ascii=False).encode())
     replace(old, edge=str(edge), journal=str(journal), chain="").save(folder.identity)
     for one in (folder.root / "keys", folder.root / "journals", folder.root):
