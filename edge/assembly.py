@@ -25,7 +25,7 @@ from edge.agent_lock import agent_lock
 from edge.alarms import Alarms
 from edge.carry import Carrier
 from edge.catalogue import CATALOGUE
-from edge.channel import HubChannel, replicate_over, watch_over
+from edge.channel import HubChannel, held_over, replicate_over, watch_over
 from edge.config import BadConfig, EdgeConfig, load_config
 from edge.door.server import Door
 from edge.downlink import Downlink
@@ -38,6 +38,7 @@ from edge.idle_check import IdleCheck
 from edge.journal import Journal, JournalLimits
 from edge.line import Line
 from edge.no_line import NoLine
+from edge.predecessors import Predecessors
 from edge.receipt_book import ReceiptBook
 from edge.receipt_store import ReceiptStore
 from edge.rejoin import Rejoin
@@ -159,12 +160,9 @@ async def _line(stack: AsyncExitStack, agent: Agent, folder: IdentityFolder, ide
     work: list[Work] = [uplink.run, downlink.run, renewal.run, examination.run]
 
     # What the journals before this one could not deliver, the oldest first.
-    async def carry_over() -> None:
-        for old, new in pairwise(agent.state.identities()):
-            if succession := read_succession(new):
-                await Carrier(old, new, succession, journal).run()
-
-    return examination, [*work, carry_over]
+    carriers = [Carrier(old, new, succession, journal) for old, new in pairwise(agent.state.identities())
+                if (succession := read_succession(new))]
+    return examination, [*work, Predecessors(carriers, held_over(channel), up_line).run]
 
 
 def _no_line(missing: NoLine) -> tuple[LineHealth, list[Work]]:

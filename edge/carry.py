@@ -8,10 +8,11 @@ from __future__ import annotations
 import asyncio
 import json
 import sqlite3
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import islice, takewhile
+from uuid import UUID
 
 import structlog
 
@@ -31,6 +32,9 @@ DONE_KIND = "journal.succeeded"
 GROUP = 100
 LOST_LISTED_MAX = 200
 RETRY_S = 60.0
+TROUBLE = (JournalRefused, NothingToSalvage, OSError, ValueError, sqlite3.Error)  # of either journal, or of the disk
+
+Ask = Callable[[UUID, int, bytes], Awaitable[tuple[int, bool]]]  # see held_over (edge/channel.py)
 
 log = structlog.get_logger()
 
@@ -47,18 +51,49 @@ class Held:
         write_private(folder.held, json.dumps({"position": self.position, "known": self.known,
                                                "digests": b"".join(self.digests).hex()}).encode())
 
+    def anchors(self) -> dict[int, bytes]:
+        """By position: where ours are lost, the record behind them can still be proved."""
+        return dict(enumerate(self.digests, self.known + 1))
+
     @classmethod
     def load(cls, folder: IdentityFolder) -> Held:
         """Raises OSError, ValueError."""
-        said = json.loads(read_private(folder.held))
-        digests = bytes.fromhex(said["digests"])
-        return cls(int(said["position"]), int(said["known"]), [digests[at:at + 32] for at in range(0, len(digests), 32)])
+        try:
+            said = json.loads(read_private(folder.held))
+            digests = bytes.fromhex(said["digests"])
+            return cls(int(said["position"]), int(said["known"]), [digests[at:at + 32] for at in range(0, len(digests), 32)])
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"{folder.held} is damaged ({error!r})") from error
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What became of the old journal: all behind `common`, where it has `digest`, is in a later one, or listed as lost."""
+
+    common: int
+    digest: bytes
+    carried: int
+    lost: int
+
+    def save(self, folder: IdentityFolder) -> None:
+        write_private(folder.carried, json.dumps({"common": self.common, "digest": self.digest.hex(), "carried": self.carried,
+                                                  "lost": self.lost}).encode())
+
+    @classmethod
+    def load(cls, folder: IdentityFolder) -> Settled:
+        """Raises OSError, ValueError."""
+        try:
+            said = json.loads(read_private(folder.carried))
+            return cls(int(said["common"]), bytes.fromhex(said["digest"]), int(said["carried"]), int(said["lost"]))
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"{folder.carried} is damaged ({error!r})") from error
 
 
 @dataclass
 class _Count:
     carried: int = 0
     unopened: int = 0
+    lost_before: int = 0
     lost: list[dict[str, object]] = field(default_factory=list)
 
 
@@ -73,38 +108,86 @@ class Carrier:
 
     async def run(self) -> None:
         """Until it is done; nothing to do is done, too."""
-        while not self._new.carried.exists():
+        while True:
             try:
+                if await asyncio.to_thread(self._settled):
+                    return
                 await self._carry()
-            except (JournalRefused, NothingToSalvage, OSError, ValueError, sqlite3.Error) as error:
+            except TROUBLE as error:
                 # The old journal may be in any state; the counter works in the new one, whatever becomes of it.
                 log.warning("carrying over waits", reason=str(error), folder=str(self._old.root),
                             next="look after this disk; if it "
                             "stays like this: suozhan-edge export, and call the city's IT desk")
                 await asyncio.sleep(RETRY_S)
 
+    def _settled(self) -> bool:
+        try:
+            Settled.load(self._new)
+        except FileNotFoundError:
+            return False
+        except ValueError as error:
+            log.warning("carried over once more", reason=str(error))  # the same ids: nothing is doubled
+            return False
+        return True
+
     async def _carry(self) -> None:
         held = await asyncio.to_thread(Held.load, self._new)
-        count = _Count()
-        with ExitStack() as stack:
-            # In a thread: reading all pages of a large journal takes minutes, and the counter works meanwhile.
-            reading = salvage(self._old.journal, known_identity(self._old))
-            salvaged = await asyncio.to_thread(stack.enter_context, reading)
+        async with self._salvaged(held.anchors()) as salvaged:
             common = await asyncio.to_thread(_common, salvaged, held)
-            drafts = self._drafts(salvaged, common, count)
-            while group := await asyncio.to_thread(list, islice(drafts, GROUP)):
-                await asyncio.gather(*[self._journal.submit(draft) for draft in group])
+            await self._carry_behind(salvaged, common, salvaged.head.position, _Count())
+
+    async def look_back(self, ask: Ask) -> None:
+        """A hub that came back from a backup may no longer have what it had: carry that, too.
+
+        Raises LineLost, HubRefused, TROUBLE.
+        """
+        settled = await asyncio.to_thread(Settled.load, self._new)
+        if not settled.common:
+            return
+        position, same = await ask(self._succession.old_journal_id, settled.common, settled.digest)
+        if position >= settled.common and (same or not settled.digest):
+            return
+        log.warning("the hub lacks what it had of an earlier journal", journal=self._succession.old_journal, held=position,
+                    before=settled.common, next="it is carried over; was the hub restored from a backup?")
+        async with self._salvaged({}) as salvaged:
+            common = await self._last_held(ask, salvaged, min(position, settled.common))
+            count = _Count(settled.carried, lost_before=settled.lost)
+            await self._carry_behind(salvaged, common, settled.common, count)
+
+    async def _last_held(self, ask: Ask, salvaged: Salvaged, most: int) -> int:
+        """The last position up to `most` at which hub and machine have the same digest: it covers all before."""
+        common, at = 0, most
+        while common < at:
+            digest = salvaged.digest_at(at)
+            if digest and (await ask(self._succession.old_journal_id, at, digest))[1]:
+                common = at
+            else:
+                most = at - 1
+            at = (common + most + 1) // 2
+        return common
+
+    @asynccontextmanager
+    async def _salvaged(self, anchors: Mapping[int, bytes]) -> AsyncIterator[Salvaged]:
+        """In a thread: reading all pages of a large journal takes minutes, and the counter works meanwhile."""
+        with ExitStack() as stack:
+            reading = salvage(self._old.journal, known_identity(self._old), anchors)
+            yield await asyncio.to_thread(stack.enter_context, reading)
+
+    async def _carry_behind(self, salvaged: Salvaged, common: int, last: int, count: _Count) -> None:
+        """The records behind `common` up to `last`; then all behind `common` is settled."""
+        drafts = self._drafts(salvaged, common, last, count)
+        while group := await asyncio.to_thread(list, islice(drafts, GROUP)):
+            await asyncio.gather(*[self._journal.submit(draft) for draft in group])
         await self._report(common, count)
-        await asyncio.to_thread(write_private, self._new.carried, json.dumps(
-            {"common": common, "carried": count.carried, "lost": len(count.lost)}).encode())
+        settled = Settled(common, salvaged.digest_at(common) or b"", count.carried, count.lost_before + len(count.lost))
+        await asyncio.to_thread(settled.save, self._new)
         log.warning("carried over", old=self._succession.old_journal, held_by_hub=common, carried=count.carried,
                     lost=len(count.lost), without_key=count.unopened)
 
-    def _drafts(self, salvaged: Salvaged, common: int, count: _Count) -> Iterator[Draft]:
-        """Of everything behind the last record that both have."""
+    def _drafts(self, salvaged: Salvaged, common: int, last: int, count: _Count) -> Iterator[Draft]:
         key_id = Verifier(salvaged.identity.genesis.suite, salvaged.identity.genesis.public_key).key_id
         keys: dict[int, WrappedKey] = {}
-        for entry in salvaged.entries(common + 1):
+        for entry in takewhile(lambda one: one.position <= last, salvaged.entries(common + 1)):
             saved = whole(self._old, salvaged, entry)
             if saved is None:
                 count.lost.append({"position": entry.position, "id": str(entry.id) if entry.id else None,
@@ -127,8 +210,8 @@ class Carrier:
                     "reason": self._succession.reason, "held_by_hub": common, "carried": count.carried,
                     "without_key": count.unopened, "lost_records": len(count.lost),
                     "lost": count.lost[start:start + LOST_LISTED_MAX]}
-            await self._journal.submit(Draft(f"{DONE_KIND}:{self._succession.old_journal_id.hex[:8]}:{number}", DONE_KIND,
-                                             json.dumps(body, sort_keys=True).encode()))
+            caller_id = f"{DONE_KIND}:{self._succession.old_journal_id.hex[:8]}:{common}:{number}"
+            await self._journal.submit(Draft(caller_id, DONE_KIND, json.dumps(body, sort_keys=True).encode()))
 
 
 def _common(salvaged: Salvaged, held: Held) -> int:

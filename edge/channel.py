@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable
 from typing import Any, TypeVar, cast
+from uuid import UUID
 
 import grpc.aio
 
@@ -16,6 +17,7 @@ KEEPALIVE_MS = 2_500
 KEEPALIVE_TIMEOUT_MS = 2_000
 RECONNECT_MAX_MS = 5_000
 MESSAGE_MAX_BYTES = 8 * 1024 * 1024
+ASK_TIMEOUT_S = 15.0
 
 OPTIONS = (
     ("grpc.keepalive_time_ms", KEEPALIVE_MS),
@@ -42,6 +44,7 @@ _FOUND_OUT = {"revoked", "superseded"}
 Up = TypeVar("Up")
 Down = TypeVar("Down")
 Stream = Callable[[AsyncIterator[Up]], AsyncGenerator[Down, None]]
+Ask = Callable[[UUID, int, bytes], Awaitable[tuple[int, bool]]]
 
 
 class HubChannel:
@@ -71,6 +74,20 @@ class HubChannel:
             credentials = grpc.ssl_channel_credentials(self._root_pem, pair.key_pem, pair.chain_pem)
             self._channel = grpc.aio.secure_channel(self._address, credentials, options=OPTIONS)
         return sync_pb2_grpc.SyncStub(self._channel)
+
+
+def held_over(channel: HubChannel) -> Ask:
+    """Where the hub's copy of an earlier journal ends, and whether it has that digest there. Raises LineLost, HubRefused."""
+
+    async def ask(journal: UUID, position: int, digest: bytes) -> tuple[int, bool]:
+        question = sync_pb2.HeldQuestion(journal=journal.bytes, position=position, digest=digest)
+        try:
+            answer = await channel.sync().Held(question, timeout=ASK_TIMEOUT_S)
+        except grpc.aio.AioRpcError as error:
+            raise _ended(error) from error
+        return answer.position, answer.same
+
+    return ask
 
 
 def replicate_over(channel: HubChannel) -> Stream[sync_pb2.ReplicateUp, sync_pb2.ReplicateDown]:

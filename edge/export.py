@@ -65,21 +65,21 @@ def _write(state: StateFolder, file: Path, header: Header, signer: Signatory) ->
         except Unproved as error:
             raise ExportRefused(f"this machine's certificate proves nothing ({error}); copy {state.root} whole, and call the "
                                 "city's IT desk") from error
-        for folder in unsettled(state):
+        settled = _settled(state)
+        for folder in state.identities():
             try:
                 with salvage(folder.journal, known_identity(folder)) as salvaged:
                     exported.append(JournalExport(folder, salvaged, bundle).run())
             except (NothingToSalvage, FileNotFoundError) as error:
-                unread.append(str(error))
+                unread += [] if folder in settled else [str(error)]
         if not exported:
             raise ExportRefused(f"nothing can be saved here: {'; '.join(unread)}")
     return exported, unread
 
 
-def unsettled(state: StateFolder) -> list[IdentityFolder]:
-    """The current identity, and earlier ones of which not all is carried over into the next; the oldest first."""
-    folders = state.identities()
-    return [one for one, after in pairwise(folders) if not after.carried.exists()] + folders[-1:]
+def _settled(state: StateFolder) -> list[IdentityFolder]:
+    """Earlier identities that the hub needs no longer, unless it came back from a backup since."""
+    return [one for one, after in pairwise(state.identities()) if after.carried.exists()]
 
 
 def _told(state: StateFolder, file: Path, signer: Signatory, clock: Clock, exported: Sequence[Exported],

@@ -61,6 +61,7 @@ class Line:
         self._failures = 0
         self._state = LineState(LineStatus.CONNECTING, clock.unix_ms())
         self._again = asyncio.Event()
+        self._greeted = asyncio.Event()
 
     @property
     def state(self) -> LineState:
@@ -70,6 +71,12 @@ class Line:
         """The hub has said hello."""
         self._failures = 0
         self._become(LineStatus.CONNECTED, "")
+        greeted, self._greeted = self._greeted, asyncio.Event()
+        greeted.set()
+
+    def greeted(self) -> asyncio.Event:
+        """Set at the next hello. A hint: take it before asking the hub, wait for it after."""
+        return self._greeted
 
     def retry_now(self) -> None:
         """What stood in the way has changed: another certificate, a clock that was set."""

@@ -52,6 +52,7 @@ from hub.ledger.ingest import Ingest
 from hub.ledger.log_files import LogFiles
 from hub.ledger.metrics import IngestMetrics
 from hub.ledger.own_journal import OwnJournal
+from hub.ledger.predecessors import Predecessors
 from hub.ledger.receipt_giver import ReceiptGiver
 from hub.ledger.receipts import Receipts
 from hub.ledger.transparency import TransparencyLog
@@ -137,7 +138,8 @@ async def _run_alone(state: HubState, config: HubConfig, clock: Clock, ready: Ca
         tasks.create_task(api.run())
         root = pem(authority.root)
         work = new_work_server()
-        sync_pb2_grpc.add_SyncServicer_to_server(SyncService(callers, streams, ingest, watch), work)
+        sync_service = SyncService(callers, streams, ingest, watch, Predecessors(state.database))
+        sync_pb2_grpc.add_SyncServicer_to_server(sync_service, work)
         await stack.enter_async_context(
             serving(work, config.listen_address(config.work_port), work_credentials(server_certificate, root)))
         enrolment = new_enrolment_server()

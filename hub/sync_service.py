@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import aclosing
 from typing import Any, Never
+from uuid import UUID
 
 import grpc.aio
 import sqlalchemy as sa
@@ -14,6 +16,7 @@ import structlog
 from hub.enrolment.callers import Caller, CallerRefused, Callers
 from hub.enrolment.open_streams import OpenStreams
 from hub.ledger.ingest import Ingest
+from hub.ledger.predecessors import NotBefore, Predecessors
 from hub.resources.versions import MalformedWatch
 from hub.resources.watch import Watch
 from hub.resources.wire import serve_watch
@@ -23,6 +26,7 @@ REFUSAL_KEY = "suozhan-refusal"  # trailing metadata of UNAUTHENTICATED: the rea
 
 _Replicating = grpc.aio.ServicerContext[sync_pb2.ReplicateUp, sync_pb2.ReplicateDown]
 _Watching = grpc.aio.ServicerContext[sync_pb2.WatchUp, sync_pb2.WatchDown]
+_Asking = grpc.aio.ServicerContext[sync_pb2.HeldQuestion, sync_pb2.HeldAnswer]
 
 log = structlog.get_logger()
 
@@ -31,7 +35,8 @@ class SyncService(sync_pb2_grpc.SyncServicer):
     """Serves enrolled machines. Mutual TLS has checked the certificate once; whether its machine may work is asked at the
     beginning of each stream and looked after while it lasts."""
 
-    def __init__(self, callers: Callers, streams: OpenStreams, ingest: Ingest, watch: Watch) -> None:
+    def __init__(self, callers: Callers, streams: OpenStreams, ingest: Ingest, watch: Watch, predecessors: Predecessors) -> None:
+        self._predecessors = predecessors
         self._callers = callers
         self._streams = streams
         self._ingest = ingest
@@ -49,6 +54,20 @@ class SyncService(sync_pb2_grpc.SyncServicer):
         except MalformedWatch as error:
             log.warning("watch refused", edge=str(caller.edge), reason=str(error))
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
+
+    async def Held(self, request: sync_pb2.HeldQuestion, context: _Asking) -> sync_pb2.HeldAnswer:  # noqa: N802
+        caller = await self._caller(context)
+        try:
+            journal = UUID(bytes=request.journal)
+            position, same = await asyncio.to_thread(self._predecessors.held, caller.edge, journal, request.position,
+                                                     request.digest)
+        except ValueError:
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "that is no journal; is the machine of the same version?")
+        except NotBefore as error:
+            await context.abort(grpc.StatusCode.PERMISSION_DENIED, str(error))
+        except sqlite3.Error as error:
+            await context.abort(grpc.StatusCode.UNAVAILABLE, f"the ledger cannot be read: {error}; try again later")
+        return sync_pb2.HeldAnswer(position=position, same=same)
 
     async def _watching(self, caller: Caller, incoming: AsyncIterator[sync_pb2.WatchUp], context: _Watching) -> None:
         async with aclosing(serve_watch(self._watch, caller.edge, incoming)) as messages:
@@ -71,7 +90,7 @@ class SyncService(sync_pb2_grpc.SyncServicer):
             await self._unauthenticated(context, ended.result())
         working.result()
 
-    async def _caller(self, context: _Replicating | _Watching) -> Caller:
+    async def _caller(self, context: _Replicating | _Watching | _Asking) -> Caller:
         uri = b"".join(context.peer_identities() or ())
         certificate = b"".join(context.auth_context().get("x509_pem_cert", ()))
         try:
@@ -82,6 +101,6 @@ class SyncService(sync_pb2_grpc.SyncServicer):
             log.warning("caller not let in; see to the disk and to who else writes", reason=str(error).splitlines()[0])
             await context.abort(grpc.StatusCode.UNAVAILABLE, "the hub's database cannot be used now; try again later")
 
-    async def _unauthenticated(self, context: _Replicating | _Watching, refused: CallerRefused) -> Never:
+    async def _unauthenticated(self, context: _Replicating | _Watching | _Asking, refused: CallerRefused) -> Never:
         log.warning("caller refused", peer=context.peer(), why=refused.refusal.value, reason=str(refused))
         await context.abort(grpc.StatusCode.UNAUTHENTICATED, str(refused), ((REFUSAL_KEY, refused.refusal.value),))

@@ -7,6 +7,24 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class HeldQuestion(_message.Message):
+    __slots__ = ("journal", "position", "digest")
+    JOURNAL_FIELD_NUMBER: _ClassVar[int]
+    POSITION_FIELD_NUMBER: _ClassVar[int]
+    DIGEST_FIELD_NUMBER: _ClassVar[int]
+    journal: bytes
+    position: int
+    digest: bytes
+    def __init__(self, journal: _Optional[bytes] = ..., position: _Optional[int] = ..., digest: _Optional[bytes] = ...) -> None: ...
+
+class HeldAnswer(_message.Message):
+    __slots__ = ("position", "same")
+    POSITION_FIELD_NUMBER: _ClassVar[int]
+    SAME_FIELD_NUMBER: _ClassVar[int]
+    position: int
+    same: bool
+    def __init__(self, position: _Optional[int] = ..., same: _Optional[bool] = ...) -> None: ...
+
 class SignedTime(_message.Message):
     __slots__ = ("unix_ms", "signature")
     UNIX_MS_FIELD_NUMBER: _ClassVar[int]

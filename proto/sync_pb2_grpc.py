@@ -45,6 +45,11 @@ class SyncStub:
                 request_serializer=proto_dot_sync__pb2.WatchUp.SerializeToString,
                 response_deserializer=proto_dot_sync__pb2.WatchDown.FromString,
                 _registered_method=True)
+        self.Held = channel.unary_unary(
+                '/suozhan.v1.Sync/Held',
+                request_serializer=proto_dot_sync__pb2.HeldQuestion.SerializeToString,
+                response_deserializer=proto_dot_sync__pb2.HeldAnswer.FromString,
+                _registered_method=True)
 
 
 class SyncServicer:
@@ -63,6 +68,13 @@ class SyncServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Held(self, request, context):
+        """What is held of a journal that the caller's own one follows: a hub that was restored may have less than it acknowledged.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_SyncServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -75,6 +87,11 @@ def add_SyncServicer_to_server(servicer, server):
                     servicer.Watch,
                     request_deserializer=proto_dot_sync__pb2.WatchUp.FromString,
                     response_serializer=proto_dot_sync__pb2.WatchDown.SerializeToString,
+            ),
+            'Held': grpc.unary_unary_rpc_method_handler(
+                    servicer.Held,
+                    request_deserializer=proto_dot_sync__pb2.HeldQuestion.FromString,
+                    response_serializer=proto_dot_sync__pb2.HeldAnswer.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -132,6 +149,33 @@ class Sync:
             '/suozhan.v1.Sync/Watch',
             proto_dot_sync__pb2.WatchUp.SerializeToString,
             proto_dot_sync__pb2.WatchDown.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Held(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/suozhan.v1.Sync/Held',
+            proto_dot_sync__pb2.HeldQuestion.SerializeToString,
+            proto_dot_sync__pb2.HeldAnswer.FromString,
             options,
             channel_credentials,
             insecure,

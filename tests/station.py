@@ -12,7 +12,7 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
-from edge.carry import Carrier, Held
+from edge.carry import Ask, Carrier, Held
 from edge.export import export_machine
 from edge.identity import Identity, load_identity
 from edge.journal import Journal, JournalLimits
@@ -26,6 +26,7 @@ from hub.enrolment.sites import add_site
 from hub.enrolment.tables import edges
 from hub.imports.importing import Hub, Order, import_file
 from hub.imports.journal_import import Imported
+from hub.ledger.predecessors import Predecessors
 from hub.ledger.store import Ledger
 from hub.transactions.projector import Projector
 from hub.transactions.tables import findings, transactions
@@ -136,8 +137,24 @@ class Station(Spine):
                           JournalLimits(reserve_bytes=0))
         self.journal_db = successor.journal
         async with asyncio.timeout(CEILING_S), journal, self.ingest() as ingest:
-            await Carrier(self.state, successor, said, journal).run()
+            carrier = Carrier(self.state, successor, said, journal)
+            await carrier.run()
+            await carrier.look_back(self._asked_by(identity.edge_id))
             await self.drain(journal, CutWire(ingest, identity.edge_id))
+
+    def _asked_by(self, edge: UUID) -> Ask:
+        async def ask(journal: UUID, position: int, digest: bytes) -> tuple[int, bool]:
+            return Predecessors(self.hub_db).held(edge, journal, position, digest)
+
+        return ask
+
+    def restore(self, backup: Path) -> None:
+        """The hub comes back from a backup, in a new epoch."""
+        self.engine.dispose()
+        for ending in ("", "-wal", "-shm"):
+            Path(f"{self.hub_db}{ending}").unlink(missing_ok=True)
+        shutil.copy(backup, self.hub_db)
+        self.transparency().open_epoch()
 
     def export(self, name: str = "machine.bundle", state: StateFolder | None = None) -> Path:
         file = self.folder / name

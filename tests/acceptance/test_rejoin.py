@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import shutil
 import time
@@ -12,7 +13,10 @@ from typing import Any
 
 from deploy.demo.city import Hub, Machine
 from deploy.demo.processes import command
+from edge.channel import HubChannel, held_over
+from edge.identity import load_identity
 from edge.state import StateFolder
+from edge.tls_pair import load_pair
 
 WAIT_MAX_S = 60.0
 
@@ -181,6 +185,18 @@ def test_a_damaged_page_stops_no_counter_and_what_is_whole_is_delivered(hub: Hub
     _check(hub, records)
     settled = json.loads(StateFolder(machine.state).current.carried.read_bytes())
     assert settled["lost"] == 0
+    digest = bytes.fromhex(settled["digest"])
+    assert asyncio.run(_asked(machine, settled["common"], digest)) == (settled["common"], True)
+    assert asyncio.run(_asked(machine, settled["common"], bytes(32))) == (settled["common"], False)
+
+
+async def _asked(machine: Machine, position: int, digest: bytes) -> tuple[int, bool]:
+    """What the hub holds of the machine's first journal, as its agent asks it."""
+    state = StateFolder(machine.state)
+    identity = load_identity(state.current.identity)
+    pair = load_pair(state.current, identity)
+    async with HubChannel(identity.work_address, identity.root.encode(), lambda: pair) as channel:
+        return await held_over(channel)(load_identity(state.identity).journal_id, position, digest)
 
 
 def test_a_second_damage_before_anybody_approved_the_first_loses_nothing_either(hub: Hub, machine: Machine) -> None:

@@ -100,7 +100,7 @@ def test_everything_behind_the_last_common_record_is_carried_once_however_often_
     assert [one.kind for one in again[len(records):]] == []
     carried = [one for one in records if one.kind == "carried"]
     assert len(carried) == said["carried"] == 2
-    assert said == {"common": 3, "carried": 2, "lost": 0}
+    assert said == {"common": 3, "digest": digests[2].hex(), "carried": 2, "lost": 0}
 
 
 def test_a_fork_is_carried_from_where_it_began(machine: Machine) -> None:
@@ -109,6 +109,64 @@ def test_a_fork_is_carried_from_where_it_began(machine: Machine) -> None:
     assert said["common"] == 2
     machine_positions = [parse_record(one.content.payload).position for one in records if isinstance(one.content, CarriedRecord)]
     assert machine_positions == [3, 4]
+
+
+class RestoredHub:
+    """What a hub answers that holds so many digests of the old journal."""
+
+    def __init__(self, *digests: bytes) -> None:
+        self._digests = digests
+        self.asked: list[int] = []
+
+    async def ask(self, journal: UUID, position: int, digest: bytes) -> tuple[int, bool]:
+        self.asked.append(position)
+        return len(self._digests), position <= len(self._digests) and self._digests[position - 1] == digest
+
+
+async def _look_back(machine: Machine, hub: RestoredHub) -> tuple[list[int], int]:
+    """Positions of the old journal that stand in the new one then, as they come, and behind which all is settled."""
+    async with asyncio.timeout(CEILING_S), machine.journal(machine.new) as journal:
+        await Carrier(machine.old, machine.new, machine.succession, journal).look_back(hub.ask)
+        run = await journal.after(0, 1000, 10**7)
+    carried = [one.content for one in map(parse_record, run.payloads) if isinstance(one.content, CarriedRecord)]
+    return [parse_record(one.payload).position for one in carried], json.loads(machine.new.carried.read_bytes())["common"]
+
+
+@pytest.mark.parametrize(("held", "foreign", "common", "carried"), [
+    (4, 0, 4, [5, 6]), (6, 0, 4, [5, 6]),  # nothing is missing
+    (3, 0, 3, [5, 6, 4]), (1, 0, 1, [5, 6, 2, 3, 4]), (0, 0, 0, [5, 6, 1, 2, 3, 4]),
+    (2, 6, 2, [5, 6, 3, 4]), (0, 6, 0, [5, 6, 1, 2, 3, 4]),  # a copy of the machine's disk went on at the restored hub
+])
+def test_what_a_restored_hub_no_longer_has_of_an_old_journal_is_carried_too(
+        machine: Machine, held: int, foreign: int, common: int, carried: list[int]) -> None:
+    """Invariant 3: its agent had delivered that, and offers nothing of a journal that has ended."""
+    digests = asyncio.run(machine.write("a", "b", "c", "d", "e"))
+    asyncio.run(machine.carry(Held(4, 0, digests[:4])))
+    hub = RestoredHub(*digests[:held], *[bytes(32)] * foreign)
+    assert asyncio.run(_look_back(machine, hub)) == (carried, common)
+    hub.asked.clear()
+    assert asyncio.run(_look_back(machine, hub)) == (carried, common)
+    assert hub.asked == ([common] if common else []), "asked once, and no page read, where nothing is missing"
+
+
+def test_the_note_of_what_is_settled_may_be_damaged(machine: Machine) -> None:
+    digests = asyncio.run(machine.write("a", "b"))
+    held = Held(1, 0, digests[:1])
+    records, _ = asyncio.run(machine.carry(held))
+    for damaged in (b"", b"{}", b'{"common": 1, "digest": "xy", "carried": 0, "lost": 0}', b"[]"):
+        machine.new.carried.write_bytes(damaged)
+        again, said = asyncio.run(machine.carry(held))
+        assert [one.id for one in again] == [one.id for one in records]
+        assert said["common"] == 1
+
+
+def test_a_digest_of_the_hub_proves_the_first_record_behind_it(machine: Machine) -> None:
+    """Where the machine has lost a record and its digest, it can prove nothing of the next one by itself."""
+    digests = asyncio.run(machine.write("a", "b", "c"))
+    damage(machine.old.journal, "UPDATE envelopes SET payload = zeroblob(10) WHERE position = 2")
+    damage(machine.old.journal, "UPDATE digests SET digest = zeroblob(32) WHERE position = 2")
+    _, said = asyncio.run(machine.carry(Held(2, 0, digests[:2])))
+    assert (said["common"], said["carried"], said["lost"]) == (2, 2, 0)
 
 
 def test_what_is_lost_is_listed_and_the_rest_is_carried(machine: Machine) -> None:

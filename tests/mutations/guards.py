@@ -44,6 +44,15 @@ SIGNED = (
         "hub_ms = word.time.unix_ms",
         f"{_INGEST}::test_a_forged_time_is_not_believed"),
     mutation(
+        "a restored hub is not asked after old journals", "edge/carry.py",
+        "        if position >= settled.common and (same or not settled.digest):", "        if True:",
+        "tests/edge/test_carry.py::test_what_a_restored_hub_no_longer_has_of_an_old_journal_is_carried_too",
+        "tests/edge/test_predecessors.py::test_what_a_restored_hub_lacks_of_a_journal_that_has_ended_shows_again"),
+    mutation(
+        "anybody may ask after any journal", "hub/ledger/predecessors.py",
+        "            if journal not in _before(ledger, edge):", "            if False:",
+        "tests/hub/ledger/test_predecessors.py::test_nobody_asks_after_another_machines_journal"),
+    mutation(
         "a damaged signature of our own is refused for ever", "edge/uplink.py",
         "            case Reason.BROKEN_SIGNATURE | Reason.MALFORMED if damage := await self._journal.damage_at(position):",
         "            case Reason.BROKEN_SIGNATURE if (damage := \"\"):",
