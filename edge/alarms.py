@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import threading
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -17,11 +18,14 @@ from edge.drafts import Draft, JournalRefused
 from edge.journal import Journal
 from security.clock import Clock
 from security.private_files import sync_folder, write_private
+from security.suites import sha256
 
 REMIND_S = 600.0
 LOOK_S = 5.0
+ALIKE_MAX = 5  # alarms of one kind that are open at a time, each with evidence of its own
+EVIDENCE_RECORDED_MAX_CHARS = 16 * 1024  # longer evidence stays in the file; the record names it by its SHA-256
 KIND = "alarm"
-_NAME = re.compile(r"[a-z][a-z-]{0,62}")
+_NAME = re.compile(r"[a-z][a-z0-9-]{0,62}")
 
 log = structlog.get_logger()
 
@@ -42,29 +46,52 @@ class Alarm:
 
 
 class Alarms:
-    """`raise_alarm` does file work; call it in a thread where it matters."""
+    """`raise_alarm` does file work; call it in a thread where it matters. One for as long as the agent runs: it remembers what
+    the disk does not take.
+    """
 
     def __init__(self, folder: Path, clock: Clock) -> None:
         self._folder = folder
         self._clock = clock
+        self._unwritten: dict[str, Alarm] = {}
+        self._raising = threading.Lock()  # the line, the idle check and the agent raise theirs from threads of their own
 
     def raise_alarm(self, kind: str, text: str, hint: str, evidence: bytes = b"") -> None:
-        """What is open already stays as it was first told. Never raises for a full disk: then it is only in the log."""
+        """What is open already stays as it was first told; other evidence is an alarm beside it, `kind-2` and so on.
+
+        Never raises for a full disk: then it is open all the same, and is written once there is room.
+        """
         assert _NAME.fullmatch(kind)
-        path = self._folder / f"{kind}.json"
-        if path.exists():
-            return
-        log.error("alarm", kind=kind, text=text)
-        alarm = Alarm(kind, text, hint, self._clock.unix_ms(), evidence.hex())
-        try:
-            self._folder.mkdir(mode=0o700, exist_ok=True)
-            write_private(path, json.dumps(asdict(alarm), ensure_ascii=False, indent=1).encode())
-        except OSError as error:
-            log.warning("the alarm is not on disk", kind=kind, error=str(error), next="make room on this machine's disk")
+        names = [kind, *(f"{kind}-{number}" for number in range(2, ALIKE_MAX + 1))]
+        with self._raising:
+            alike = {alarm.kind: alarm.evidence for alarm in self.open_alarms() if alarm.kind in names}
+            if alike and (not evidence or evidence.hex() in alike.values()):
+                return
+            log.error("alarm", kind=kind, text=text)
+            if name := next((name for name in names if name not in alike), ""):
+                self._unwritten[name] = Alarm(name, text, hint, self._clock.unix_ms(), evidence.hex())
+            self._write()
+
+    def write_again(self) -> None:
+        """What the disk did not take."""
+        with self._raising:
+            self._write()
+
+    def _write(self) -> None:
+        for kind, alarm in list(self._unwritten.items()):
+            try:
+                self._folder.mkdir(mode=0o700, exist_ok=True)
+                write_private(self._folder / f"{kind}.json", json.dumps(asdict(alarm), ensure_ascii=False, indent=1).encode())
+            except OSError as error:
+                log.warning("the alarm is not on disk yet", kind=kind, error=str(error), next="make room on this machine's disk")
+            else:
+                del self._unwritten[kind]
 
     def open_alarms(self) -> tuple[Alarm, ...]:
         """By time. A file that cannot be read is an alarm of its own."""
-        return tuple(sorted(map(_read, self._folder.glob("[a-z]*.json")), key=lambda one: one.raised_ms))
+        unwritten = dict(self._unwritten)  # taken first: what is written meanwhile is in both, never in neither
+        written = {path.stem: _read(path) for path in self._folder.glob("[a-z]*.json")}
+        return tuple(sorted((unwritten | written).values(), key=lambda one: one.raised_ms))
 
     def clear(self, kind: str) -> None:
         """Keep the file under another name: it may be evidence. Raises AlarmUnknown."""
@@ -77,14 +104,17 @@ class Alarms:
     async def run(self, journal: Journal) -> None:
         """Put each alarm into the journal once, and say again in the log what nobody clears."""
         loop = asyncio.get_running_loop()
+        recorded: set[Alarm] = set()
         told_s: dict[Alarm, float] = {}
         while True:
+            await asyncio.to_thread(self.write_again)
             alarms = await asyncio.to_thread(self.open_alarms)
-            told_s = {alarm: told for alarm, told in told_s.items() if alarm in alarms}
+            recorded &= set(alarms)
+            told_s = {alarm: told_s.get(alarm, loop.time()) for alarm in alarms}
             for alarm in alarms:
-                if alarm not in told_s and not await _record(journal, alarm):
-                    continue
-                if loop.time() - told_s.setdefault(alarm, loop.time()) > REMIND_S:
+                if alarm not in recorded and await _record(journal, alarm):
+                    recorded.add(alarm)
+                if loop.time() - told_s[alarm] > REMIND_S:
                     log.error("alarm still open", kind=alarm.kind, text=alarm.text, next="suozhan-edge alarms")
                     told_s[alarm] = loop.time()
             await asyncio.sleep(LOOK_S)
@@ -92,7 +122,7 @@ class Alarms:
 
 async def _record(journal: Journal, alarm: Alarm) -> bool:
     """The journal takes the same alarm once, however often it is said. False: say it again later."""
-    body = {"kind": alarm.kind, "text": alarm.text, "raised_ms": alarm.raised_ms, "evidence": alarm.evidence}
+    body = {"kind": alarm.kind, "text": alarm.text, "raised_ms": alarm.raised_ms, **_evidence(alarm)}
     try:
         await journal.submit(Draft(f"alarm:{alarm.kind}:{alarm.raised_ms}", KIND, json.dumps(body, sort_keys=True).encode()))
     except JournalRefused as error:
@@ -101,11 +131,21 @@ async def _record(journal: Journal, alarm: Alarm) -> bool:
     return True
 
 
+def _evidence(alarm: Alarm) -> dict[str, str]:
+    """As much as a record's body takes."""
+    if len(alarm.evidence) <= EVIDENCE_RECORDED_MAX_CHARS:
+        return {"evidence": alarm.evidence}
+    return {"evidence_sha256": sha256(bytes.fromhex(alarm.evidence)).hex()}
+
+
 def _read(path: Path) -> Alarm:
     try:
         alarm = Alarm(**json.loads(path.read_bytes()))
         if alarm.kind != path.stem or not isinstance(alarm.raised_ms, int):
             raise ValueError("it names another alarm")
+        if not isinstance(alarm.text, str) or not isinstance(alarm.hint, str):
+            raise TypeError("it has no text")
+        bytes.fromhex(alarm.evidence)
     except (OSError, ValueError, TypeError) as error:
         return Alarm(path.stem, f"{path} cannot be read ({error}): keep it and call the city's IT desk",
                      "本机有一条告警无法读取，请联系市信息中心。", 0)

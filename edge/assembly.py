@@ -70,11 +70,12 @@ async def run_edge(state: StateFolder, clock: Clock, ready: Callable[[], None]) 
     load_identity(state.identity)  # a mistyped folder is an error, and stays as it was
     config = load_config(state.config)
     load_identity(state.current.identity)  # before a lock is left in a folder that holds no machine
+    agent = Agent(state, config, clock, Alarms(state.alarms, clock))
     told = cache(ready)  # once, however many identities follow each other
     with agent_lock(state.lock):
         while True:
             try:
-                await _work(Agent(state, config, clock), told)
+                await _work(agent, told)
             except* NextIdentity:
                 pass
 
@@ -86,10 +87,7 @@ class Agent:
     state: StateFolder
     config: EdgeConfig
     clock: Clock
-
-    @property
-    def alarms(self) -> Alarms:
-        return Alarms(self.state.alarms, self.clock)
+    alarms: Alarms
 
 
 async def _work(agent: Agent, ready: Callable[[], None]) -> None:
