@@ -40,6 +40,7 @@ from edge.line import Line
 from edge.no_line import NoLine
 from edge.predecessors import Predecessors
 from edge.receipt_book import ReceiptBook
+from edge.receipt_check import ReceiptCheck
 from edge.receipt_store import ReceiptStore
 from edge.rejoin import Rejoin
 from edge.renewal import Renewal
@@ -51,6 +52,7 @@ from edge.tls_pair import TlsFiles
 from edge.uplink import Uplink
 from security.clock import Clock
 from security.signer import BadKey, Ed25519Signer
+from security.suites import Verifier
 
 SUCCESSOR_RETRY_S = 30.0
 ENDED = "journal-ended"
@@ -117,7 +119,7 @@ async def _work(agent: Agent, ready: Callable[[], None]) -> None:
             tasks.create_task(_until_stopped(agent, journal))
             tasks.create_task(door.run())
             tasks.create_task(alarms.run(journal))
-            tasks.create_task(IdleCheck(journal, folder.journal, folder.checked, alarms, clock).run())
+            tasks.create_task(_idle_check(agent, folder, identity, journal).run())
             await door.listening()
             log.info("edge ready", edge=identity.edge, site=identity.site, door=door.port, queued=journal.queued,
                      certified=identity.certified)
@@ -172,6 +174,12 @@ def _no_line(missing: NoLine) -> tuple[LineHealth, list[Work]]:
         raise NextIdentity
 
     return missing, [mended]
+
+
+def _idle_check(agent: Agent, folder: IdentityFolder, identity: Identity, journal: Journal) -> IdleCheck:
+    genesis = journal.identity.genesis
+    receipts = ReceiptCheck(folder.journal, identity, Verifier(genesis.suite, genesis.public_key))
+    return IdleCheck(journal, receipts, folder.journal, folder.checked, agent.alarms, agent.clock)
 
 
 def _waiting_line(agent: Agent, identity: Identity) -> tuple[LineHealth, list[Work]]:

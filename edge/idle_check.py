@@ -1,4 +1,4 @@
-"""In idle time: the whole journal checked over and over, so that damage is known while the other copies still exist."""
+"""In idle time: the whole journal and its receipts, over and over, so that damage is known while other copies still exist."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import structlog
 from edge.drafts import CorruptJournal
 from edge.journal import Journal
 from edge.journal_check import Finding, JournalCheck
+from edge.receipt_check import ReceiptCheck
 from security.clock import Clock
 from security.private_files import write_private
 
@@ -38,18 +39,22 @@ class Bell(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Pass:
-    """One way through the journal: begun at that time (Unix ms), come so far; `done` when it was gone through."""
+    """One way through the journal: begun at that time (Unix ms), come so far, then so many rows of receipts; `done` when it was
+    gone through.
+    """
 
     begun_ms: int
     position: int = 0
+    receipts: int = 0
     done: bool = False
 
 
 class IdleCheck:
     """Of one open journal. `cursor` is the file in which a restart finds how far the pass had come."""
 
-    def __init__(self, journal: Journal, path: Path, cursor: Path, bell: Bell, clock: Clock) -> None:
+    def __init__(self, journal: Journal, receipts: ReceiptCheck, path: Path, cursor: Path, bell: Bell, clock: Clock) -> None:
         self._journal = journal
+        self._receipts = receipts
         self._path = path
         self._cursor = cursor
         self._bell = bell
@@ -87,26 +92,31 @@ class IdleCheck:
         if state.done:
             due = not 0 <= now - state.begun_ms < PASS_MIN_MS  # a clock that was set back must not end it
             return Pass(now) if due else state
-        position = state.position
-        limit = STEP_DIGESTS if position + STEP_DIGESTS <= await self._journal.pruned_to() else STEP_RECORDS
-        last, findings = await asyncio.to_thread(self._look, position, limit)
+        pruned = state.position + STEP_DIGESTS <= await self._journal.pruned_to()
+        limit = STEP_DIGESTS if pruned else STEP_RECORDS
+        after, findings = await asyncio.to_thread(self._look, state, limit)
         if findings:
-            _, again = await asyncio.to_thread(self._look, position, limit)  # memory errs, too
+            _, again = await asyncio.to_thread(self._look, state, limit)  # memory errs, too
             await self._tell([one for one in findings if one in again])
-        after = replace(state, position=last, done=last == position)
         if after.done:
-            log.info("the journal was checked", positions=last)
+            log.info("the journal was checked", positions=after.position, receipts=after.receipts)
         await asyncio.to_thread(self._keep, after)
         return after
 
-    def _look(self, position: int, limit: int) -> tuple[int, list[Finding]]:
-        """One step; behind the last record the structure and both ends."""
+    def _look(self, state: Pass, limit: int) -> tuple[Pass, list[Finding]]:
+        """One step; behind the last record its receipts, behind those the structure and both ends."""
         try:
             with JournalCheck(self._path) as check:
-                last, findings = check.step(position, limit)
-                return last, findings if last > position else [*check.structure(), *check.ends()]
+                last, findings = check.step(state.position, limit)
+                if last > state.position:
+                    return replace(state, position=last), findings
+                row, findings = self._receipts.step(state.receipts, STEP_RECORDS)
+                if row > state.receipts:
+                    return replace(state, receipts=row), findings
+                ends = [*findings, *self._receipts.newest(), *check.structure(), *check.ends()]
+                return replace(state, done=True), ends
         except CorruptJournal as error:
-            return position, [Finding("head", str(error))]
+            return replace(state, done=True), [Finding("head", str(error))]
 
     async def _tell(self, findings: list[Finding]) -> None:
         if not findings:
@@ -124,7 +134,7 @@ class IdleCheck:
     def _read(self) -> Pass:
         try:
             kept = Pass(**json.loads(self._cursor.read_bytes()))
-            if isinstance(kept.begun_ms, int) and isinstance(kept.position, int) and kept.position >= 0:
+            if isinstance(kept.begun_ms, int) and min(kept.position, kept.receipts) >= 0:
                 return kept
         except (OSError, ValueError, TypeError):
             pass

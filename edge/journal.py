@@ -88,6 +88,7 @@ class Journal:
         self._ended = asyncio.Event()
         self._trouble = ""  # why the last write failed; logged when it changes
         self._standing_on_disk: Standing | None = None
+        self._proved = 0  # receipts of an earlier stream may be of a tree that the hub has no more
         self.group_sizes: list[int] = []
 
     async def __aenter__(self) -> Journal:
@@ -232,17 +233,17 @@ class Journal:
             async with self._store_in_use:
                 await self._store.set_standing(standing)
             self._standing_on_disk = standing
-            await self._prune(standing.backed_up - 1)
-        except sqlite3.Error as error:
+            await self._prune()
+        except (sqlite3.Error, OSError) as error:
             self._note_trouble(str(error))
         except CorruptJournal as error:
             if not self.stopped:
                 self.stop(str(error))
 
-    async def _prune(self, last: int) -> None:
+    async def _prune(self) -> None:
+        last = min(self.standing.backed_up - 1, self._proved)
         async with self._store_in_use:
-            first, proved = await self._store.first_held(), await self._store.proved_to()
-        last = min(last, proved)
+            first = await self._store.first_held()
         while first is not None and first <= last:
             # In steps, so that a counter never waits behind a long clean-up.
             async with self._store_in_use:
@@ -251,10 +252,11 @@ class Journal:
         await asyncio.to_thread(self._key_copies.forget, last)
 
     async def proved(self, position: int) -> None:
-        """The hub has proved that it holds everything up to there; what is in a backup, too, may go. Raises CorruptJournal."""
+        """The hub's log as it is now proves everything up to there; what is in a backup, too, may go. Raises CorruptJournal."""
+        self._proved = position
         try:
-            await self._prune(min(self.standing.backed_up - 1, position))
-        except sqlite3.Error as error:
+            await self._prune()
+        except (sqlite3.Error, OSError) as error:
             self._note_trouble(str(error))
 
     async def signed_at(self, position: int) -> tuple[bytes, bytes] | None:

@@ -47,7 +47,6 @@ _SELECT_IDS_FROM = "SELECT id FROM digests WHERE position BETWEEN ? AND ? ORDER 
 _INSERT = "INSERT INTO chain (position, id, previous, digest, tag, payload, signature) VALUES "
 # A hub that was restored goes back behind what it has acknowledged: what it says now counts.
 _UPDATE_STANDING = "UPDATE standing SET position = ?, backed_up = ?, hub_ms = ?"
-_SELECT_PROVED = "SELECT coalesce(max(position), 0) FROM receipts"
 _SELECT_MISSING = "SELECT digest, id FROM digests WHERE position BETWEEN ? AND ? ORDER BY position"
 _FIRST_HELD = "SELECT min(position) FROM envelopes"
 _PRUNE = "DELETE FROM envelopes WHERE position <= ?"
@@ -356,11 +355,6 @@ class JournalStore:
         """The lowest position whose envelope is still here."""
         row = await self._row(_FIRST_HELD)
         return row[0] if row else None
-
-    async def proved_to(self) -> int:
-        """The newest position that a receipt of the hub covers."""
-        row = await self._row(_SELECT_PROVED)
-        return int(row[0]) if row else 0
 
     async def known_of(self, first: int, last: int) -> list[tuple[bytes, bytes]]:
         """Digest and id of each record from `first` to `last`, pruned or not."""

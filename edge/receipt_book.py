@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import Callable
+from contextlib import suppress
 from uuid import UUID
 
 import structlog
@@ -15,15 +16,18 @@ import structlog
 from edge.alarms import Alarms
 from edge.journal import Journal
 from edge.log_view import HistoryRefused, LogView
-from edge.receipt_store import Receipt, ReceiptStore
+from edge.receipt_store import DamagedReceipts, Receipt, ReceiptStore
 from edge.wire import HubEpoch, HubReceipt
 from security.chain import leaf_hash
 
 HISTORY = "history"
 RESTORED = "hub-restored"
+DAMAGED = "receipts-damaged"
 HISTORY_HINT = ("市级平台的历史记录与本机保存的凭证不一致，可能被改动。本机业务照常办理、照常保存。"
                 "请立即联系市信息中心安全管理员，不要重装本机。")
 RESTORED_HINT = "市级平台从备份恢复过，部分记录需由本机重新上传，系统会自动完成。业务照常办理，请向市信息中心核实此事。"
+DAMAGED_HINT = "本机保存的部分回执因磁盘损坏无法读取。业务照常办理、照常上传。请联系市信息中心检查本机磁盘，不要重装本机。"
+LOOKED_THROUGH_MAX = 100  # receipts, for a checkpoint that takes the place of a damaged one
 
 log = structlog.get_logger()
 
@@ -39,18 +43,38 @@ class ReceiptBook:
         self._alarms = alarms
         self._view = LogView(hub, log_key)
 
-    async def opening(self) -> tuple[str, int]:
-        """As it stands on disk: the newest checkpoint that was accepted, and the newest position with a receipt in its epoch.
+    async def opening(self) -> str:
+        """The newest checkpoint that was accepted, as it stands on disk; where that is damaged, the newest that can be read.
 
         Raises sqlite3.Error.
         """
-        note = await asyncio.to_thread(self._store.checkpoint)
+        await self._journal.proved(0)  # each stream proves anew: the hub may have come back with another tree
         try:
-            self._view = LogView.restored(self._hub, self._log_key, note)
-        except HistoryRefused as error:
-            await self._alarm(HISTORY, f"the checkpoint that this machine kept is damaged: {error}", HISTORY_HINT, error.evidence)
-            self._view = LogView(self._hub, self._log_key)
-        return self._view.note, await asyncio.to_thread(self._store.newest, self._view.number)
+            self._view = await asyncio.to_thread(self._kept)
+        except (HistoryRefused, DamagedReceipts) as error:
+            await self._damaged(error)
+            self._view = await asyncio.to_thread(self._of_receipts)
+        return self._view.note
+
+    def _kept(self) -> LogView:
+        note = self._store.checkpoint()
+        if not note and self._store.latest_checkpoints(1):
+            raise DamagedReceipts("the newest checkpoint is gone")
+        return LogView.restored(self._hub, self._log_key, note)
+
+    def _of_receipts(self) -> LogView:
+        """An older view is enough to see that the log only grew; an empty one is the last resort."""
+        with suppress(DamagedReceipts):
+            for note in self._store.latest_checkpoints(LOOKED_THROUGH_MAX):
+                with suppress(HistoryRefused):
+                    return LogView.restored(self._hub, self._log_key, note)
+        return LogView(self._hub, self._log_key)
+
+    async def _damaged(self, error: Exception) -> None:
+        """Of this disk: what the hub has signed is not in question."""
+        text = (f"what this machine kept of the hub's receipts is damaged on its disk: {error}. Records are stored and "
+                "delivered. Copy this machine's state folder, look after its disk, then: suozhan-edge verify")
+        await self._alarm(DAMAGED, text, DAMAGED_HINT, "")
 
     async def take(self, message: HubReceipt | HubEpoch) -> None:
         """Raises CorruptJournal; trouble with the disk is logged, the hub gives the receipt again."""
@@ -61,6 +85,8 @@ class ReceiptBook:
                 await self._take_receipt(message)
         except HistoryRefused as error:
             await self._alarm(HISTORY, f"{error}; what the hub signed is kept as evidence", HISTORY_HINT, error.evidence)
+        except DamagedReceipts as error:
+            await self._damaged(error)
         except (sqlite3.Error, OSError) as error:
             log.warning("receipt not kept", error=str(error), next="look after this machine's disk")
 

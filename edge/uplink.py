@@ -230,9 +230,9 @@ class _Session:
             self._owed_since = self._owed_since or self._loop.time()  # the hub owes the end of the stream
 
     async def _messages(self) -> AsyncGenerator[Up, None]:
-        checkpoint, receipt = await self._receipts.opening()
+        checkpoint = await self._receipts.opening()
         yield encode_open(self._journal.identity.genesis.journal, self._journal.head.position, self._clock.unix_ms(),
-                          checkpoint, receipt, self._instance)
+                          checkpoint, self._instance)
         position = await self._hello
         if await self._journal.digest_at(position) is None:
             return  # the hub holds more than we have; _same_history says so

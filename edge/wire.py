@@ -80,13 +80,13 @@ class HubRefusal:
     hint: str
 
 
-def encode_open(journal: UUID, position: int, unix_ms: int = 0, checkpoint: str = "", receipt: int = 0,
+def encode_open(journal: UUID, position: int, unix_ms: int = 0, checkpoint: str = "",
                 instance: bytes = b"") -> Up:
-    """`unix_ms` is this machine's clock (0: not said), `checkpoint` the newest that it accepted, `receipt` the newest position
-    that has one under it, `instance` 16 random bytes of this run of the program.
+    """`unix_ms` is this machine's clock (0: not said), `checkpoint` the newest that it accepted, `instance` 16 random bytes of
+    this run of the program. It names no receipt that it holds: each stream proves the newest record anew.
     """
     return Up(open=sync_pb2.Open(journal=journal.bytes, position=position, unix_ms=unix_ms, checkpoint=checkpoint,
-                                 receipt=receipt, instance=instance))
+                                 instance=instance))
 
 
 def encode_missing(first: int, known: Sequence[tuple[bytes, bytes]], *, more: bool) -> Up:

@@ -18,10 +18,12 @@ from prometheus_client import CollectorRegistry
 from edge.alarms import Alarms as EdgeAlarms
 from edge.doubt import Doubt
 from edge.drafts import Draft
+from edge.identity import Identity
 from edge.journal import Journal, JournalLimits
 from edge.journal_store import create_journal
 from edge.line import Line, LineLost
 from edge.receipt_book import ReceiptBook
+from edge.receipt_check import ReceiptCheck
 from edge.receipt_store import Receipt, ReceiptStore
 from edge.uplink import Uplink
 from hub.attention.alarms import Alarm, Alarms
@@ -218,6 +220,18 @@ class Spine:
         """Of an open journal."""
         return ReceiptBook(journal, ReceiptStore(self.journal_db), self.hub_id, self.log_signer.public_key, self.alarms)
 
+    def first_held(self) -> int:
+        """The lowest position that the machine has not pruned."""
+        with closing(sqlite3.connect(self.journal_db)) as db:
+            return int(db.execute("SELECT min(position) FROM envelopes").fetchone()[0])
+
+    def receipt_check(self, journal: Path | None = None) -> ReceiptCheck:
+        """Of the machine, as it lies on disk."""
+        key = self.log_signer.public_key.hex()
+        fields = dict.fromkeys(Identity.__dataclass_fields__, key) | {
+            "edge": str(self.edge_id), "hub": str(self.hub_id), "journal": str(self.journal_id)}
+        return ReceiptCheck(journal or self.journal_db, Identity(**fields), Verifier(self.signer.suite, self.signer.public_key))
+
     def uplink(self, journal: Journal, wire: Wire, random: Random | None = None) -> Uplink:
         verifier = Verifier(Suite.ED25519_SHA256, self.time_signer.public_key)
         return Uplink(journal, self.receipts(journal), wire.replicate,
@@ -259,6 +273,17 @@ def draft(caller_id: str, body: bytes = b'{"item":"003-01"}') -> Draft:
 def prove(journal: Path, position: int) -> None:
     """As if the hub had given a receipt: what is in a backup may now be pruned up to there."""
     ReceiptStore(journal).keep("a checkpoint", Receipt(position, 1, position, 0, bytes(64), (), "a checkpoint"))
+
+
+def clear_page(database: Path, table: str) -> None:
+    """The first page of a table or index reads as noise."""
+    with closing(sqlite3.connect(database)) as db:
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        [(page,)] = db.execute("SELECT rootpage FROM sqlite_schema WHERE name = ?", (table,))
+        [(size,)] = db.execute("PRAGMA page_size")
+    with database.open("r+b") as file:
+        file.seek((page - 1) * size)
+        file.write(b"\xa5" * size)
 
 
 def damage(database: Path, statement: str, *values: object) -> None:

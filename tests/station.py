@@ -107,7 +107,7 @@ class Station(Spine):
         with Ledger(self.hub_db) as ledger:
             while journal.queued or (not session.done() and (
                     max((one.position for one in receipts.after(0)), default=0) < journal.head.position
-                    or journal.standing.backed_up < ledger.journal(self.journal_id).backed_up)):
+                    or not self.first_held() >= journal.standing.backed_up >= ledger.journal(self.journal_id).backed_up)):
                 await asyncio.sleep(0.01)
         session.cancel()
         with suppress(asyncio.CancelledError):

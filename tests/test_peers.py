@@ -118,6 +118,7 @@ def test_pruning_that_is_cut_off_at_any_statement_is_gone_on_with_at_the_next_st
             assert not journal.stopped
             assert journal.head.position == head
             with suppress(KeyboardInterrupt):
+                await journal.proved(head)
                 await journal.take_standing(Standing(head, 40, steps))  # the time makes it news
             pruned = await journal.pruned_to()
             assert len(await journal.after(pruned, 1_000, 10**7)) == head - pruned

@@ -16,6 +16,7 @@ from edge.journal import Journal
 from edge.line import HubRefused
 from edge.receipt_book import ReceiptBook
 from edge.receipt_store import Receipt, ReceiptStore
+from hub.attention.alarms import Alarms
 from hub.attention.approvals import Approvals
 from hub.backup import back_up
 from hub.database import open_engine
@@ -27,11 +28,12 @@ from hub.ledger.tree_store import TreeStore
 from proto import sync_pb2
 from security.chain import leaf_hash
 from security.checkpoint import Checkpoint
+from security.log_epoch import LogEpoch
 from security.note import NoteKey
 from security.proofs import check_inclusion
 from security.tiles import TileMissing
 from security.tree import Frontier
-from tests.spine import CEILING_S, CutWire, Spine, draft
+from tests.spine import CEILING_S, CutWire, Spine, clear_page, damage, draft
 
 Change = Callable[[sync_pb2.ReplicateDown], sync_pb2.ReplicateDown]
 
@@ -70,7 +72,8 @@ async def _deliver(spine: Spine, *callers: str) -> None:
         for caller in callers:
             await journal.submit(draft(caller))
         wire = CutWire(ingest, spine.edge_id)
-        await _until(spine, journal, wire, lambda: not journal.queued and _proved(spine) == journal.head.position)
+        await _until(spine, journal, wire, lambda: not journal.queued and _proved(spine) == journal.head.position
+                     and spine.first_held() >= journal.standing.backed_up)
 
 
 def _check_receipts(spine: Spine) -> None:
@@ -200,6 +203,13 @@ def _put_back(spine: Spine, folder: Path) -> None:
     shutil.copy(folder / "high-water.note", spine.folder)
 
 
+def _restore(spine: Spine, backup: Path) -> LogEpoch:
+    """The hub from a backup; its epoch."""
+    Path(f"{spine.hub_db}-wal").unlink(missing_ok=True)
+    shutil.copy(backup, spine.hub_db)
+    return spine.transparency().open_epoch()
+
+
 def test_a_hub_that_was_put_back_with_its_mark_learns_it_from_an_edge_and_signs_no_second_history(tmp_path: Path) -> None:
     spine = Spine(tmp_path)
     asyncio.run(_deliver(spine, "a"))
@@ -249,9 +259,7 @@ def test_a_hub_that_came_back_from_a_backup_gets_again_what_edges_hold_and_prove
     asyncio.run(_deliver(spine, "a"))
     back_up(spine.hub_db, tmp_path / "backup.db")
     asyncio.run(_deliver(spine, "b", "c"))
-    Path(f"{spine.hub_db}-wal").unlink(missing_ok=True)
-    shutil.copy(tmp_path / "backup.db", spine.hub_db)
-    epoch = spine.transparency().open_epoch()
+    epoch = _restore(spine, tmp_path / "backup.db")
     assert (epoch.number, epoch.base_size < (epoch.last_size or 0)) == (2, True)
     asyncio.run(_deliver(spine, "d"))
     assert [entry.position for entry in spine.entries()] == [1, 2, 3, 4, 5, 6, 7]
@@ -273,9 +281,7 @@ def test_what_neither_side_has_any_more_becomes_a_hole_that_somebody_approves(tm
     back_up(spine.hub_db, tmp_path / "new.db")
     asyncio.run(_deliver(spine, "d"))  # and what the newer backup holds is pruned
     lost = [entry for entry in spine.entries() if 3 <= entry.position <= 5]
-    Path(f"{spine.hub_db}-wal").unlink(missing_ok=True)
-    shutil.copy(tmp_path / "old.db", spine.hub_db)
-    spine.transparency().open_epoch()
+    _restore(spine, tmp_path / "old.db")
 
     async def come_back(expected: str) -> None:
         async with spine.journal() as journal, spine.ingest() as ingest:
@@ -299,6 +305,73 @@ def test_what_neither_side_has_any_more_becomes_a_hole_that_somebody_approves(tm
     assert (hole.first, hole.last, hole.approval) == (3, 5, request.id)
     _check_receipts(spine)
     spine.check_ledger()
+
+
+def _clear_index(path: Path) -> None:
+    clear_page(path, "sqlite_autoindex_receipts_1")
+
+
+def _harm(statement: str) -> Callable[[Path], None]:
+    return lambda path: damage(path, statement)
+
+
+@pytest.mark.parametrize(("harm", "mended"), [
+    (_harm("UPDATE log_view SET checkpoint = cast(x'ff' || checkpoint AS TEXT)"), True),
+    (_harm("UPDATE log_view SET checkpoint = replace(checkpoint, '/1', '/2')"), True),
+    (_harm("DELETE FROM log_view"), True),
+    (_clear_index, False),
+])
+def test_what_the_disk_did_to_receipts_stops_no_delivery_and_accuses_no_hub(
+        tmp_path: Path, harm: Callable[[Path], None], mended: bool) -> None:
+    """Invariant 6: the log still has to grow out of the newest checkpoint that can be read."""
+    spine = Spine(tmp_path)
+    asyncio.run(_deliver(spine, "a"))
+    harm(spine.journal_db)
+
+    async def go_on() -> None:
+        async with spine.journal() as journal, spine.ingest() as ingest:
+            book = spine.receipts(journal)
+            assert (await book.opening()).startswith("suozhan.hub/")
+            await journal.submit(draft("b"))
+            await _until(spine, journal, CutWire(ingest, spine.edge_id),
+                         lambda: not journal.queued and bool(spine.alarms.open_alarms())
+                         and (not mended or _proved(spine) == journal.head.position))
+            assert not journal.stopped
+
+    asyncio.run(go_on())
+    (alarm,) = spine.alarms.open_alarms()
+    assert (alarm.kind, alarm.evidence) == ("receipts-damaged", "")
+    assert "suozhan-edge verify" in alarm.text
+    if mended:
+        assert list(spine.receipt_check().findings()) == []
+
+
+def test_nothing_is_pruned_by_receipts_of_a_tree_that_the_hub_has_no_more(tmp_path: Path) -> None:
+    """Invariant 3: a hub that came back from a backup proves anew what it holds."""
+    spine = Spine(tmp_path)
+
+    def without_proof(message: sync_pb2.ReplicateDown) -> sync_pb2.ReplicateDown:
+        if message.HasField("receipt"):
+            message.receipt.checkpoint = "nonsense"
+        return message
+
+    async def live() -> None:
+        async with spine.journal() as journal:
+            await journal.submit(draft("a"))
+            async with spine.ingest() as ingest:
+                await _until(spine, journal, CutWire(ingest, spine.edge_id), lambda: _proved(spine) == 2)
+            back_up(spine.hub_db, tmp_path / "backup.db")
+            _restore(spine, tmp_path / "backup.db")
+            with Ledger(spine.hub_db) as ledger:
+                ledger.mark_backed_up({spine.journal_id: 2})
+            async with spine.ingest() as ingest:
+                await _until(spine, journal, ChangingWire(ingest, spine, without_proof),
+                             lambda: journal.standing.backed_up == 2 and bool(spine.alarms.open_alarms()))
+                assert await journal.pruned_to() == 0
+                await _until(spine, journal, CutWire(ingest, spine.edge_id), lambda: spine.first_held() == 2)
+
+    asyncio.run(live())
+    assert [one.epoch for one in ReceiptStore(spine.journal_db).after(0)] == [1, 2]
 
 
 def test_a_receipt_that_the_disk_does_not_take_alarms_nobody_and_the_next_one_is_kept(
@@ -364,7 +437,7 @@ def test_a_busy_moment_costs_a_stream_none_of_its_later_receipts(tmp_path: Path,
             going.result()
 
     asyncio.run(live())
-    assert _hub_alarms(spine) == ["tree-damaged"]  # of the second one
+    assert [one.kind for one in spine.hub_alarms()] == ["tree-damaged"]  # of the second one
     _check_receipts(spine)
 
 
@@ -399,8 +472,8 @@ def test_a_database_that_takes_no_alarm_ends_no_machines_stream(tmp_path: Path, 
     assert tried == ["foreign-checkpoint"]
 
 
-async def _foreign(_book: ReceiptBook) -> tuple[str, int]:
-    return "of another hub", 0
+async def _foreign(_book: ReceiptBook) -> str:
+    return "of another hub"
 
 
 class RepeatingWire(CutWire):

@@ -52,6 +52,7 @@ class SmallJournal:
             await asyncio.gather(*[journal.submit(draft(f"a{number}", b"x" * 200)) for number in range(RECORDS)])
             await journal.submit(Draft("long", "transaction", _noise(LONG_BODY_BYTES)))
             prove(spine.journal_db, PRUNED + 1)
+            await journal.proved(PRUNED + 1)
             await journal.take_standing(STANDING)
             for number in range(20):
                 await journal.submit(draft(f"b{number}", b"x" * 200))

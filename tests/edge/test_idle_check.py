@@ -16,7 +16,7 @@ from edge.idle_check import ALARM, PASS_MIN_MS, IdleCheck
 from edge.journal import Journal
 from edge.journal_check import JournalCheck
 from edge.journal_store import Standing
-from tests.spine import CEILING_S, Spine, damage, draft
+from tests.spine import CEILING_S, Spine, damage, draft, prove
 
 RECORDS = 30
 
@@ -37,7 +37,7 @@ async def _checked(spine: Spine, journal: Journal) -> AsyncIterator[Alarms]:
     """Idle checks run meanwhile."""
     alarms = Alarms(spine.folder / "alarms", spine.clock)
     running = asyncio.create_task(
-        IdleCheck(journal, spine.journal_db, spine.folder / "checked", alarms, spine.clock).run())
+        IdleCheck(journal, spine.receipt_check(), spine.journal_db, spine.folder / "checked", alarms, spine.clock).run())
     try:
         yield alarms
     finally:
@@ -108,6 +108,22 @@ def test_damage_of_what_a_backup_holds_is_told_and_stops_nothing(tmp_path: Path)
                 assert len(alarms.open_alarms()) == 1
                 assert not journal.stopped
                 await journal.submit(draft("more"))
+
+    asyncio.run(_fill(spine))
+    asyncio.run(watch())
+
+
+def test_a_damaged_receipt_is_told_and_stops_nothing(tmp_path: Path) -> None:
+    spine = Spine(tmp_path)
+
+    async def watch() -> None:
+        async with asyncio.timeout(CEILING_S), spine.journal() as journal:
+            prove(spine.journal_db, 7)
+            async with _checked(spine, journal) as alarms:
+                await _until_done(spine)
+                [alarm] = alarms.open_alarms()
+                assert "receipt for position 7" in alarm.text
+                assert not journal.stopped
 
     asyncio.run(_fill(spine))
     asyncio.run(watch())

@@ -7,11 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from edge.identity import Identity
-from edge.receipt_check import ReceiptCheck
 from edge.receipt_store import ReceiptStore
-from security.suites import Verifier
-from tests.spine import Spine, damage
+from tests.spine import Spine, clear_page, damage
 from tests.test_receipts import _deliver
 
 
@@ -25,11 +22,7 @@ def proved(tmp_path_factory: pytest.TempPathFactory) -> Spine:
 
 
 def _check(spine: Spine, journal: Path | None = None) -> tuple[int, list[str]]:
-    key = spine.log_signer.public_key.hex()
-    identity = Identity(edge=str(spine.edge_id), hub=str(spine.hub_id), site="", site_name="", site_kind="", work_address="",
-                        enrol_address="", api_address="", root="", chain="", journal=str(spine.journal_id), hub_resource_key=key,
-                        hub_time_key=key, hub_sealing_key=key, hub_record_key=key, hub_log_key=key)
-    check = ReceiptCheck(journal or spine.journal_db, identity, Verifier(spine.signer.suite, spine.signer.public_key))
+    check = spine.receipt_check(journal)
     return check.checked, [str(one) for one in check.findings()]
 
 
@@ -47,6 +40,11 @@ def test_honest_receipts_have_no_finding(proved: Spine) -> None:
     ("UPDATE receipts SET position = 99 WHERE position = 3", "no such record"),
     ("UPDATE receipts SET checkpoint = replace(checkpoint, '/1', '/2') WHERE position = 3", "not signed"),
     ("UPDATE receipts SET checkpoint = 'nonsense' WHERE position = 3", "not signed"),
+    ("UPDATE receipts SET arrived_ms = -1 WHERE position = 3", "receipt in row"),
+    ("UPDATE receipts SET proof = x'00' WHERE position = 3", "receipt in row"),
+    ("UPDATE receipts SET checkpoint = cast(x'ff' || checkpoint AS TEXT) WHERE position = 3", "not signed"),
+    ("UPDATE digests SET digest = x'00' WHERE position = 3", "the digest of its record is damaged"),
+    ("UPDATE log_view SET checkpoint = cast(x'ff' || checkpoint AS TEXT)", "newest checkpoint"),
     ("UPDATE log_view SET checkpoint = checkpoint || 'x'", "newest checkpoint"),
 ])
 def test_a_receipt_that_proves_nothing_is_named(proved: Spine, tmp_path: Path, harm: str, words: str) -> None:
@@ -56,3 +54,11 @@ def test_a_receipt_that_proves_nothing_is_named(proved: Spine, tmp_path: Path, h
     (finding,) = _check(proved, copy)[1]
     assert words in finding
     assert "security officer" in finding
+
+
+def test_receipts_that_sqlite_cannot_read_are_a_finding(proved: Spine, tmp_path: Path) -> None:
+    copy = tmp_path / "business.db"
+    copy.write_bytes(proved.journal_db.read_bytes())
+    clear_page(copy, "receipts")
+    (finding,) = _check(proved, copy)[1]
+    assert "cannot be read" in finding

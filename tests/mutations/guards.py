@@ -167,6 +167,13 @@ HISTORY = (
         "\n      OR OLD.position > (SELECT coalesce(max(position), 0) FROM receipts)\n", "\n",
         "tests/edge/test_journal.py::test_the_database_refuses_to_prune_what_the_hub_has_not_backed_up"),
     mutation(
+        "pruned by receipts of a tree that is gone", "edge/receipt_book.py", "await self._journal.proved(0)", "pass",
+        f"{_RECEIPTS}::test_nothing_is_pruned_by_receipts_of_a_tree_that_the_hub_has_no_more"),
+    mutation(
+        "a damaged checkpoint ends the line", "edge/receipt_book.py",
+        "except (HistoryRefused, DamagedReceipts) as error:", "except ZeroDivisionError as error:",
+        f"{_RECEIPTS}::test_what_the_disk_did_to_receipts_stops_no_delivery_and_accuses_no_hub"),
+    mutation(
         "backup not verified before its mark", "hub/backup.py",
         "marks = {head.journal: sound_to(held, head) for head in heads}",
         "marks = {head.journal: head.position for head in heads}",

@@ -83,7 +83,7 @@ NAMED = (
         f"{_JOURNAL}::test_the_database_refuses_to_prune_what_the_hub_has_not_backed_up"),
     mutation(
         "pruning not held to the backed-up mark: by the journal", "edge/journal.py",
-        "await self._prune(min(self.standing.backed_up - 1, position))", "await self._prune(position)",
+        "last = min(self.standing.backed_up - 1, self._proved)", "last = self._proved",
         f"{_JOURNAL}::test_a_repeat_is_known_after_pruning_and_restart"),
     mutation(
         "receipt not verified", "edge/receipt_book.py",
