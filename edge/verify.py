@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Generator, Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -81,7 +82,8 @@ class Verification:
         except BaseException:
             self._keep(Cursor(journal, position, found))
             raise
-        self._file.unlink(missing_ok=True)
+        with suppress(OSError):
+            self._file.unlink(missing_ok=True)
 
     def _receipts(self) -> Iterator[Finding]:
         try:
@@ -92,7 +94,9 @@ class Verification:
         yield from ReceiptCheck(self._state.journal, identity, Verifier(key.suite, key.public_key)).findings()
 
     def _keep(self, cursor: Cursor) -> None:
-        write_private(self._file, json.dumps(asdict(cursor)).encode())
+        """A disk that is full, or mounted for reading only, is checked all the same; it begins again then."""
+        with suppress(OSError):
+            write_private(self._file, json.dumps(asdict(cursor)).encode())
 
     def _damage(self) -> Iterator[Finding]:
         """SQLite cannot open it: name what is damaged page by page."""

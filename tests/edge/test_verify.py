@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
@@ -19,7 +20,7 @@ from edge.verify import Verification
 from security.signer import Ed25519Signer
 from tests.edge.machine import enrolled, fill
 from tests.edge.small_journal import Piece, SmallJournal, copy_journal, flipped
-from tests.spine import damage
+from tests.spine import clear_page, damage, prove
 
 RECORDS = 1_200
 
@@ -143,6 +144,28 @@ def test_an_interrupted_check_goes_on_and_does_not_forget_what_it_found(copy: St
     assert not (copy.root / "verify.json").exists()
     copy.root.joinpath("verify.json").write_text("damaged")
     assert "position 100" in CliRunner().invoke(app, ["--state", str(copy.root), "verify", "--resume"]).stdout
+
+
+def test_a_folder_that_takes_no_cursor_is_checked_to_the_end(copy: StateFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a disk that is mounted for reading only."""
+    def refuse(*_args: object, **_options: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr("edge.verify.write_private", refuse)
+    monkeypatch.setattr("edge.verify.CURSOR_EVERY_RECORDS", 10)
+    monkeypatch.setattr(Path, "unlink", refuse)
+    damage(copy.journal, "UPDATE envelopes SET payload = zeroblob(99) WHERE position = 700")
+    [finding] = _findings(copy)
+    assert finding.where == "position 700"
+
+
+def test_receipts_that_cannot_be_read_are_findings(copy: StateFolder) -> None:
+    prove(copy.journal, 7)
+    damage(copy.journal, "UPDATE receipts SET proof = x'00'")
+    damage(copy.journal, "UPDATE log_view SET checkpoint = cast(x'ff' AS TEXT)")
+    assert [one.where for one in _findings(copy)] == ["receipt in row 1", "newest checkpoint"]
+    clear_page(copy.journal, "receipts")
+    assert {"receipts", "newest checkpoint", "journal file"} <= _where(copy)
 
 
 def test_every_finding_about_a_position_is_explained_to_the_technician() -> None:
