@@ -18,7 +18,7 @@ import structlog
 from edge.drafts import CorruptJournal, ForeignJournal
 from edge.dropped_log import keep_log
 from security.chain import Genesis, digests_after, next_digest
-from security.durable_sqlite import DURABLE_PRAGMAS, READ_PRAGMAS, create_database, database_uri, look_uri, open_durable
+from security.durable_sqlite import BRIEF_PRAGMAS, READ_PRAGMAS, create_database, database_uri, look_uri, open_durable
 from security.private_files import write_private
 from security.record import Link, id_bytes, signature_holds
 from security.run import Run
@@ -182,7 +182,7 @@ class JournalStore:
         self._db = await aiosqlite.connect(uri, uri=True, isolation_level=None)
         self._db.text_factory = as_text
         try:
-            for pragma in READ_PRAGMAS if self._readonly else DURABLE_PRAGMAS:
+            for pragma in READ_PRAGMAS if self._readonly else BRIEF_PRAGMAS:
                 await self._rows(pragma)
             # SQLite itself keeps the quota: a statement that would outgrow it fails whole with SQLITE_FULL.
             await self._rows(f"PRAGMA max_page_count = {max(self._quota_bytes // PAGE_BYTES, 1)}")

@@ -22,8 +22,10 @@ DURABLE_PRAGMAS = (
     f"PRAGMA wal_autocheckpoint = {WAL_AUTOCHECKPOINT_PAGES}",
     f"PRAGMA journal_size_limit = {WAL_MAX_BYTES}",
 )
-# Of each connection that is not the hot path: the kernel keeps these pages, too, and a hub has many connections.
+# The kernel keeps these pages, too, and a hub has many connections: a full cache of each would look like a leak for days.
 SMALL_CACHE = "PRAGMA cache_size = -256"  # KiB
+# Of short transactions: what they have changed waits for the commit in memory, and is not written twice.
+BRIEF_PRAGMAS = (*DURABLE_PRAGMAS, SMALL_CACHE, "PRAGMA cache_spill = OFF")
 READ_PRAGMAS = (f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}", "PRAGMA query_only = ON", SMALL_CACHE)
 
 
@@ -39,11 +41,12 @@ def database_uri(path: Path, *, mode: str) -> str:
 
 
 def open_durable(path: Path) -> sqlite3.Connection:
-    """Read-write, autocommit: statements say BEGIN IMMEDIATE themselves. May be used by one thread at a time."""
+    """Read-write, autocommit: statements say BEGIN IMMEDIATE themselves. For transactions of megabytes at most, and one thread
+    at a time."""
     connection = sqlite3.connect(
         database_uri(path, mode="rw"), uri=True, isolation_level=None, check_same_thread=False
     )
-    for pragma in DURABLE_PRAGMAS:
+    for pragma in BRIEF_PRAGMAS:
         connection.execute(pragma)
     return connection
 

@@ -15,7 +15,7 @@ from edge.drafts import CorruptJournal, JournalBusy, JournalFull, JournalStopped
 from edge.journal import Journal, JournalLimits
 from edge.journal_check import JournalCheck
 from edge.line import HubRefused, LineLost
-from security.durable_sqlite import DURABLE_PRAGMAS
+from security.durable_sqlite import BRIEF_PRAGMAS
 from security.record import parse_record
 from tests.spine import CEILING_S, CutWire, Spine, draft
 
@@ -75,7 +75,7 @@ def test_a_full_quota_beside_a_working_line_is_delivered_while_counters_go_on_as
 
 
 def test_another_program_that_holds_the_database_stops_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(edge.journal_store, "DURABLE_PRAGMAS", (*DURABLE_PRAGMAS, "PRAGMA busy_timeout = 50"))
+    monkeypatch.setattr(edge.journal_store, "BRIEF_PRAGMAS", (*BRIEF_PRAGMAS, "PRAGMA busy_timeout = 50"))
     spine = Spine(tmp_path)
 
     async def live() -> None:
