@@ -14,6 +14,7 @@ import grpc
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from edge.admission import admitted
 from edge.identity import Identity
 from edge.journal_check import JournalCheck
 from edge.journal_store import create_journal
@@ -81,7 +82,10 @@ def enrol(state: StateFolder, token: str, machine: str) -> Identity:
         journals=[enrolment_pb2.JournalDeclaration(journal=journal.bytes, name=BUSINESS_JOURNAL)], machine=machine,
     )
     reply = _call(invitation, root, request)
-    identity = _identity(reply, root, journal)
+    try:
+        identity = admitted(_identity(reply, root, journal), reply.chain_der, csr)
+    except ValueError as error:
+        raise EnrolmentRefused(f"the hub's answer was not taken, nothing was changed: {error}") from error
     if not state.journal.exists():
         create_journal(state.journal, BUSINESS_JOURNAL,
                        Genesis(identity.edge_id, journal, signer.suite, signer.public_key))
@@ -108,11 +112,10 @@ def _call(invitation: Invitation, root: x509.Certificate, request: enrolment_pb2
 
 
 def _identity(reply: enrolment_pb2.EnrolReply, root: x509.Certificate, journal: UUID) -> Identity:
-    chain = [x509.load_der_x509_certificate(der) for der in reply.chain_der]
     return Identity(
         edge=str(UUID(bytes=reply.edge)), hub=str(UUID(bytes=reply.hub)), site=reply.site, site_name=reply.site_name,
         site_kind=reply.site_kind, work_address=reply.work_address, enrol_address=reply.enrol_address,
-        api_address=reply.api_address, root=pem(root).decode(), chain=pem(*chain).decode(),
+        api_address=reply.api_address, root=pem(root).decode(), chain="",
         journal=str(journal), hub_resource_key=reply.keys.resource.hex(),
         hub_time_key=reply.keys.time.hex(), hub_sealing_key=reply.keys.sealing.hex(),
         hub_record_key=reply.keys.record.hex(), hub_log_key=reply.keys.log.hex(),

@@ -10,6 +10,8 @@ from uuid import UUID
 from security.private_files import read_private, write_private
 from security.suites import Suite, Verifier
 
+KEY_BYTES = 32
+
 
 class NotEnrolled(Exception):
     """This folder holds no enrolled machine."""
@@ -66,7 +68,8 @@ class Identity:
         """Raises ValueError for text that cannot be what it stands for."""
         UUID(self.edge), UUID(self.hub), UUID(self.journal)
         self.resource_verifier(), self.time_verifier(), self.log_verifier()
-        bytes.fromhex(self.hub_sealing_key), bytes.fromhex(self.hub_record_key)
+        if {len(bytes.fromhex(key)) for key in (self.hub_sealing_key, self.hub_record_key)} != {KEY_BYTES}:
+            raise ValueError("a key of the hub has not 32 bytes; restore the file from a copy")
 
     def save(self, path: Path) -> None:
         write_private(path, json.dumps(asdict(self), ensure_ascii=False, indent=1).encode())

@@ -13,14 +13,15 @@ from edge.advice import Diagnosis, waiting_to_rejoin
 from edge.carry import Held
 from edge.enrol import EnrolmentRefused, EnrolmentUnavailable
 from edge.identity import load_identity
+from edge.old_journals import known_digests, old_journals
 from edge.rejoin_wire import OldKey, RejoinAnswer, RejoinCall, rejoin_call
 from edge.state import IdentityFolder, StateFolder
 from edge.succession import Succession, read_succession
 from edge.tls_pair import load_pair
 from security.certificates import der
-from security.invitations import Invitation
+from security.invitations import Invitation, enrolment_proof
 from security.private_files import read_private
-from security.renewal import sign_renewal
+from security.renewal import rejoin_proof_name, sign_renewal
 from security.signer import BadKey, Ed25519Signer
 
 POLL_S = 5.0
@@ -37,6 +38,7 @@ class Rejoin:
     def __init__(self, state: StateFolder, address: str) -> None:
         self._state = state
         self._address = address
+        self._known: dict[IdentityFolder, list[tuple[int, bytes]]] = {}  # asking goes on for days, and a damaged journal is slow
         self.diagnosis: Diagnosis = waiting_to_rejoin(0, "")
 
     certificate_ends_ms = 0
@@ -62,7 +64,7 @@ class Rejoin:
     def _ask(self, old: IdentityFolder, new: IdentityFolder, invitation: Invitation | None) -> int:
         succession = read_succession(new)
         assert succession is not None
-        call = self._call(new, succession)
+        call = self._call(old, new, succession)
         word = invitation or self._old_key(old)
         answer = rejoin_call(call, self._address, word)
         if answer.waiting_for:
@@ -94,12 +96,15 @@ class Rejoin:
             log.warning("not admitted yet", text=diagnosis.english)
         self.diagnosis = diagnosis
 
-    @staticmethod
-    def _call(new: IdentityFolder, succession: Succession) -> RejoinCall:
+    def _call(self, old: IdentityFolder, new: IdentityFolder, succession: Succession) -> RejoinCall:
+        if old not in self._known:
+            self._known[old] = known_digests(old, succession.old_position)
+        csr_der, identities = read_private(new.csr), self._state.identities()
+        proof = enrolment_proof(rejoin_proof_name(succession.old_edge_id), csr_der)
         return RejoinCall(
             load_identity(new.identity), succession.old_edge_id, succession.old_journal_id, succession.old_position,
-            succession.old_held, succession.reason, read_private(new.csr), Ed25519Signer.load(new.record_key),
-            socket.gethostname())
+            succession.old_held, succession.reason, csr_der, Ed25519Signer.load(new.record_key), socket.gethostname(),
+            old_journals(identities[:identities.index(new)], proof), self._known[old])
 
     @staticmethod
     def _old_key(old: IdentityFolder) -> OldKey:
@@ -107,9 +112,11 @@ class Rejoin:
         return OldKey(der(pair.leaf), lambda statement: sign_renewal(pair.key, statement))
 
     def _held(self, call: RejoinCall, answer: RejoinAnswer, word: OldKey | Invitation) -> Held:
-        """The hub gives so many digests at a time."""
-        digests = list(answer.digests)
-        while answer.digests and call.old_held + len(digests) < min(answer.held_position, call.old_position):
-            answer = rejoin_call(replace(call, old_held=call.old_held + len(digests)), self._address, word)
+        """The hub gives so many digests at a time, behind the last that it is shown. Raises EnrolmentRefused, -Unavailable."""
+        digests, common = list(answer.digests), answer.common
+        while answer.digests and (at := common + len(digests)) < min(answer.held_position, call.old_position):
+            answer = rejoin_call(replace(call, known=[(at, digests[-1])]), self._address, word)
+            if answer.common != at:
+                raise EnrolmentRefused("the hub does not know what it said of the old journal; call the city's IT desk")
             digests += answer.digests
-        return Held(answer.held_position, call.old_held, digests)
+        return Held(answer.held_position, common, digests)

@@ -20,7 +20,7 @@ def rejoin_machine(state: StateFolder, token: str, reason: str) -> str:
     if identity.certified and state.current.succession.exists() and not (reason or read_stop(state.current.journal)):
         return f"This machine has rejoined already, as {identity.edge}. Give --reason to do it once more."
     if identity.certified:
-        _begin(state, reason)
+        _begin(state, reason or ("an invitation to replace it" if token else ""))
         identity = load_identity(state.current.identity)
     config = load_config(state.config)
     waiting_for = Rejoin(state, config.hub_enrol_address or identity.enrol_address).ask(invitation)

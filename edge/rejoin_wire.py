@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from uuid import UUID
 
 import grpc
-from cryptography import x509
 
+from edge.admission import admitted
 from edge.enrol import EnrolmentRefused, EnrolmentUnavailable
 from edge.identity import Identity
+from edge.old_journals import OldJournal
 from edge.state import BUSINESS_JOURNAL
 from proto import enrolment_pb2, enrolment_pb2_grpc
-from security.certificates import pem
 from security.invitations import Invitation, enrolment_proof
 from security.renewal import rejoin_proof_name, rejoin_statement
 from security.signer import Signer
@@ -34,7 +34,9 @@ class OldKey:
 
 @dataclass(frozen=True)
 class RejoinCall:
-    """`identity` is the new one, not certified yet; `old_held` what the hub had acknowledged of the old journal."""
+    """`identity` is the new one, not certified yet; `old_held` what the hub had acknowledged of the old journal, `known` some of
+    that journal's digests, `old_journals` that journal and those before it.
+    """
 
     identity: Identity
     old_edge: UUID
@@ -45,15 +47,20 @@ class RejoinCall:
     csr_der: bytes
     record_key: Signer
     machine: str
+    old_journals: Sequence[OldJournal] = ()
+    known: Sequence[tuple[int, bytes]] = ()
 
 
 @dataclass(frozen=True)
 class RejoinAnswer:
-    """`waiting_for` is an approval's number; else `identity` is certified, and the rest tells where the old journal ended."""
+    """`waiting_for` is an approval's number; else `identity` is certified, and the rest tells where the old journal ended at the
+    hub, the last position that both are known to have, and the hub's digests behind that.
+    """
 
     waiting_for: int
     identity: Identity
     held_position: int = 0
+    common: int = 0
     digests: tuple[bytes, ...] = ()
 
 
@@ -86,19 +93,30 @@ def _request(call: RejoinCall) -> enrolment_pb2.RejoinRequest:
         old_edge=call.old_edge.bytes, old_journal=call.old_journal.bytes, old_position=call.old_position, old_held=call.old_held,
         reason=call.reason, edge=call.identity.edge_id.bytes, csr_der=call.csr_der, suite=int(call.record_key.suite),
         record_public_key=call.record_key.public_key, record_proof=call.record_key.sign(proof), journal=journal,
-        machine=call.machine)
+        machine=call.machine, forerunners=[_forerunner(one) for one in call.old_journals],
+        known=[enrolment_pb2.KnownDigest(position=at, digest=digest) for at, digest in call.known])
+
+
+def _forerunner(one: OldJournal) -> enrolment_pb2.Forerunner:
+    genesis = one.genesis
+    return enrolment_pb2.Forerunner(
+        edge=genesis.edge.bytes, journal=genesis.journal.bytes, suite=int(genesis.suite), public_key=genesis.public_key,
+        predecessor=genesis.predecessor.bytes if genesis.predecessor else b"", proof=one.proof)
 
 
 def _answer(call: RejoinCall, reply: enrolment_pb2.RejoinReply) -> RejoinAnswer:
     if reply.waiting_for:
         return RejoinAnswer(reply.waiting_for, call.identity)
-    admitted = reply.admitted
-    if admitted.edge != call.identity.edge_id.bytes or admitted.hub != call.identity.hub_id.bytes:
+    said = reply.admitted
+    if said.edge != call.identity.edge_id.bytes or said.hub != call.identity.hub_id.bytes:
         raise EnrolmentRefused("the hub answered for another machine; call the city's IT desk")
-    chain = [x509.load_der_x509_certificate(der) for der in admitted.chain_der]
     identity = replace(
-        call.identity, chain=pem(*chain).decode(), site=admitted.site, site_name=admitted.site_name, site_kind=admitted.site_kind,
-        hub_sealing_key=admitted.keys.sealing.hex(), hub_resource_key=admitted.keys.resource.hex(),
-        hub_time_key=admitted.keys.time.hex(), hub_record_key=admitted.keys.record.hex(), hub_log_key=admitted.keys.log.hex(),
-        work_address=admitted.work_address, enrol_address=admitted.enrol_address, api_address=admitted.api_address)
-    return RejoinAnswer(0, identity, reply.held_position, tuple(split_hashes(reply.digests)))
+        call.identity, site=said.site, site_name=said.site_name, site_kind=said.site_kind,
+        hub_sealing_key=said.keys.sealing.hex(), hub_resource_key=said.keys.resource.hex(), hub_time_key=said.keys.time.hex(),
+        hub_record_key=said.keys.record.hex(), hub_log_key=said.keys.log.hex(), work_address=said.work_address,
+        enrol_address=said.enrol_address, api_address=said.api_address)
+    try:
+        return RejoinAnswer(0, admitted(identity, said.chain_der, call.csr_der), reply.held_position, reply.common,
+                            tuple(split_hashes(reply.digests)))
+    except ValueError as error:
+        raise EnrolmentRefused(f"the hub's answer was not taken, nothing was changed: {error}") from error

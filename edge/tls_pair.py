@@ -133,7 +133,7 @@ class TlsFiles:
 
     def promote(self, request: NextRequest, chain_der: Sequence[bytes]) -> None:
         """The next pair becomes the present one. Raises BadCertificate for an answer that does not fit, OSError."""
-        pair = TlsPair(request.key_pem, _checked_chain(self._identity, chain_der))
+        pair = TlsPair(request.key_pem, checked_chain(self._identity, chain_der))
         try:
             generation = pair.check(self._identity)
         except BadCertificate as error:
@@ -170,7 +170,7 @@ def _request(data: bytes) -> NextRequest:
     return NextRequest(key, csr.public_bytes(Encoding.DER))
 
 
-def _checked_chain(identity: Identity, chain_der: Sequence[bytes]) -> bytes:
+def checked_chain(identity: Identity, chain_der: Sequence[bytes]) -> bytes:
     """As PEM. Raises BadCertificate unless it leads to the root that this machine trusts."""
     try:
         chain = [x509.load_der_x509_certificate(der) for der in chain_der]

@@ -32,6 +32,7 @@ from hub.enrolment.callers import Callers
 from hub.enrolment.desk import EnrolmentDesk
 from hub.enrolment.issuing import Issuer
 from hub.enrolment.nonces import Nonces
+from hub.enrolment.old_identity import OldIdentities
 from hub.enrolment.open_streams import OpenStreams
 from hub.enrolment.rejoin import RejoinDesk
 from hub.enrolment.renewals import RenewalDesk
@@ -113,7 +114,8 @@ async def _run_alone(state: HubState, config: HubConfig, clock: Clock, ready: Ca
     adoption = Adoption(engine, issuer, alarms, clock)
     nonces = Nonces(clock)
     renewals = RenewalDesk(engine, issuer, adoption, nonces, alarms, approvals, clock)
-    rejoins = RejoinDesk(engine, state.database, issuer, nonces, approvals, desk, own_journal, clock)
+    rejoins = RejoinDesk(engine, state.database, issuer, OldIdentities(engine, state.database, issuer, nonces), approvals, desk,
+                         own_journal, clock)
     callers, streams = Callers(engine, config.hub, adoption, alarms, clock), OpenStreams(engine, clock)
 
     addresses = Addresses(*map(config.address, (config.work_port, config.enrol_port, config.api_port)))

@@ -9,7 +9,7 @@ import sqlite3
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import sqlalchemy as sa
 import typer
@@ -23,7 +23,7 @@ from hub.database import open_engine
 from hub.enrolment.authority import PASSPHRASE_VARIABLE, load_authority
 from hub.enrolment.command import certificate_app, revoke_machine
 from hub.enrolment.revocation import RevocationRefused
-from hub.enrolment.sites import SiteRefused, add_site, invite, list_sites
+from hub.enrolment.sites import SiteRefused, add_site, invite, is_known, list_sites
 from hub.evidence.command import export
 from hub.evidence.selection import EvidenceRefused
 from hub.founding import found_hub
@@ -154,13 +154,21 @@ def site_list(context: typer.Context) -> None:
 
 
 @app.command("invite")
-def invite_machine(context: typer.Context, site: str) -> None:
+def invite_machine(
+    context: typer.Context,
+    site: str,
+    replaces: Annotated[UUID | None, typer.Option(help="Id of the machine in whose place another one comes, by: suozhan-edge "
+                                                       "rejoin TOKEN")] = None,
+) -> None:
     """Print a one-time token for one machine of SITE; it ends after 24 hours."""
     state: HubState = context.obj
     config = state.config()
     pin = pin_of(load_authority(state.ca).root)
-    invitation = invite(_engine(state), site, config.address(config.enrol_port), pin, SystemClock().unix_ms())
+    invitation = invite(_engine(state), site, config.address(config.enrol_port), pin, SystemClock().unix_ms(), replaces)
     typer.echo(invitation.token())
+    if replaces is not None and not is_known(_engine(state), replaces):
+        typer.echo(f"Machine {replaces} is not known here. Hand the token over only if this hub came back from a backup that is "
+                   "older than that machine.", err=True)
 
 
 @catalogue_app.command("publish")

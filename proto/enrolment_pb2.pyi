@@ -152,7 +152,7 @@ class RenewReply(_message.Message):
     def __init__(self, outcome: _Optional[_Union[RenewReply.Outcome, str]] = ..., chain_der: _Optional[_Iterable[bytes]] = ..., approval: _Optional[int] = ..., text: _Optional[str] = ...) -> None: ...
 
 class RejoinRequest(_message.Message):
-    __slots__ = ("old_edge", "old_journal", "old_position", "old_held", "reason", "edge", "csr_der", "suite", "record_public_key", "record_proof", "journal", "machine", "nonce", "signature", "certificate_der", "invitation", "secret")
+    __slots__ = ("old_edge", "old_journal", "old_position", "old_held", "reason", "edge", "csr_der", "suite", "record_public_key", "record_proof", "journal", "machine", "nonce", "signature", "certificate_der", "invitation", "secret", "forerunners", "known")
     OLD_EDGE_FIELD_NUMBER: _ClassVar[int]
     OLD_JOURNAL_FIELD_NUMBER: _ClassVar[int]
     OLD_POSITION_FIELD_NUMBER: _ClassVar[int]
@@ -170,6 +170,8 @@ class RejoinRequest(_message.Message):
     CERTIFICATE_DER_FIELD_NUMBER: _ClassVar[int]
     INVITATION_FIELD_NUMBER: _ClassVar[int]
     SECRET_FIELD_NUMBER: _ClassVar[int]
+    FORERUNNERS_FIELD_NUMBER: _ClassVar[int]
+    KNOWN_FIELD_NUMBER: _ClassVar[int]
     old_edge: bytes
     old_journal: bytes
     old_position: int
@@ -187,16 +189,44 @@ class RejoinRequest(_message.Message):
     certificate_der: bytes
     invitation: str
     secret: bytes
-    def __init__(self, old_edge: _Optional[bytes] = ..., old_journal: _Optional[bytes] = ..., old_position: _Optional[int] = ..., old_held: _Optional[int] = ..., reason: _Optional[str] = ..., edge: _Optional[bytes] = ..., csr_der: _Optional[bytes] = ..., suite: _Optional[int] = ..., record_public_key: _Optional[bytes] = ..., record_proof: _Optional[bytes] = ..., journal: _Optional[_Union[JournalDeclaration, _Mapping]] = ..., machine: _Optional[str] = ..., nonce: _Optional[bytes] = ..., signature: _Optional[bytes] = ..., certificate_der: _Optional[bytes] = ..., invitation: _Optional[str] = ..., secret: _Optional[bytes] = ...) -> None: ...
+    forerunners: _containers.RepeatedCompositeFieldContainer[Forerunner]
+    known: _containers.RepeatedCompositeFieldContainer[KnownDigest]
+    def __init__(self, old_edge: _Optional[bytes] = ..., old_journal: _Optional[bytes] = ..., old_position: _Optional[int] = ..., old_held: _Optional[int] = ..., reason: _Optional[str] = ..., edge: _Optional[bytes] = ..., csr_der: _Optional[bytes] = ..., suite: _Optional[int] = ..., record_public_key: _Optional[bytes] = ..., record_proof: _Optional[bytes] = ..., journal: _Optional[_Union[JournalDeclaration, _Mapping]] = ..., machine: _Optional[str] = ..., nonce: _Optional[bytes] = ..., signature: _Optional[bytes] = ..., certificate_der: _Optional[bytes] = ..., invitation: _Optional[str] = ..., secret: _Optional[bytes] = ..., forerunners: _Optional[_Iterable[_Union[Forerunner, _Mapping]]] = ..., known: _Optional[_Iterable[_Union[KnownDigest, _Mapping]]] = ...) -> None: ...
+
+class Forerunner(_message.Message):
+    __slots__ = ("edge", "journal", "suite", "public_key", "predecessor", "proof")
+    EDGE_FIELD_NUMBER: _ClassVar[int]
+    JOURNAL_FIELD_NUMBER: _ClassVar[int]
+    SUITE_FIELD_NUMBER: _ClassVar[int]
+    PUBLIC_KEY_FIELD_NUMBER: _ClassVar[int]
+    PREDECESSOR_FIELD_NUMBER: _ClassVar[int]
+    PROOF_FIELD_NUMBER: _ClassVar[int]
+    edge: bytes
+    journal: bytes
+    suite: int
+    public_key: bytes
+    predecessor: bytes
+    proof: bytes
+    def __init__(self, edge: _Optional[bytes] = ..., journal: _Optional[bytes] = ..., suite: _Optional[int] = ..., public_key: _Optional[bytes] = ..., predecessor: _Optional[bytes] = ..., proof: _Optional[bytes] = ...) -> None: ...
+
+class KnownDigest(_message.Message):
+    __slots__ = ("position", "digest")
+    POSITION_FIELD_NUMBER: _ClassVar[int]
+    DIGEST_FIELD_NUMBER: _ClassVar[int]
+    position: int
+    digest: bytes
+    def __init__(self, position: _Optional[int] = ..., digest: _Optional[bytes] = ...) -> None: ...
 
 class RejoinReply(_message.Message):
-    __slots__ = ("waiting_for", "admitted", "held_position", "digests")
+    __slots__ = ("waiting_for", "admitted", "held_position", "digests", "common")
     WAITING_FOR_FIELD_NUMBER: _ClassVar[int]
     ADMITTED_FIELD_NUMBER: _ClassVar[int]
     HELD_POSITION_FIELD_NUMBER: _ClassVar[int]
     DIGESTS_FIELD_NUMBER: _ClassVar[int]
+    COMMON_FIELD_NUMBER: _ClassVar[int]
     waiting_for: int
     admitted: EnrolReply
     held_position: int
     digests: bytes
-    def __init__(self, waiting_for: _Optional[int] = ..., admitted: _Optional[_Union[EnrolReply, _Mapping]] = ..., held_position: _Optional[int] = ..., digests: _Optional[bytes] = ...) -> None: ...
+    common: int
+    def __init__(self, waiting_for: _Optional[int] = ..., admitted: _Optional[_Union[EnrolReply, _Mapping]] = ..., held_position: _Optional[int] = ..., digests: _Optional[bytes] = ..., common: _Optional[int] = ...) -> None: ...

@@ -80,6 +80,9 @@ class EnrolmentDesk:
             connection.execute(sa.update(invitations).where(invitations.c.id == application.invitation)
                                .values(id=invitations.c.id))
             invitation = self.invitation(connection, application)
+            if invitation.replaces is not None:
+                raise EnrolmentRefused(f"this invitation is to replace machine {invitation.replaces}: where its folder is, run "
+                                       "suozhan-edge rejoin TOKEN; for a new machine ask for: suozhan-hub invite SITE")
             check_names(application)
             _check_journals(application.journals)
             verifier = check_proofs(application, application.invitation)
@@ -116,7 +119,7 @@ class EnrolmentDesk:
             return None
         if row.record_key_id != verifier.key_id:
             raise EnrolmentRefused(f"this request came before with another record key; {ANEW} with a new invitation")
-        if _declared(connection, row.edge) != set(application.journals):
+        if declared(connection, row.edge) != set(application.journals):
             raise EnrolmentRefused(f"this machine enrolled with other journals before; {ANEW} with a new invitation")
         if row.revoked_ms is not None or row.not_after_ms <= self._clock.unix_ms():
             raise EnrolmentRefused(f"this machine was revoked or its certificate has expired; {ANEW} with a new invitation")
@@ -173,7 +176,8 @@ def declare(connection: sa.Connection, edge: UUID, journals: Sequence[tuple[UUID
         raise refused from error
 
 
-def _declared(connection: sa.Connection, edge: str) -> set[tuple[UUID, str]]:
+def declared(connection: sa.Connection, edge: str) -> set[tuple[UUID, str]]:
+    """The journals that a machine claims."""
     rows = connection.execute(sa.select(declarations).where(declarations.c.edge == edge))
     return {(UUID(row.journal), row.name) for row in rows}
 

@@ -25,11 +25,17 @@ class Issued:
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """What there is of a machine: -1 for a generation that does not exist."""
+    """What there is of a machine: -1 for a generation that does not exist. `successor` came in its place."""
 
     revoked_ms: int | None
     newest: int
     newest_used: int
+    revoked_why: str = ""
+    successor: UUID | None = None
+
+    @property
+    def revoked_by_person(self) -> bool:
+        return self.revoked_ms is not None and self.successor is None
 
 
 _COLUMNS = [machine_certificates.c[name] for name in Issued.__dataclass_fields__]
@@ -37,14 +43,14 @@ _COLUMNS = [machine_certificates.c[name] for name in Issued.__dataclass_fields__
 
 def history(connection: sa.Connection, edge: UUID) -> History | None:
     """None for a machine that is not enrolled here."""
-    row = connection.execute(sa.select(edges.c.revoked_ms).where(edges.c.edge == str(edge))).one_or_none()
+    row = connection.execute(sa.select(edges).where(edges.c.edge == str(edge))).one_or_none()
     if row is None:
         return None
     used = sa.case((machine_certificates.c.first_used_ms.is_not(None), machine_certificates.c.generation))
     newest, newest_used = connection.execute(sa.select(
         sa.func.coalesce(sa.func.max(machine_certificates.c.generation), -1), sa.func.coalesce(sa.func.max(used), -1),
     ).where(machine_certificates.c.edge == str(edge))).one()
-    return History(row.revoked_ms, newest, newest_used)
+    return History(row.revoked_ms, newest, newest_used, row.revoked_why, UUID(row.successor) if row.successor else None)
 
 
 def issued(connection: sa.Connection, edge: UUID, generation: int) -> Issued | None:

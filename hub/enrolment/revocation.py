@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -33,5 +34,14 @@ def revoke(engine: sa.Engine, own_journal: OwnJournal, edge: str, by: str, reaso
     # The record first: a crash behind it leaves a decision that can be given again, not a machine that nobody revoked.
     own_journal.note("machine.revoked", {"edge": str(machine), "by": by, "reason": reason})
     with engine.begin() as connection:
-        connection.execute(edges.update().where(edges.c.edge == str(machine)).values(revoked_ms=now_ms))
+        connection.execute(edges.update().where(edges.c.edge == str(machine)).values(
+            revoked_ms=now_ms, revoked_why=f"{reason} ({by})", successor=None))
     return True
+
+
+def end_followed(engine: sa.Engine, old: Iterable[UUID], successor: UUID, now_ms: int) -> None:
+    """The end of machines that another one follows. Call it behind the record of it (hub/ledger/own_journal.py): a crash in
+    between leaves a decision that is given again, not a machine that nobody revoked."""
+    with engine.begin() as connection:
+        connection.execute(edges.update().where(edges.c.edge.in_([str(one) for one in old]), edges.c.revoked_ms.is_(None)).values(
+            revoked_ms=now_ms, revoked_why=f"machine {successor} follows it", successor=str(successor)))

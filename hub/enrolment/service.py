@@ -14,7 +14,8 @@ import structlog
 
 from hub.enrolment.authority import HubAuthority
 from hub.enrolment.desk import Admission, Application, EnrolmentDesk, EnrolmentRefused
-from hub.enrolment.rejoin import RejoinDesk, RejoinRequest
+from hub.enrolment.rejoin import RejoinDesk
+from hub.enrolment.rejoin_request import Forerunner, RejoinRequest
 from hub.enrolment.renewals import (
     ApprovalWaits,
     MachineCloned,
@@ -27,8 +28,10 @@ from hub.keys import HubKeys
 from hub.ledger.store import POSITION_MAX
 from proto import enrolment_pb2, enrolment_pb2_grpc
 from security.certificates import der
+from security.chain import Genesis
 from security.clock import Clock
 from security.renewal import NONCE_BYTES
+from security.suites import Suite, UnsoundKey, check_public_key
 
 log = structlog.get_logger()
 GENERATION_MAX = 2**31
@@ -87,7 +90,7 @@ class EnrolmentService(enrolment_pb2_grpc.EnrolmentServicer):
         except _TROUBLE as error:
             await _unavailable(context, error)
         return enrolment_pb2.RejoinReply(admitted=self._admitted(rejoined.admission), held_position=rejoined.held_position,
-                                         digests=b"".join(rejoined.digests))
+                                         common=rejoined.common, digests=b"".join(rejoined.digests))
 
     def _admitted(self, admission: Admission) -> enrolment_pb2.EnrolReply:
         return enrolment_pb2.EnrolReply(
@@ -156,7 +159,18 @@ def _rejoin(request: enrolment_pb2.RejoinRequest, peer: str) -> RejoinRequest:
     return RejoinRequest(
         UUID(bytes=request.edge), application, UUID(bytes=request.old_edge), UUID(bytes=request.old_journal),
         min(request.old_position, POSITION_MAX), min(request.old_held, POSITION_MAX), request.reason, request.nonce,
-        request.signature, request.certificate_der)
+        request.signature, request.certificate_der, [_forerunner(one) for one in request.forerunners],
+        [(min(one.position, POSITION_MAX), one.digest) for one in request.known])
+
+
+def _forerunner(one: enrolment_pb2.Forerunner) -> Forerunner:
+    try:
+        predecessor = UUID(bytes=one.predecessor) if one.predecessor else None
+        genesis = Genesis(UUID(bytes=one.edge), UUID(bytes=one.journal), Suite(one.suite), one.public_key, predecessor)
+        check_public_key(genesis.suite, genesis.public_key)
+    except (UnsoundKey, ValueError) as error:
+        raise EnrolmentRefused(f"an earlier journal is not named as it should be ({error}); update its program") from error
+    return Forerunner(genesis, one.proof)
 
 
 def _application(request: enrolment_pb2.EnrolRequest, peer: str) -> Application:

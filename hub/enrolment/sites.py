@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import re
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import sqlalchemy as sa
 
-from hub.enrolment.tables import invitations, sites
+from hub.enrolment.tables import edges, invitations, sites
 from hub.names import NAME_MAX_CHARS, name_fault
 from security.invitations import SECRET_BYTES, Invitation
 from security.suites import sha256
@@ -44,15 +44,32 @@ def list_sites(engine: sa.Engine) -> list[sa.RowMapping]:
         return list(connection.execute(sa.select(sites).order_by(sites.c.code)).mappings())
 
 
-def invite(engine: sa.Engine, site: str, address: str, pin: bytes, now_ms: int) -> Invitation:
-    """A one-time token for one machine of one site, valid for 24 hours; only a hash of its secret stays here."""
+def invite(engine: sa.Engine, site: str, address: str, pin: bytes, now_ms: int, replaces: UUID | None = None) -> Invitation:
+    """A one-time token for one machine of one site, valid for 24 hours; only a hash of its secret stays here.
+
+    It is for a new machine, or to come in the place of one that is named, and never for both. Raises SiteRefused.
+    """
     secret = os.urandom(SECRET_BYTES)
     invitation = Invitation(address, str(uuid4()), secret, pin)
     with engine.begin() as connection:
         if connection.execute(sa.select(sites.c.code).where(sites.c.code == site)).first() is None:
             raise SiteRefused(f"there is no site {site}; add it with: suozhan-hub site add {site} --name NAME --kind KIND")
+        if replaces is not None:
+            _require_site(connection, replaces, site)
         connection.execute(invitations.insert().values(
             id=invitation.id, site=site, secret_hash=sha256(secret), created_ms=now_ms,
-            expires_ms=now_ms + INVITATION_LIFE_MS,
+            expires_ms=now_ms + INVITATION_LIFE_MS, replaces=str(replaces) if replaces else None,
         ))
     return invitation
+
+
+def is_known(engine: sa.Engine, edge: UUID) -> bool:
+    with engine.connect() as connection:
+        return connection.execute(sa.select(edges.c.edge).where(edges.c.edge == str(edge))).first() is not None
+
+
+def _require_site(connection: sa.Connection, edge: UUID, site: str) -> None:
+    """A machine that is not known may be one that this hub forgot when it was restored: whoever invites it says where it is."""
+    row = connection.execute(sa.select(edges.c.site).where(edges.c.edge == str(edge))).one_or_none()
+    if row is not None and row.site != site:
+        raise SiteRefused(f"machine {edge} is of site {row.site}; give: suozhan-hub invite {row.site} --replaces {edge}")

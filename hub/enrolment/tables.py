@@ -25,6 +25,9 @@ edges = sa.Table(
     sa.Column("machine", sa.Text, nullable=False),
     sa.Column("enrolled_ms", Whole, nullable=False),
     sa.Column("revoked_ms", Whole),
+    sa.Column("revoked_why", sa.Text, nullable=False, server_default=""),
+    # The machine that came in its place; empty when a person revoked it, and then only an invitation brings it back.
+    sa.Column("successor", sa.Text),
     sqlite_strict=True,
 )
 
@@ -37,6 +40,8 @@ invitations = sa.Table(
     sa.Column("created_ms", Whole, nullable=False),
     sa.Column("expires_ms", Whole, nullable=False),
     sa.Column("edge", sa.Text, sa.ForeignKey("edges.edge")),
+    # The machine in whose place another one may come; a hub that was restored may not know it, so this is no foreign key.
+    sa.Column("replaces", sa.Text),
     sqlite_strict=True,
 )
 

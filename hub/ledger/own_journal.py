@@ -50,21 +50,33 @@ class OwnJournal:
             for name, genesis in journals:
                 self._register(ledger, name, genesis, site)
 
-    def succeed(self, name: str, genesis: Genesis, site: str, said: dict[str, object]) -> None:
-        """End the journal that `genesis` names as its predecessor, and register the one that follows it: all in one commit.
+    def succeed(self, name: str, genesis: Genesis, site: str, said: dict[str, object], forgotten: Sequence[Genesis] = ()) -> None:
+        """End all journals of the machine whose journal `genesis` names as its predecessor, and register it: all in one commit.
 
-        `said` is who decided it and why. A repeat changes nothing.
+        `forgotten` are journals before it, the oldest first, that a restored hub does not know: they are registered and end, too,
+        so that what is carried out of them can be verified. `said` is who decided it and why. A repeat changes nothing.
         """
         assert genesis.predecessor is not None
         with Ledger(self._path) as ledger, ledger.transaction():
-            with suppress(UnknownJournal):  # a hub that was restored may not know it: then there is nothing to end
-                old = ledger.journal(genesis.predecessor)
-                if not old.closed:
-                    self._append(ledger, "journal.closed", {
-                        "journal": str(old.journal), "edge": str(old.edge), "position": old.position, "digest": old.digest.hex(),
-                        "successor": str(genesis.journal), **said})
-                    ledger.close(old.journal, f"journal {genesis.journal} follows it")
+            for one in forgotten:
+                self._register(ledger, name, one, site)
+            ends = {one.edge for one in forgotten}
+            with suppress(UnknownJournal):
+                ends.add(ledger.journal(genesis.predecessor).edge)
+            for edge in sorted(ends):
+                self._end(ledger, edge, genesis, said)
             self._register(ledger, name, genesis, site)
+
+    def _end(self, ledger: Ledger, edge: UUID, genesis: Genesis, said: dict[str, object]) -> None:
+        """A machine that has not ended yet."""
+        journals = [one for one in ledger.journals() if one.edge == edge and not one.closed]
+        for old in journals:
+            self._append(ledger, "journal.closed", {
+                "journal": str(old.journal), "edge": str(old.edge), "position": old.position, "digest": old.digest.hex(),
+                "successor": str(genesis.journal), **said})
+            ledger.close(old.journal, f"journal {genesis.journal} follows it")
+        if journals:
+            self._append(ledger, "machine.revoked", {"edge": str(edge), "successor": str(genesis.edge), **said})
 
     def _register(self, ledger: Ledger, name: str, genesis: Genesis, site: str) -> None:
         if ledger.register(name, genesis, self._clock.unix_ms()):

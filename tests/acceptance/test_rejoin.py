@@ -11,8 +11,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from deploy.demo.city import Hub, Machine
-from deploy.demo.processes import command
+from deploy.demo.processes import DemoFailed, command
 from edge.channel import HubChannel, held_over
 from edge.identity import load_identity
 from edge.state import StateFolder
@@ -154,7 +156,10 @@ def test_an_invitation_is_an_approval_and_serves_where_the_old_keys_are_gone(hub
     machine.service.stop()
     (machine.state / "keys" / "tls.key").unlink()
     hub.service.start()
-    token = hub.command("invite", "A01")
+    plain, old = hub.command("invite", "A01"), load_identity(StateFolder(machine.state).identity).edge
+    with pytest.raises(DemoFailed, match=f"suozhan-hub invite SITE --replaces {old}"):
+        command("edge", machine.state, "rejoin", plain, "--reason", "the TLS key is gone")
+    token = hub.command("invite", "A01", "--replaces", old)
     said = command("edge", machine.state, "rejoin", token, "--reason", "the TLS key is gone")
     assert said.startswith("Admitted as ")
     machine.service.start()

@@ -1,0 +1,62 @@
+"""What a machine that begins anew can still say of the journals before: whose they were, and which records they held."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, suppress
+from dataclasses import dataclass
+
+from edge.drafts import CorruptJournal
+from edge.keys_check import known_identity
+from edge.salvage import NothingToSalvage, salvage
+from edge.state import IdentityFolder
+from security.chain import Genesis
+from security.durable_sqlite import open_readonly
+from security.signer import BadKey, Ed25519Signer
+
+_DIGEST = "SELECT digest FROM digests WHERE position = ?"
+
+
+@dataclass(frozen=True, slots=True)
+class OldJournal:
+    """An earlier journal, and its record key's signature over what the new record key signs."""
+
+    genesis: Genesis
+    proof: bytes
+
+
+def old_journals(folders: Sequence[IdentityFolder], proof: bytes) -> list[OldJournal]:
+    """Newest first, as far back as the files beside each are whole: a hub that was restored may know none of them."""
+    found = []
+    for folder in reversed(folders):
+        identity = known_identity(folder)
+        if identity is None:
+            break
+        with suppress(BadKey, OSError):
+            found.append(OldJournal(identity.genesis, Ed25519Signer.load(folder.record_key).sign(proof)))
+    return found
+
+
+def known_digests(old: IdentityFolder, end: int) -> list[tuple[int, bytes]]:
+    """Positions and digests of an old journal, from its end back, ever further apart: by them the hub finds the last record that
+    both have, whatever it lost and however long the journal is. Those that can be read; reading a damaged journal takes minutes.
+    """
+    places = list(_places(end))
+    with suppress(sqlite3.Error, CorruptJournal, OSError), closing(open_readonly(old.journal)) as db:
+        return _found(places, lambda at: (db.execute(_DIGEST, (at,)).fetchone() or (None,))[0])
+    with suppress(NothingToSalvage, OSError, ValueError, sqlite3.Error), salvage(old.journal, known_identity(old)) as salvaged:
+        return _found(places, salvaged.digest_at)
+    return []
+
+
+def _places(end: int) -> Iterator[int]:
+    step, at = 1, end
+    while at > 0:
+        yield at
+        at, step = at - step, 2 * step
+
+
+def _found(places: Sequence[int], digest_at: Callable[[int], object]) -> list[tuple[int, bytes]]:
+    read = ((at, digest_at(at)) for at in places)
+    return [(at, digest) for at, digest in read if isinstance(digest, bytes) and len(digest) == 32]

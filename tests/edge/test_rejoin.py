@@ -1,0 +1,275 @@
+"""A machine that begins anew, with a real hub's enrolment service; only the wire between the two is a stand-in."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Never
+from uuid import UUID
+
+import grpc
+import pytest
+from cryptography import x509
+
+import edge.enrol
+import edge.rejoin
+from edge.carry import Held
+from edge.enrol import EnrolmentRefused, enrol
+from edge.identity import load_identity
+from edge.journal import Journal, JournalLimits
+from edge.rejoin import Rejoin
+from edge.rejoin_command import rejoin_machine
+from edge.rejoin_wire import OldKey, RejoinAnswer, RejoinCall, _answer, _request
+from edge.state import IdentityFolder, StateFolder
+from edge.succession import begin
+from hub.enrolment.service import Addresses, EnrolmentService
+from hub.keys import create_keys, load_keys
+from hub.ledger.batch_check import check_batch
+from hub.ledger.runs import Arrival
+from hub.ledger.store import Ledger
+from proto import enrolment_pb2
+from security.certificates import der, edge_certificate, new_csr, new_key
+from security.chain import leaf_hashes
+from security.invitations import Invitation
+from security.renewal import rejoin_statement
+from security.signer import Ed25519Signer
+from security.suites import Verifier
+from tests.rejoining import PEER, RejoiningHub
+from tests.spine import CEILING_S, draft
+
+Changed = Callable[[enrolment_pb2.EnrolReply], None]
+
+
+class _Refused(Exception):
+    pass
+
+
+class _Context:
+    def peer(self) -> str:
+        return PEER
+
+    async def abort(self, code: grpc.StatusCode, text: str) -> Never:
+        raise _Refused(text)
+
+
+class Office:
+    """The hub's enrolment port; `change` is what a hub that answers nonsense makes of its answers."""
+
+    def __init__(self, hub: RejoiningHub) -> None:
+        self.hub = hub
+        (hub.folder / "keys").mkdir(mode=0o700)
+        create_keys(hub.folder / "keys")
+        keys, addresses = load_keys(hub.folder / "keys"), Addresses("h:1", "h:2", "h:3")
+        self.service = EnrolmentService(hub.desk, hub.renewals, hub.rejoins, hub.authority, keys, hub.hub, addresses, hub.clock)
+        self.change: Changed = lambda reply: None
+        self.calls: list[enrolment_pb2.RejoinRequest] = []
+
+    def rejoin(self, call: RejoinCall, address: str, word: OldKey | Invitation) -> RejoinAnswer:
+        request = _request(call)
+        if isinstance(word, Invitation):
+            request.invitation, request.secret = word.id, word.secret
+        else:
+            request.nonce = self.hub.nonces.new(call.old_edge)
+            request.certificate_der = word.certificate_der
+            request.signature = word.sign(rejoin_statement(self.hub.hub, call.old_edge, request.nonce, call.csr_der,
+                                                           call.identity.edge_id, UUID(call.identity.journal)))
+        self.calls.append(request)
+        try:
+            reply = asyncio.run(self.service.Rejoin(request, _Context()))  # type: ignore[arg-type]
+        except _Refused as error:
+            raise EnrolmentRefused(str(error)) from error
+        self.change(reply.admitted)
+        return _answer(call, reply)
+
+    def enrol(self, invitation: Invitation, root: x509.Certificate, request: enrolment_pb2.EnrolRequest) -> object:
+        reply = asyncio.run(self.service.Enrol(request, _Context()))  # type: ignore[arg-type]
+        self.change(reply)
+        return reply
+
+
+class Machine:
+    def __init__(self, folder: Path, office: Office) -> None:
+        self.office = office
+        self.hub = office.hub
+        self.state = StateFolder(folder)
+        self.digests: list[bytes] = []
+
+    def enrol(self) -> None:
+        enrol(self.state, self.hub.invitation().token(), "窗口1")
+
+    def write(self, *callers: str) -> None:
+        """Into its first journal; `digests` are of all that it holds then, from position 1."""
+        asyncio.run(self._write(callers))
+
+    async def _write(self, callers: tuple[str, ...]) -> None:
+        identity = load_identity(self.state.identity)
+        journal = Journal(self.state.journal, Ed25519Signer.load(self.state.record_key), bytes.fromhex(identity.hub_sealing_key),
+                          self.hub.clock, JournalLimits(reserve_bytes=0))
+        async with asyncio.timeout(CEILING_S), journal:
+            for caller in callers:
+                await journal.submit(draft(caller))
+            self.run = await journal.after(0, 10_000, 10**8)
+            self.digests = [digest for at in range(1, journal.head.position + 1) if (digest := await journal.digest_at(at))]
+
+    def deliver(self, until: int) -> None:
+        """As a hub that holds so many of the first journal's records."""
+        if not until:
+            return
+        signer, identity = Ed25519Signer.load(self.state.record_key), load_identity(self.state.identity)
+        run = replace(self.run, payloads=self.run.payloads[:until], signatures=self.run.signatures[:until])
+        verifier = Verifier(signer.suite, signer.public_key)
+        digests = check_batch(run, verifier, identity.edge_id, UUID(identity.journal)).digests
+        leaves = leaf_hashes(verifier.key_id, UUID(identity.journal).bytes, 1, digests, run.signatures, 1)
+        with Ledger(self.hub.folder / "hub.db") as ledger:
+            ledger.append([Arrival(UUID(identity.journal), run, digests, leaves, 1)])
+
+    def rejoin(self, invitation: Invitation | None = None) -> Held:
+        """A successor that the hub admits."""
+        rejoin = Rejoin(self.state, "h:2")
+        if waiting_for := rejoin.ask(invitation):
+            self.hub.approvals.decide(waiting_for, "李芳", "looked at it", approved=True)
+            assert rejoin.ask(invitation) == 0
+        return Held.load(self.state.current)
+
+
+@pytest.fixture
+def office(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Office:
+    (tmp_path / "hub").mkdir()
+    office = Office(RejoiningHub(tmp_path / "hub"))
+    monkeypatch.setattr(edge.rejoin, "rejoin_call", office.rejoin)
+    monkeypatch.setattr(edge.enrol, "_call", office.enrol)
+    monkeypatch.setattr(edge.enrol, "fetch_root", lambda invitation: office.hub.authority.root)
+    return office
+
+
+@pytest.fixture
+def machine(tmp_path: Path, office: Office) -> Machine:
+    machine = Machine(tmp_path / "machine", office)
+    machine.enrol()
+    return machine
+
+
+def _snapshot(folder: IdentityFolder) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.root.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("held", [0, 3, 9, 12])
+def test_what_both_have_is_found_whatever_the_hub_acknowledged_before(machine: Machine, held: int) -> None:
+    """Invariant 3: a hub that was restored holds less than it said; what it lacks is not taken for delivered."""
+    machine.write(*[f"a{number}" for number in range(11)])  # and a data key
+    machine.deliver(held)
+    begin(machine.state, "the disk")
+    said = machine.rejoin()
+    known = [0, *(one.position for one in machine.office.calls[-1].known)]
+    assert (said.position, said.known) == (held, max(at for at in known if at <= held))
+    assert said.digests == machine.digests[said.known:held]
+
+
+def test_many_digests_come_page_by_page(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hub.enrolment.rejoin.DIGESTS_MAX", 2)
+    machine.write(*[f"a{number}" for number in range(11)])
+    machine.deliver(8)
+    machine.state.journal.write_bytes(os.urandom(8192))  # nothing is known of its digests any more
+    begin(machine.state, "the disk")
+    folder = machine.state.current
+    succession = folder.succession.read_text(encoding="utf-8").replace('"old_position": 0', '"old_position": 12')
+    folder.succession.write_text(succession, encoding="utf-8")
+    said = machine.rejoin()
+    assert (said.position, said.known, said.digests) == (8, 0, machine.digests[:8])
+
+
+def test_a_damaged_journal_still_says_what_it_had(machine: Machine) -> None:
+    machine.write("a", "b", "c")
+    machine.deliver(3)
+    data = bytearray(machine.state.journal.read_bytes())
+    data[:100] = bytes(100)  # SQLite reads nothing of it any more
+    machine.state.journal.write_bytes(data)
+    begin(machine.state, "the disk")
+    assert machine.rejoin() == Held(3, 3, [])
+
+
+def test_a_hub_that_forgot_the_machine_gets_its_keys_back(machine: Machine, tmp_path: Path,
+                                                          monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "restored").mkdir()
+    machine.write("a", "b")
+    begin(machine.state, "the disk")
+    machine.rejoin()
+    identities = machine.state.identities()
+    restored = RejoiningHub(tmp_path / "restored")
+    restored.hub, restored.authority = machine.hub.hub, machine.hub.authority
+    for name in ("root.pem", "intermediate.pem", "intermediate.key"):
+        (restored.folder / name).write_bytes((machine.hub.folder / name).read_bytes())
+    restored.restart()
+    restored.own.create()
+    monkeypatch.setattr(edge.rejoin, "rejoin_call", Office(restored).rejoin)
+    begin(machine.state, "the hub was restored")
+    replaced = load_identity(machine.state.identities()[-2].identity).edge_id
+    assert Rejoin(machine.state, "h:2").ask(restored.invitation("B07", replaced)) == 0
+    for folder in identities:
+        head = restored.journal(load_identity(folder.identity).journal_id)
+        assert head.closed
+        assert head.public_key == Ed25519Signer.load(folder.record_key).public_key
+
+
+def _other_key(office: Office) -> Changed:
+    def change(reply: enrolment_pb2.EnrolReply) -> None:
+        now = x509.load_der_x509_certificate(reply.chain_der[0]).not_valid_before_utc
+        reply.chain_der[0] = der(edge_certificate(office.hub.authority.intermediate, new_csr(new_key(), "m"), office.hub.hub,
+                                                  UUID(bytes=reply.edge), now))
+    return change
+
+
+def _no_chain(reply: enrolment_pb2.EnrolReply) -> None:
+    del reply.chain_der[:]
+
+
+def _bad_chain(reply: enrolment_pb2.EnrolReply) -> None:
+    reply.chain_der[1] = b"rubbish"
+
+
+def _bad_log_key(reply: enrolment_pb2.EnrolReply) -> None:
+    reply.keys.log = b"zz"
+
+
+def _bad_sealing_key(reply: enrolment_pb2.EnrolReply) -> None:
+    reply.keys.sealing = bytes(31)
+
+
+@pytest.mark.parametrize("nonsense", [_no_chain, _bad_chain, _bad_log_key, _bad_sealing_key, None])
+def test_an_answer_that_could_not_be_worked_with_is_never_saved(machine: Machine, office: Office, tmp_path: Path,
+                                                                nonsense: Changed | None) -> None:
+    begin(machine.state, "the disk")
+    waiting = Rejoin(machine.state, "h:2").ask()
+    machine.hub.approvals.decide(waiting, "李芳", "looked at it", approved=True)
+    before = _snapshot(machine.state)
+    office.change = nonsense or _other_key(office)
+    with pytest.raises(EnrolmentRefused, match="nothing was changed"):
+        Rejoin(machine.state, "h:2").ask()
+    assert _snapshot(machine.state) == before
+    other = StateFolder(tmp_path / "other")
+    with pytest.raises(EnrolmentRefused, match="nothing was changed"):
+        enrol(other, machine.hub.invitation().token(), "窗口2")
+    assert not other.identity.exists()
+
+
+def test_an_agent_notices_that_a_command_was_quicker(machine: Machine) -> None:
+    """Although the old TLS key, which it would ask with, is gone."""
+    old = load_identity(machine.state.identity).edge_id
+    machine.state.tls_key.unlink()
+    begin(machine.state, "the key is gone")
+    agent = Rejoin(machine.state, "h:2")
+    with pytest.raises(OSError, match=r"tls\.key"):
+        agent.ask()
+    assert Rejoin(machine.state, "h:2").ask(machine.hub.invitation(replaces=old)) == 0
+    assert agent.ask() == 0
+
+
+def test_an_invitation_is_reason_enough(machine: Machine) -> None:
+    old = load_identity(machine.state.identity).edge_id
+    given = machine.hub.invitation(replaces=old)
+    assert rejoin_machine(machine.state, given.token(), "").startswith("Admitted as ")
+    assert machine.hub.known(old).successor == load_identity(machine.state.current.identity).edge_id  # type: ignore[union-attr]
+    assert "has rejoined already" in rejoin_machine(machine.state, given.token(), "")
