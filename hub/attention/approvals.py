@@ -15,6 +15,8 @@ from hub.ledger.own_journal import OwnJournal
 from hub.names import name_fault
 from security.clock import Clock
 
+WAITING_MAX = 4  # of one kind for one subject: two copies of a disk may ask, and no key fills the desk's list
+
 log = structlog.get_logger()
 
 
@@ -41,9 +43,16 @@ class Approvals:
         self._clock = clock
 
     def ask(self, kind: str, subject: str, key: bytes, body: dict[str, Any]) -> Approval:
-        """The request of this kind and key; made when it is new. What was asked first counts: `body` never changes."""
+        """The request of this kind and key; made when it is new. What was asked first counts: `body` never changes.
+
+        Where too many wait for this subject already, it is the oldest of them: that has to be decided first. (Were the oldest to
+        give way, two machines that ask in turn would keep each other out.)
+        """
         if found := self._one(approvals.c.kind == kind, approvals.c.key == key):
             return found
+        waiting = self._many(approvals.c.kind == kind, approvals.c.subject == subject, approvals.c.state == "waiting")
+        if len(waiting) >= WAITING_MAX:
+            return waiting[0]
         row = {"kind": kind, "subject": subject, "key": key, "body": json.dumps(body, ensure_ascii=False, sort_keys=True),
                "asked_ms": self._clock.unix_ms(), "state": "waiting", "decided_by": "", "reason": ""}
         try:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from hub.attention.alarms import Alarms, AttentionRefused
-from hub.attention.approvals import Approvals
+from hub.attention.approvals import WAITING_MAX, Approvals
 from hub.database import open_engine
 from hub.ledger.store import Ledger
 from security.record import ClearBody, parse_record
@@ -43,6 +43,18 @@ def test_an_alarm_is_told_once_counted_and_cleared_by_somebody(tmp_path: Path) -
     assert told == [("alarm.raised", "edge 1"), ("alarm.raised", "edge 2"), ("alarm.cleared", "edge 1"),
                     ("alarm.raised", "edge 1")]
     spine.check_ledger()
+
+
+def test_one_machine_fills_no_list_and_is_heard_once_the_oldest_request_is_decided(tmp_path: Path) -> None:
+    spine = Spine(tmp_path)
+    approvals = Approvals(open_engine(spine.hub_db), spine.own, spine.clock)
+    asked = [approvals.ask("rejoin", "edge 1", b"%d" % number, {}) for number in range(WAITING_MAX + 3)]
+    assert [one.id for one in asked[WAITING_MAX:]] == [asked[0].id] * 3
+    assert len(approvals.waiting()) == WAITING_MAX
+    for kind, subject in (("rejoin", "edge 2"), ("renewal", "edge 1")):
+        assert approvals.ask(kind, subject, b"k", {}).id not in {one.id for one in asked}
+    approvals.decide(asked[0].id, "周敏", "unknown machine", approved=False)
+    assert approvals.ask("rejoin", "edge 1", b"later", {}).id not in {one.id for one in asked}
 
 
 def test_a_request_is_asked_once_decided_once_and_recorded(tmp_path: Path) -> None:
