@@ -24,10 +24,12 @@ from hub.database import open_engine
 from hub.enrolment.authority import HubAuthority, create_authority, load_authority
 from hub.enrolment.sites import add_site
 from hub.enrolment.tables import edges
-from hub.imports.importing import Hub, Order, import_file
+from hub.imports.importing import Hub, import_file
 from hub.imports.journal_import import Imported
+from hub.imports.order import Order
 from hub.ledger.predecessors import Predecessors
 from hub.ledger.store import Ledger
+from hub.migrate import create
 from hub.transactions.projector import Projector
 from hub.transactions.tables import findings, transactions
 from security.certificates import edge_certificate, key_pem, new_csr, new_key, pem, pin_of
@@ -166,9 +168,18 @@ class Station(Spine):
         [imported] = self.take_all(file)
         return imported
 
-    def take_all(self, file: Path) -> Sequence[Imported]:
-        self.checked_file, imported = import_file(self.hub, Order(file, "周敏", "线路中断"))
+    def take_all(self, file: Path, site: str = "") -> Sequence[Imported]:
+        self.checked_file, imported = import_file(self.hub, Order(file, "周敏", "线路中断", site))
         return imported
+
+    def forget(self) -> None:
+        """The hub comes back from a backup that is older than the machine; site and hub were there."""
+        self.engine.dispose()
+        for ending in ("", "-wal", "-shm"):
+            Path(f"{self.hub_db}{ending}").unlink(missing_ok=True)
+        create(self.hub_db)
+        self.own.create()
+        add_site(self.engine, "A01", "古魏镇服务所", "office", "")
 
     @property
     def approvals(self) -> Approvals:

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from hub.enrolment.tables import edges
 from hub.ledger.store import JournalHead, Ledger
 from security.bundle.check import Trust
+from security.bundle.entries import Journal
 from security.bundle.header import Header
 from security.bundle.journal_check import CoveredJournal
 from security.bundle.reader import verify_bundle
@@ -25,8 +26,8 @@ class ImportRefused(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class MachineFile:
-    """A file that is, to its last byte, what a machine of this hub signed: `edge`, with records of `journals`. `words` are what
-    a person has to know of it.
+    """A file that is, to its last byte, what a machine of this hub signed: `edge`, with records of `journals`, of which it began
+    `lineage` itself (or it follows from them). `words` are what a person has to know of it.
     """
 
     path: Path
@@ -35,6 +36,7 @@ class MachineFile:
     header: Header
     edge: UUID
     journals: tuple[UUID, ...]
+    lineage: frozenset[UUID]
     words: tuple[str, ...]
 
 
@@ -49,9 +51,19 @@ def check_file(path: Path, pin: bytes, ledger: Ledger, engine: sa.Engine, now_ms
     if report.header.edge is None:
         raise ImportRefused(f"{path} was exported by this hub, which holds all of it; import what a machine has exported")
     _check_keys(path, report.journals, {head.journal: head for head in ledger.journals()})
-    words = _words(report, _revoked_ms(engine, report.header.edge), now_ms)
-    return MachineFile(path, trust, digest, report.header, report.header.edge,
-                       tuple(one.journal.journal for one in report.journals), words)
+    journals = {one.journal.journal: one.journal for one in report.journals}
+    return MachineFile(path, trust, digest, report.header, report.header.edge, tuple(journals),
+                       _lineage(journals, report.header.edge), _words(report, engine, report.header.edge, now_ms))
+
+
+def _lineage(journals: Mapping[UUID, Journal], edge: UUID) -> frozenset[UUID]:
+    found = set[UUID]()
+    for one in journals.values():
+        at: UUID | None = one.journal if one.edge == edge else None
+        while at is not None and at in journals and at not in found:
+            found.add(at)
+            at = journals[at].predecessor
+    return frozenset(found)
 
 
 def _check_keys(path: Path, covered: Sequence[CoveredJournal], held: Mapping[UUID, JournalHead]) -> None:
@@ -62,21 +74,15 @@ def _check_keys(path: Path, covered: Sequence[CoveredJournal], held: Mapping[UUI
                                 "key or predecessor than the file says; keep the file and call the city's IT desk")
 
 
-def _revoked_ms(engine: sa.Engine, edge: UUID) -> int | None:
-    """Raises ImportRefused for a machine that is not known."""
+def _words(report: Report, engine: sa.Engine, edge: UUID, now_ms: int) -> tuple[str, ...]:
     with engine.connect() as connection:
         row = connection.execute(sa.select(edges.c.revoked_ms).where(edges.c.edge == str(edge))).one_or_none()
-    if row is None:
-        raise ImportRefused(f"machine {edge} is not known to this hub, which may have come back from a backup that is older than "
-                            "the machine; keep the file and call the city's IT desk")
-    revoked_ms: int | None = row.revoked_ms
-    return revoked_ms
-
-
-def _words(report: Report, revoked_ms: int | None, now_ms: int) -> tuple[str, ...]:
     words = []
     if report.exporter is not None and report.exporter.valid_ms[1] < now_ms:
         words.append("The machine's certificate has expired; what its keys signed holds all the same.")
-    if revoked_ms is not None:
+    if row is None:
+        words.append(f"Machine {edge} is not known to this hub, whose CA gave it its certificate: the hub came back from a "
+                     "backup that is older than the machine.")
+    elif row.revoked_ms is not None:
         words.append("The machine is revoked: if its keys are in other hands, what it signed since may be theirs.")
     return tuple(words)

@@ -11,8 +11,9 @@ import typer
 from hub.attention.command import By, Reason, own_journal
 from hub.database import open_engine
 from hub.enrolment.authority import load_authority
-from hub.imports.importing import Hub, Order, import_file
+from hub.imports.importing import Hub, import_file
 from hub.imports.journal_import import Imported, Places, size
+from hub.imports.order import Order
 from hub.state import HubState
 from security.certificates import pin_of
 from security.clock import SystemClock
@@ -25,6 +26,8 @@ def import_records(
     file: Annotated[Path, typer.Argument(help="What `suozhan-edge export` wrote.")],
     by: By,
     reason: Reason,
+    site: Annotated[str, typer.Option(help="Where the machine stands, if this hub came back from a backup that is older than the "
+                                           "machine.")] = "",
 ) -> None:
     """Take the records of a machine's FILE into the ledger; the hub may run meanwhile. Safe to repeat. Exit code 2: something
     has to be decided or done before all of it can be taken."""
@@ -32,7 +35,7 @@ def import_records(
     config = state.config()
     hub = Hub(config.hub, pin_of(load_authority(state.ca).root), state.database, open_engine(state.database), own_journal(state),
               SystemClock())
-    machine_file, imported = import_file(hub, Order(file, by, reason))
+    machine_file, imported = import_file(hub, Order(file, by, reason, site))
     for line in [*machine_file.words, *(line for one in imported for line in _told(one))]:
         typer.echo(line)
     if any(one.waits or one.too_long for one in imported):

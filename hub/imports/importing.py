@@ -19,10 +19,10 @@ from hub.imports.check import ImportRefused, MachineFile, check_file
 from hub.imports.copies import CarriedCopies
 from hub.imports.deliveries import deliveries
 from hub.imports.journal_import import Imported, JournalImport
+from hub.imports.order import Order
 from hub.imports.successors import NotBound, SuccessorDesk
 from hub.ledger.own_journal import OwnJournal
 from hub.ledger.store import Ledger, UnknownJournal
-from hub.names import name_fault
 from security.bundle.entries import Journal
 from security.bundle.missing import Missing
 from security.bundle.reader import BundleReader
@@ -35,19 +35,6 @@ JOURNALS_LISTED_MAX = 20  # in one record
 PLACES_LISTED_MAX = 50
 
 log = structlog.get_logger()
-
-
-@dataclass(frozen=True, slots=True)
-class Order:
-    """Who wants a file imported, and why; it stands in the ledger."""
-
-    path: Path
-    by: str
-    reason: str
-
-    def __post_init__(self) -> None:
-        if not self.by.strip() or not self.reason.strip() or name_fault(self.by) or name_fault(self.reason):
-            raise ImportRefused("somebody brings these records, for a reason; give --by and --reason in a few words")
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +112,7 @@ class _Import:
             self._ledger.journal(part.journal)
         except UnknownJournal:
             try:
-                approval = self._successors.settle(part, self._file, self._order.by, self._order.reason)
+                approval = self._successors.settle(part, self._file, self._order)
             except NotBound as error:
                 return str(error)
             if approval.state == "waiting":

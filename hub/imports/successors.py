@@ -9,15 +9,18 @@ import sqlalchemy as sa
 import structlog
 
 from hub.attention.approvals import Approval, Approvals
-from hub.enrolment.desk import EnrolmentRefused, declare
-from hub.enrolment.tables import declarations, edges
+from hub.enrolment.desk import EnrolmentRefused, declare, declared
+from hub.enrolment.revocation import end_followed
+from hub.enrolment.sites import is_known
+from hub.enrolment.tables import edges, sites
 from hub.imports.check import MachineFile
+from hub.imports.order import Order
 from hub.ledger.own_journal import OwnJournal
 from hub.ledger.store import JournalHead, Ledger, UnknownJournal
 from hub.names import name_fault
 from security.bundle.entries import Journal
 from security.clock import Clock
-from security.suites import fingerprint
+from security.suites import fingerprint, sha256
 
 KIND = "import"
 SUCCESSORS_MAX = 100
@@ -45,18 +48,44 @@ class SuccessorDesk:
         self._own = own
         self._clock = clock
 
-    def settle(self, journal: Journal, file: MachineFile, by: str, reason: str) -> Approval:
+    def settle(self, journal: Journal, file: MachineFile, order: Order) -> Approval:
         """What was decided of its key; once approved, the journal is registered and the one before it ends. Raises NotBound."""
-        before = self._bound(journal, file)
+        try:
+            before = self._bound(journal, file)
+        except NotBound:
+            if journal.journal not in file.lineage or (is_known(self._engine, journal.edge) and not self._claimed(journal)):
+                raise
+            return self._remember(journal, file, order)
         owner = self._owner(before.edge)
         approval = self._approvals.ask(KIND, f"edge {before.edge}", journal.genesis.digest(), {
             "edge": str(before.edge), "machine": owner.machine, "site": owner.site, "journal": str(before.journal),
             "new_edge": str(journal.edge), "new_journal": str(journal.journal), "public_key": journal.public_key.hex(),
-            "key_id": fingerprint(journal.suite, journal.public_key).hex(), "file_sha256": file.sha256.hex(), "by": by,
-            "reason": reason, "what": "approving closes the old journal, revokes the old identity and takes the records of the "
-            "new key from files; the machine gets no certificate by it and still rejoins when it has a line"})
+            "key_id": fingerprint(journal.suite, journal.public_key).hex(), "file_sha256": file.sha256.hex(), "by": order.by,
+            "reason": order.reason, "what": "approving closes the old journal, revokes the old identity and takes the records of "
+            "the new key from files; the machine gets no certificate by it and still rejoins when it has a line"})
         if approval.state == "approved":
             self._register(journal, before, owner, approval)
+        return approval
+
+    def _remember(self, journal: Journal, file: MachineFile, order: Order) -> Approval:
+        """Of a machine that is younger than the backup which this hub came back from: a certificate of our CA speaks for it, and
+        a person says where it stands.
+        """
+        with self._engine.connect() as connection:
+            if connection.execute(sa.select(sites.c.code).where(sites.c.code == order.site)).first() is None:
+                raise NotBound(f"machine {journal.edge} is not known here; find out at which site it stands, and give this "
+                               "command again with --site SITE")
+        key = sha256(journal.genesis.digest() + order.site.encode())
+        approval = self._approvals.ask(KIND, f"edge {journal.edge}", key, {
+            "edge": str(journal.edge), "site": order.site, "new_journal": str(journal.journal),
+            "public_key": journal.public_key.hex(), "key_id": fingerprint(journal.suite, journal.public_key).hex(),
+            "file_signed_by": str(file.edge), "file_sha256": file.sha256.hex(), "by": order.by, "reason": order.reason,
+            "what": "this hub forgot the machine when it was restored; approving takes its records as those of this site, and "
+            "lets it work on with the certificate that it has"})
+        if approval.state == "approved":
+            self._enrol(journal, _Owner(order.site, ""))
+            self._own.register_machine([(journal.name, journal.genesis)], order.site)
+            log.warning("a forgotten machine is known again", edge=str(journal.edge), approval=approval.id)
         return approval
 
     def _bound(self, journal: Journal, file: MachineFile) -> JournalHead:
@@ -84,20 +113,24 @@ class SuccessorDesk:
         return _Owner(row.site, row.machine)
 
     def _register(self, journal: Journal, before: JournalHead, owner: _Owner, approval: Approval) -> None:
-        """As the rejoin desk does. A crash between the two commits is mended by the next import."""
-        if fault := name_fault(journal.name):
-            raise NotBound(f"its name {fault}; the machine has to rejoin first: suozhan-edge rejoin")
-        now_ms = self._clock.unix_ms()
-        with self._engine.begin() as connection:
-            claimed = sa.select(declarations).where(declarations.c.journal == str(journal.journal),
-                                                    declarations.c.edge == str(journal.edge))
-            if connection.execute(claimed).first() is None:
-                self._claim(connection, journal, owner, now_ms)
-            connection.execute(edges.update().where(edges.c.edge == str(before.edge), edges.c.revoked_ms.is_(None))
-                               .values(revoked_ms=now_ms))
+        """As the rejoin desk does. A crash between the commits is mended by the next import."""
+        self._enrol(journal, owner)
         said: dict[str, object] = {"approval": approval.id, "by": approval.decided_by, "reason": approval.reason}
         self._own.succeed(journal.name, journal.genesis, owner.site, said)
+        end_followed(self._engine, [before.edge], journal.edge, self._clock.unix_ms())
         log.warning("key of a file registered", edge=str(journal.edge), journal=str(journal.journal), approval=approval.id)
+
+    def _enrol(self, journal: Journal, owner: _Owner) -> None:
+        if fault := name_fault(journal.name):
+            raise NotBound(f"its name {fault}; the machine has to rejoin first: suozhan-edge rejoin")
+        if not self._claimed(journal):
+            with self._engine.begin() as connection:
+                self._claim(connection, journal, owner, self._clock.unix_ms())
+
+    def _claimed(self, journal: Journal) -> bool:
+        """By an import that died before it could register the journal."""
+        with self._engine.connect() as connection:
+            return (journal.journal, journal.name) in declared(connection, str(journal.edge))
 
     @staticmethod
     def _claim(connection: sa.Connection, journal: Journal, owner: _Owner, now_ms: int) -> None:
