@@ -1,25 +1,39 @@
-"""The hub's own journal: what the hub decides stands in the ledger by the same path as everything else."""
+"""The hub's own journal: what the hub decides stands in the ledger by the same path as everything else.
+
+And in the decision log, first: a record whose commit was lost, or that a database lacks which was put back, comes back before the
+next one (invariants 2 and 11).
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from itertools import islice
 from pathlib import Path
 from uuid import UUID, uuid4
 
+import structlog
+
+from hub.ledger import decision_log
 from hub.ledger.append_rule import Accept
+from hub.ledger.batch_check import check_batch
+from hub.ledger.decision_log import DecisionLog, DecisionsLost
 from hub.ledger.runs import Arrival, Damaged
-from hub.ledger.store import Hole, Ledger, UnknownJournal
+from hub.ledger.store import Hole, JournalHead, Ledger, UnknownJournal
 from security.chain import Genesis, leaf_hashes
 from security.clock import Clock
 from security.record import CarriedRecord, ClearBody, Content, Link, Record, Times, sign_link
 from security.run import Run
 from security.signer import Signer
+from security.suites import Verifier
 
 NAME = "hub"
 CARRIED = "carried"
 LISTED_MAX = 300  # of a hole in one record, which has to stay below PAYLOAD_MAX_BYTES
+PAGE_RECORDS = 500
+
+log = structlog.get_logger()
 
 
 class OwnJournal:
@@ -27,6 +41,7 @@ class OwnJournal:
 
     def __init__(self, path: Path, hub: UUID, signer: Signer, clock: Clock) -> None:
         self._path = path
+        self._decisions = path.with_name(decision_log.NAME)
         self._hub = hub
         self._signer = signer
         self._clock = clock
@@ -90,6 +105,13 @@ class OwnJournal:
         with Ledger(self._path) as ledger, ledger.transaction():
             self._append(ledger, kind, body)
 
+    def take_back(self) -> int:
+        """Records of this journal that the database lacks and the decision log holds, verbatim; how many they were."""
+        with Ledger(self._path) as ledger, ledger.transaction():
+            before = ledger.journal(self._hub).position
+            with self._caught_up(ledger):
+                return ledger.journal(self._hub).position - before
+
     def accept_hole(self, journal: UUID, hole: Hole, approval: dict[str, object]) -> None:
         """Let a journal go on behind what is lost, with records that list every position: all in one commit."""
         with Ledger(self._path) as ledger, ledger.transaction():
@@ -112,18 +134,76 @@ class OwnJournal:
         self._append_all(ledger, kind, [(content, False)])
 
     def _append_all(self, ledger: Ledger, kind: str, contents: Sequence[tuple[Content, bool]]) -> None:
-        """As one run."""
-        held, now = ledger.journal(self._hub), self._clock.unix_ms()
-        times = Times(now, now, self._clock.boot_id, self._clock.boottime_ms())
-        first, digest, links = held.position + 1, held.digest, list[Link]()
-        for position, (content, simulated) in enumerate(contents, first):
-            payload = Record(uuid4(), self._hub, self._hub, position, kind, times, simulated, content).payload()
-            links.append(sign_link(self._signer, digest, payload))
-            digest = links[-1].digest
-        if links:
-            digests, signatures = [one.digest for one in links], [one.signature for one in links]
-            leaves = leaf_hashes(self._signer.key_id, self._hub.bytes, first, digests, signatures, now)
-            run = Run(first, held.digest, [one.payload for one in links], signatures)
-            verdict = ledger.append_within(Arrival(self._hub, run, digests, leaves, now)).verdict
-            if verdict != Accept(0):
-                raise Damaged(f"the hub's own journal does not take its records ({verdict}); run: suozhan-hub verify")
+        """As one run. The decision log has it before the caller's commit; a crash between the two is one of `take_back`."""
+        if not contents:
+            return
+        with self._caught_up(ledger) as decisions:
+            held, now = ledger.journal(self._hub), self._clock.unix_ms()
+            times = Times(now, now, self._clock.boot_id, self._clock.boottime_ms())
+            first, digest, links = held.position + 1, held.digest, list[Link]()
+            for position, (content, simulated) in enumerate(contents, first):
+                payload = Record(uuid4(), self._hub, self._hub, position, kind, times, simulated, content).payload()
+                links.append(sign_link(self._signer, digest, payload))
+                digest = links[-1].digest
+            run = Run(first, held.digest, [one.payload for one in links], [one.signature for one in links])
+            digests = [one.digest for one in links]
+            self._put(ledger, run, digests)
+            if decisions is not None:
+                decisions.append(run, digests)
+
+    def _put(self, ledger: Ledger, run: Run, digests: Sequence[bytes]) -> None:
+        now = self._clock.unix_ms()
+        leaves = leaf_hashes(self._signer.key_id, self._hub.bytes, run.first, digests, run.signatures, now)
+        verdict = ledger.append_within(Arrival(self._hub, run, digests, leaves, now)).verdict
+        if verdict != Accept(0):
+            raise Damaged(f"the hub's own journal does not take its records ({verdict}); run: suozhan-hub verify")
+
+    # ---- the decision log ----
+
+    @contextmanager
+    def _caught_up(self, ledger: Ledger) -> Iterator[DecisionLog | None]:
+        """Both hold the same. One that is lost is put aside and begun anew; None where damage of the ledger does not let it."""
+        with ExitStack() as stack:
+            try:
+                decisions = self._open(stack, ledger)
+            except DecisionsLost as error:
+                stack.close()
+                aside = decision_log.put_aside(self._decisions, self._clock.unix_ms())
+                log.warning("the decision log is begun anew", reason=str(error), aside=str(aside))
+                decisions = self._open(stack, ledger)
+            yield decisions
+
+    def _open(self, stack: ExitStack, ledger: Ledger) -> DecisionLog | None:
+        decisions = stack.enter_context(DecisionLog(self._decisions))
+        try:
+            self._catch_up(ledger, decisions)
+        except DecisionsLost:
+            raise
+        except Damaged as error:  # what is decided now must still get into the ledger: an alarm of this very damage, for one
+            log.warning("the decision log cannot follow a damaged ledger", error=str(error), next="suozhan-hub verify")
+            return None
+        return decisions
+
+    def _catch_up(self, ledger: Ledger, decisions: DecisionLog) -> None:
+        head, end = ledger.journal(self._hub), decisions.end()
+        common = min(head.position, end)
+        if common and decisions.digest_at(common) != ledger.digest_at(head, common):
+            raise DecisionsLost(f"{decisions.path} is of another history than the database at position {common}")
+        if end < head.position:
+            _fill(decisions, ledger, head, end)
+        while head.position < end:
+            run = decisions.after(head.position, head.digest, PAGE_RECORDS)
+            checked = check_batch(run, Verifier(head.suite, head.public_key), self._hub, self._hub)
+            if checked.broken is not None or checked.digests[-1:] != [decisions.digest_at(run.last)]:
+                raise DecisionsLost(f"{decisions.path} is damaged behind position {head.position}")
+            self._put(ledger, run, checked.digests)
+            log.warning("decisions that the database lacked were taken back", first=run.first, last=run.last)
+            head = ledger.journal(self._hub)
+
+
+def _fill(decisions: DecisionLog, ledger: Ledger, head: JournalHead, after: int) -> None:
+    """Of a hub that had no decision log yet, or has lost it."""
+    entries = ledger.entries(head, after)
+    while page := list(islice(entries, PAGE_RECORDS)):
+        run = Run(page[0].position, b"", [one.payload for one in page], [one.signature for one in page])
+        decisions.append(run, [one.digest for one in page])

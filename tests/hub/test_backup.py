@@ -54,7 +54,7 @@ def test_a_backup_verifies_and_moves_the_mark_to_what_it_holds(spine: Spine, tmp
     assert back_up(spine.hub_db, tmp_path / "two.db") == size + 6
     with Ledger(tmp_path / "two.db") as held:
         assert list(LedgerCheck(held).findings()) == []
-    assert sorted(path.name for path in tmp_path.glob("*.db*")) == ["business.db", "hub.db", "one.db", "two.db"]
+    assert sorted(path.name for path in tmp_path.glob("*.db*")) == ["business.db", "decisions.db", "hub.db", "one.db", "two.db"]
     with pytest.raises(BackupFailed, match="never overwritten"):
         back_up(spine.hub_db, tmp_path / "one.db")
 

@@ -7,6 +7,7 @@ from tests.mutations.mutation import Change, Mutation, mutation
 _RECEIPTS = "tests/test_receipts.py"
 _TRANSPARENCY = "tests/hub/ledger/test_transparency.py"
 _RESTORE = "tests/hub/test_restore.py"
+_DECISIONS = "tests/hub/ledger/test_decision_log.py"
 _LOG_VIEW = "tests/edge/test_log_view.py"
 _INGEST = "tests/hub/ledger/test_ingest.py"
 _SEALING = "tests/security/test_sealing.py"
@@ -146,6 +147,15 @@ HISTORY = (
         "commands work beside a restore", "hub/command.py", "        context.with_resource(beside_others(context.obj))\n",
         "        pass\n",
         f"{_RESTORE}::test_no_command_opens_the_database_while_another_one_is_put_in_its_place"),
+    mutation(
+        "the hub's own positions are taken twice after a restore", "hub/ledger/own_journal.py",
+        "        while head.position < end:\n", "        while False:\n",
+        f"{_DECISIONS}::test_a_database_that_is_put_back_by_hand_gets_its_decisions_before_the_next_one",
+        f"{_DECISIONS}::test_a_commit_that_was_lost_behind_the_log_is_no_position_taken_twice"),
+    mutation(
+        "the decision log is believed unchecked", "hub/ledger/own_journal.py",
+        "if checked.broken is not None or checked.digests[-1:] != [decisions.digest_at(run.last)]:", "if False:",
+        f"{_DECISIONS}::test_nothing_is_taken_back_that_this_hub_has_not_signed"),
     mutation(
         "a hub's other history not noticed", "edge/uplink.py", "        if ours != word.digest:\n", "        if False:\n",
         f"{_INGEST}::test_an_acknowledgement_of_what_was_never_sent_stops_the_journal"),

@@ -1,0 +1,157 @@
+"""What the hub decided is written twice, and its own journal takes no position twice (invariants 2, 5 and 11)."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from hub.ledger.decision_log import DecisionLog
+from hub.ledger.runs import Entry
+from hub.ledger.store import Ledger
+from security.record import ClearBody, parse_record
+from tests.spine import Spine, damage
+
+
+@pytest.fixture
+def spine(tmp_path: Path) -> Spine:
+    return Spine(tmp_path)
+
+
+def _own(spine: Spine) -> list[Entry]:
+    with Ledger(spine.hub_db) as ledger:
+        return list(ledger.entries(ledger.journal(spine.hub_id), 0))
+
+
+def _kinds(spine: Spine) -> list[str]:
+    return [parse_record(one.payload).kind for one in _own(spine)]
+
+
+def _logged(spine: Spine) -> list[bytes]:
+    with DecisionLog(spine.folder / "decisions.db") as log:
+        return list(log.after(0, b"", 10**6).payloads)
+
+
+def _put_back(spine: Spine, file: Path) -> None:
+    for ending in ("-wal", "-shm"):
+        Path(f"{spine.hub_db}{ending}").unlink(missing_ok=True)
+    shutil.copy(file, spine.hub_db)
+
+
+def test_each_record_stands_in_both_byte_by_byte(spine: Spine) -> None:
+    spine.own.note("a", {"text": "一"})
+    spine.own.note("b", {})
+    assert _kinds(spine) == ["key.registered", "a", "b"]
+    assert _logged(spine) == [one.payload for one in _own(spine)]
+
+
+def test_a_database_that_is_put_back_by_hand_gets_its_decisions_before_the_next_one(spine: Spine, tmp_path: Path) -> None:
+    """Nobody has said `restore` yet, and still no position is signed twice."""
+    shutil.copy(spine.hub_db, tmp_path / "old.db")
+    for number in range(3):
+        spine.own.note("decided", {"number": number})
+    before = _own(spine)
+    _put_back(spine, tmp_path / "old.db")
+    spine.own.note("next", {})
+    after = _own(spine)
+    assert [one.payload for one in after[:-1]] == [one.payload for one in before]
+    assert [one.signature for one in after[:-1]] == [one.signature for one in before]
+    assert _kinds(spine)[-1] == "next"
+    assert spine.own.take_back() == 0
+    spine.check_ledger()
+
+
+def test_many_decisions_are_taken_back_page_by_page(
+    spine: Spine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hub.ledger.own_journal.PAGE_RECORDS", 2)
+    shutil.copy(spine.hub_db, tmp_path / "old.db")
+    for number in range(5):
+        spine.own.note("decided", {"number": number})
+    before = [one.payload for one in _own(spine)]
+    _put_back(spine, tmp_path / "old.db")
+    assert spine.own.take_back() == 5
+    (spine.folder / "decisions.db").unlink()
+    spine.own.note("next", {})
+    assert _logged(spine)[:-1] == before
+
+
+def test_a_commit_that_was_lost_behind_the_log_is_no_position_taken_twice(
+    spine: Spine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    append = DecisionLog.append
+
+    def dies(self: DecisionLog, *arguments: object) -> None:
+        append(self, *arguments)  # type: ignore[arg-type]
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as crash:
+        crash.setattr(DecisionLog, "append", dies)
+        with pytest.raises(KeyboardInterrupt):
+            spine.own.note("lost", {})
+    assert _kinds(spine) == ["key.registered"]
+    spine.own.note("next", {})
+    assert _kinds(spine) == ["key.registered", "lost", "next"]
+    assert _logged(spine) == [one.payload for one in _own(spine)]
+
+
+def test_what_the_log_does_not_take_is_not_decided(spine: Spine, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    with monkeypatch.context() as disk:
+        disk.setattr(DecisionLog, "append", full)
+        with pytest.raises(sqlite3.OperationalError, match="full"):
+            spine.own.note("revoked", {})
+    assert _kinds(spine) == ["key.registered"]
+
+
+@pytest.mark.parametrize("harm", [b"", b"nonsense" * 1_000, None])
+def test_a_log_that_is_lost_or_damaged_is_put_aside_and_made_anew_out_of_the_ledger(spine: Spine, harm: bytes | None) -> None:
+    spine.own.note("before", {})
+    file = spine.folder / "decisions.db"
+    if harm is None:
+        damage(file, "UPDATE decisions SET digest = zeroblob(32)")
+    else:
+        file.write_bytes(harm)
+    spine.own.note("after", {})
+    assert _kinds(spine) == ["key.registered", "before", "after"]
+    assert _logged(spine) == [one.payload for one in _own(spine)]
+    assert len(list(spine.folder.glob("decisions-*.db"))) == 1
+
+
+def test_nothing_is_taken_back_that_this_hub_has_not_signed(spine: Spine, tmp_path: Path) -> None:
+    """Or that a bad disk has changed: the log's word alone proves nothing."""
+    shutil.copy(spine.hub_db, tmp_path / "old.db")
+    spine.own.note("decided", {"by": "A"})
+    payload = _own(spine)[-1].payload
+    _put_back(spine, tmp_path / "old.db")
+    damage(spine.folder / "decisions.db", "UPDATE decisions SET payload = ? WHERE position = 2", payload.replace(b"A", b"B"))
+    spine.own.note("next", {})
+    assert _kinds(spine) == ["key.registered", "next"]
+    content = parse_record(payload).content
+    assert isinstance(content, ClearBody)
+    assert json.loads(content.data) == {"by": "A"}
+
+
+def test_a_damaged_ledger_still_takes_what_is_decided_now(spine: Spine) -> None:
+    """The alarm that tells of the damage, for one."""
+    spine.own.note("before", {})
+    (spine.folder / "decisions.db").unlink()
+    damage(spine.hub_db, "UPDATE runs SET sizes = zeroblob(length(sizes)) WHERE first = 2")
+    spine.own.note("alarm.raised", {})
+    with closing(sqlite3.connect(spine.hub_db)) as db:
+        assert db.execute("SELECT position FROM journals WHERE journal = ?", (spine.hub_id.bytes,)).fetchone() == (3,)
+
+
+def test_the_log_takes_each_position_once_and_in_order(spine: Spine) -> None:
+    with closing(sqlite3.connect(spine.folder / "decisions.db")) as db:
+        for statement in ("DELETE FROM decisions", "UPDATE decisions SET payload = X'00'",
+                          "INSERT INTO decisions SELECT position + 2, digest, payload, signature FROM decisions"):
+            with pytest.raises(sqlite3.IntegrityError):
+                db.execute(statement)
+    assert (spine.folder / "decisions.db").stat().st_mode & 0o777 == 0o600
