@@ -60,6 +60,7 @@ from hub.ledger.transparency import TransparencyLog
 from hub.ledger.writer import LedgerWriter
 from hub.migrate import upgrade
 from hub.ports import require_free
+from hub.recall import Recall
 from hub.resources.publications import Publications
 from hub.resources.watch import Watch
 from hub.state import HubConfig, HubState
@@ -91,6 +92,7 @@ async def _run_alone(state: HubState, config: HubConfig, clock: Clock, ready: Ca
     registry = CollectorRegistry()
 
     own_journal = OwnJournal(state.database, config.hub, keys.record, clock)
+    await asyncio.to_thread(Recall(engine, state.database, own_journal, config.hub, keys.log.public_key).at_start)
     alarms, approvals = Alarms(engine, own_journal, clock), Approvals(engine, own_journal, clock)
 
     # Records flow up, receipts come back.

@@ -17,7 +17,7 @@ from sqlalchemy.exc import DBAPIError
 
 from hub.alone import beside_others
 from hub.attention.alarms import AttentionRefused
-from hub.attention.command import By, Reason, alarms_app, approvals_app
+from hub.attention.command import By, Reason, alarms_app, approvals_app, own_journal
 from hub.backup import BackupFailed, back_up
 from hub.database import open_engine
 from hub.enrolment.authority import PASSPHRASE_VARIABLE, load_authority
@@ -35,10 +35,10 @@ from hub.ledger.transparency import LogBehind
 from hub.ledger.verify_command import verify
 from hub.migrate import DatabaseNewer
 from hub.outage import trouble
+from hub.restore import Back, RestoreRefused, Said, lost_decisions, reopen, restore
 from hub.state import BadConfig, HubState, checked_config
 from security.certificates import BadCertificate, pin_of
 from security.clock import SystemClock
-from security.log_epoch import LogEpoch
 from security.logs import configure_logs
 from security.signer import BadKey
 from security.until_signal import until_signal
@@ -212,6 +212,7 @@ def token_revoke(context: typer.Context, token_id: str) -> None:
     from hub.api.tokens import revoke_token  # noqa: PLC0415 - one command
 
     revoke_token(_engine(context.obj), token_id, SystemClock().unix_ms())
+    own_journal(context.obj).note("token.revoked", {"token": token_id})  # so that no restore makes it good again
     typer.echo(f"Token {token_id} is revoked.")
 
 
@@ -231,24 +232,26 @@ def backup(context: typer.Context, file: Path) -> None:
 @app.command("restore")
 def restore_backup(context: typer.Context, file: Path, by: By, reason: Reason) -> None:
     """Put the backup FILE in the place of the database, which is kept aside. The hub must not run."""
-    from hub.restore import Said, restore  # noqa: PLC0415 - one command
-
-    _say_epoch(restore(context.obj, file, SystemClock(), Said(by, reason)))
+    _say(restore(context.obj, file, SystemClock(), Said(by, reason)))
 
 
 @app.command("reopen")
 def reopen_log(context: typer.Context, by: By, reason: Reason) -> None:
     """Begin the ledger's log anew over a database that was put back by hand. The hub must not run."""
-    from hub.restore import Said, reopen  # noqa: PLC0415 - one command
-
-    _say_epoch(reopen(context.obj, SystemClock(), Said(by, reason)))
+    _say(reopen(context.obj, SystemClock(), Said(by, reason)))
 
 
-def _say_epoch(epoch: LogEpoch) -> None:
+def _say(back: Back) -> None:
+    epoch, recalled = back.epoch, back.recalled
     lost = max((epoch.last_size or 0) - epoch.base_size, 0)
     typer.echo(f"Epoch {epoch.number} has {epoch.base_size} entries in common with what was signed before; {lost} that were "
                "signed are not in this database. Edges send again what they still hold once the hub runs; what nobody holds "
                "waits under: suozhan-hub approvals")
+    typer.echo(f"{recalled.taken_back} of the hub's own decisions were not in it and are again.")
+    for word in recalled.words:
+        typer.echo(f"  {word}")
+    if recalled.fault:
+        typer.echo(f"NOT KNOWN: {lost_decisions(recalled.fault)}")
 
 
 app.command()(verify)
@@ -258,7 +261,6 @@ def main() -> None:
     """Errors that a person can mend are one line, not a traceback."""
     from hub.api.tokens import TokenRefused  # noqa: PLC0415 - see token_create
     from hub.resources.store import ResourceInvalid  # noqa: PLC0415 - see catalogue_publish
-    from hub.restore import RestoreRefused  # noqa: PLC0415 - see restore_backup
     from hub.services.items import CatalogueInvalid  # noqa: PLC0415 - see catalogue_publish
 
     mendable = (BadConfig, BadKey, BadCertificate, RevocationRefused, SiteRefused, BackupFailed, DatabaseNewer,

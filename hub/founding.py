@@ -12,6 +12,7 @@ from pathlib import Path
 from hub.alone import alone
 from hub.enrolment.authority import create_authority, export_root_key, is_root_key_of
 from hub.keys import create_keys, load_keys
+from hub.ledger import decision_log
 from hub.ledger.own_journal import OwnJournal
 from hub.migrate import create
 from hub.state import BadConfig, HubConfig, HubState, read_config
@@ -45,12 +46,13 @@ def found_hub(state: HubState, config: HubConfig, root_key_out: Path, passphrase
 def _is_ours(state: HubState, path: Path) -> bool:
     resolved, root = path.resolve(), state.root.resolve()
     return resolved.parent in {folder.resolve() for folder in (state.keys, state.ca, state.tls)} or (
-        resolved.parent == root and resolved.name.startswith((state.database.name, state.config_file.name)))
+        resolved.parent == root and resolved.name.startswith((state.database.name, decision_log.NAME, state.config_file.name)))
 
 
 def _clear(state: HubState, root_key_out: Path) -> None:
     """Remove what a killed init left, and nothing else."""
-    database = [state.database.with_name(f"{state.database.name}{end}") for end in ("", "-wal", "-shm")]
+    database = [state.database.with_name(f"{name}{end}") for name in (state.database.name, decision_log.NAME)
+                for end in ("", "-wal", "-shm")]
     if state.config_file.exists():
         raise BadConfig(f"{state.root} holds a hub already; nothing was changed")
     unfinished = state.unfinished.exists()

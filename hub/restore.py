@@ -6,10 +6,11 @@ Each step may be the last before a crash: the same command again goes on. Withou
 from __future__ import annotations
 
 import sqlite3
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hub.alone import undisturbed
+from hub.attention.alarms import Alarms
 from hub.backup import copy_database, finish_copy
 from hub.database import open_engine
 from hub.keys import load_keys, log_key
@@ -23,6 +24,7 @@ from hub.ledger.tree_check import tree_check
 from hub.ledger.verify import LedgerCheck
 from hub.migrate import upgrade
 from hub.names import name_fault
+from hub.recall import Recall, Recalled
 from hub.resources.store import renew_epoch
 from hub.state import HubState
 from security.clock import Clock
@@ -46,13 +48,21 @@ class Said:
             raise RestoreRefused("somebody brings a hub back, for a reason; give --by and --reason in a few words")
 
 
-def reopen(state: HubState, clock: Clock, said: Said) -> LogEpoch:
+@dataclass(frozen=True, slots=True)
+class Back:
+    """The new epoch, and what of the hub's own decisions the database lacked."""
+
+    epoch: LogEpoch
+    recalled: Recalled
+
+
+def reopen(state: HubState, clock: Clock, said: Said) -> Back:
     """Begin a new epoch over the database as it is. The hub must not run. Raises BadConfig, LogBehind."""
     with undisturbed(state):
         return _reopen(state, clock, said)
 
 
-def restore(state: HubState, backup: Path, clock: Clock, said: Said) -> LogEpoch:
+def restore(state: HubState, backup: Path, clock: Clock, said: Said) -> Back:
     """Put a backup in the place of the database, which is kept aside, and begin a new epoch. Raises RestoreRefused, BadConfig."""
     with undisturbed(state):
         new = _checked_copy(backup, state)
@@ -62,21 +72,35 @@ def restore(state: HubState, backup: Path, clock: Clock, said: Said) -> LogEpoch
         return _reopen(state, clock, said)
 
 
-def _reopen(state: HubState, clock: Clock, said: Said) -> LogEpoch:
-    config, keys = state.config(), load_keys(state.keys)
+def _reopen(state: HubState, clock: Clock, said: Said) -> Back:
+    config, keys, mark = state.config(), load_keys(state.keys), HighWater(state.high_water)
     engine = open_engine(state.database)
     try:
         upgrade(engine)
-        epoch = TransparencyLog(state.database, HighWater(state.high_water), config.hub, keys.log, clock).open_epoch()
-        OwnJournal(state.database, config.hub, keys.record, clock).note("epoch.opened", {
+        own = OwnJournal(state.database, config.hub, keys.record, clock)
+        recalled = Recall(engine, state.database, own, config.hub, keys.log.public_key).run()
+        epoch = TransparencyLog(state.database, mark, config.hub, keys.log, clock).open_epoch()
+        if not recalled.fault and mark.contradiction(epoch.number - 1).exists():
+            recalled = replace(recalled, fault="the high-water mark was put back with the database, and so may they have been")
+        own.note("epoch.opened", {
             "epoch": epoch.number, "origin": epoch.origin, "base_size": epoch.base_size, "base_root": epoch.base_root.hex(),
             "last_size": epoch.last_size, "last_root": epoch.last_root.hex() if epoch.last_root else None,
+            "statement": epoch.statement(keys.log), "taken_back": recalled.taken_back, "decisions_lost": recalled.fault,
             "by": said.by, "reason": said.reason})
+        if recalled.fault:
+            Alarms(engine, own, clock).raise_alarm("decisions-lost", "ledger", lost_decisions(recalled.fault))
         # Edges refuse what is older than what they hold, and may hold what this database has lost.
         renew_epoch(engine, keys.resource, clock, epoch.number)
     finally:
         engine.dispose()
-    return epoch
+    return Back(epoch, recalled)
+
+
+def lost_decisions(fault: str) -> str:
+    """What people have to do then."""
+    return (f"what this hub decided after its backup was made cannot be known: {fault}. Decide again what was decided since: "
+            "revoked machines (suozhan-hub revoke), revoked tokens (suozhan-hub token revoke), new sites; machines that were "
+            "enrolled since need an invitation: suozhan-edge rejoin TOKEN. Requests are made again by whoever needs them")
 
 
 def _checked_copy(backup: Path, state: HubState) -> Path:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from uuid import UUID, uuid4
@@ -36,6 +37,14 @@ PAGE_RECORDS = 500
 log = structlog.get_logger()
 
 
+@dataclass(frozen=True, slots=True)
+class TakenBack:
+    """How many records the database lacked and the decision log held; why there may have been others, "" if not."""
+
+    count: int
+    fault: str
+
+
 class OwnJournal:
     """Synchronous; call it in a thread. Safe beside the ingest's writer: BEGIN IMMEDIATE keeps the order."""
 
@@ -52,8 +61,8 @@ class OwnJournal:
         return Genesis(self._hub, self._hub, self._signer.suite, self._signer.public_key)
 
     def create(self) -> None:
-        """Register the journal itself; `init` calls this once."""
-        with Ledger(self._path) as ledger, ledger.transaction():
+        """Register the journal itself, and make its decision log; `init` calls this once."""
+        with Ledger(self._path) as ledger, ledger.transaction(), DecisionLog(self._decisions):
             ledger.register(NAME, self._genesis, self._clock.unix_ms())
 
     def register_machine(self, journals: Sequence[tuple[str, Genesis]], site: str) -> None:
@@ -105,12 +114,14 @@ class OwnJournal:
         with Ledger(self._path) as ledger, ledger.transaction():
             self._append(ledger, kind, body)
 
-    def take_back(self) -> int:
-        """Records of this journal that the database lacks and the decision log holds, verbatim; how many they were."""
+    def take_back(self) -> TakenBack:
+        """Records of this journal that the database lacks and the decision log holds, verbatim."""
+        missing = not self._decisions.exists()
         with Ledger(self._path) as ledger, ledger.transaction():
             before = ledger.journal(self._hub).position
-            with self._caught_up(ledger):
-                return ledger.journal(self._hub).position - before
+            with self._caught_up(ledger) as (_, lost):
+                fault = f"{self._decisions} is gone" if missing else lost
+                return TakenBack(ledger.journal(self._hub).position - before, fault)
 
     def accept_hole(self, journal: UUID, hole: Hole, approval: dict[str, object]) -> None:
         """Let a journal go on behind what is lost, with records that list every position: all in one commit."""
@@ -137,7 +148,7 @@ class OwnJournal:
         """As one run. The decision log has it before the caller's commit; a crash between the two is one of `take_back`."""
         if not contents:
             return
-        with self._caught_up(ledger) as decisions:
+        with self._caught_up(ledger) as (decisions, _):
             held, now = ledger.journal(self._hub), self._clock.unix_ms()
             times = Times(now, now, self._clock.boot_id, self._clock.boottime_ms())
             first, digest, links = held.position + 1, held.digest, list[Link]()
@@ -161,17 +172,21 @@ class OwnJournal:
     # ---- the decision log ----
 
     @contextmanager
-    def _caught_up(self, ledger: Ledger) -> Iterator[DecisionLog | None]:
-        """Both hold the same. One that is lost is put aside and begun anew; None where damage of the ledger does not let it."""
+    def _caught_up(self, ledger: Ledger) -> Iterator[tuple[DecisionLog | None, str]]:
+        """Both hold the same. One that is lost is put aside and begun anew, and why it was is said; None where damage of the
+        ledger does not let it.
+        """
         with ExitStack() as stack:
+            lost = ""
             try:
                 decisions = self._open(stack, ledger)
             except DecisionsLost as error:
                 stack.close()
+                lost = str(error)
                 aside = decision_log.put_aside(self._decisions, self._clock.unix_ms())
                 log.warning("the decision log is begun anew", reason=str(error), aside=str(aside))
                 decisions = self._open(stack, ledger)
-            yield decisions
+            yield decisions, lost
 
     def _open(self, stack: ExitStack, ledger: Ledger) -> DecisionLog | None:
         decisions = stack.enter_context(DecisionLog(self._decisions))
@@ -190,7 +205,7 @@ class OwnJournal:
         if common and decisions.digest_at(common) != ledger.digest_at(head, common):
             raise DecisionsLost(f"{decisions.path} is of another history than the database at position {common}")
         if end < head.position:
-            _fill(decisions, ledger, head, end)
+            _fill(decisions, ledger, head, end)  # of a hub that had no log yet, or has lost it
         while head.position < end:
             run = decisions.after(head.position, head.digest, PAGE_RECORDS)
             checked = check_batch(run, Verifier(head.suite, head.public_key), self._hub, self._hub)
@@ -202,7 +217,6 @@ class OwnJournal:
 
 
 def _fill(decisions: DecisionLog, ledger: Ledger, head: JournalHead, after: int) -> None:
-    """Of a hub that had no decision log yet, or has lost it."""
     entries = ledger.entries(head, after)
     while page := list(islice(entries, PAGE_RECORDS)):
         run = Run(page[0].position, b"", [one.payload for one in page], [one.signature for one in page])

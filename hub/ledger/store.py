@@ -332,9 +332,10 @@ class Ledger:
         self._db.execute(_ADD_HOLE, (held.ref, hole.first, len(hole.digests), hole.previous, b"".join(hole.digests),
                                      b"".join(one.bytes for one in hole.ids), hole.approval))
 
-    def close(self, journal: UUID, reason: str) -> None:
-        """End a journal, as a part of the caller's transaction. Closed already: a repeat, and a success."""
-        self._db.execute("UPDATE journals SET closed = ? WHERE journal = ? AND closed = ''", (reason, journal.bytes))
+    def close(self, journal: UUID, reason: str) -> bool:
+        """End a journal, as a part of the caller's transaction. False if it had ended before, or is not known."""
+        ended = self._db.execute("UPDATE journals SET closed = ? WHERE journal = ? AND closed = ''", (reason, journal.bytes))
+        return ended.rowcount > 0
 
     def open_session(self, journal: UUID, edge: UUID, edge_head: int, skew_ms: int | None) -> None:
         """A stream has begun: keep what the edge says its head and its clock are, for the people who look."""

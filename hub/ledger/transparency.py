@@ -135,13 +135,16 @@ class TransparencyLog:
         if contradiction.exists():
             raise LogBehind(f"the checkpoint in {contradiction}, signed by this hub, does not belong to this database: it was "
                             f"restored from a backup or is not the only one. {REOPEN}")
-        if number < self.epoch.number and (self.epoch.last_size, self.epoch.last_root) == (mark.size, mark.root):
-            return  # the epoch was opened, and nothing has been signed in it yet
-        if number != self.epoch.number or mark.size > self._tiles.size:
+        size, root = mark.size, mark.root
+        if number < self.epoch.number and (self.epoch.last_size, self.epoch.last_root) == (size, root):
+            # The epoch was opened, and nothing has been signed in it yet.
+            number, size, root = self.epoch.number, self.epoch.base_size, self.epoch.base_root
+        if number != self.epoch.number or size > self._tiles.size:
             raise LogBehind(f"this hub has signed {mark.size} entries in epoch {number}; the database has {self._tiles.size}, in "
                             f"epoch {self.epoch.number}: put the right one back. If it was restored from a backup: {REOPEN}")
-        if Frontier.read(mark.size, TileReader(store.tile).node).root() != mark.root:
-            raise LogBehind(f"the first {mark.size} entries are not those that this hub has signed; run: suozhan-hub verify")
+        if Frontier.read(size, TileReader(store.tile).node).root() != root:
+            raise LogBehind(f"the first {size} entries are not those that this hub has signed: put the right database back. If "
+                            f"it was restored from a backup: {REOPEN}. If it was not: suozhan-hub verify")
 
     def open_epoch(self) -> LogEpoch:
         """Begin anew over the ledger as it is, behind whatever was signed before. Nothing else may work on the database."""

@@ -5,24 +5,38 @@ from __future__ import annotations
 import shutil
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
+import sqlalchemy as sa
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from typer.testing import CliRunner
 
 from hub.alone import alone, beside_others, undisturbed
+from hub.api.tokens import list_tokens, make_token
+from hub.attention.alarms import Alarms
 from hub.backup import back_up
 from hub.command import app
+from hub.database import open_engine
+from hub.enrolment.revocation import revoke
+from hub.enrolment.sites import add_site
+from hub.enrolment.tables import edges
 from hub.founding import found_hub
 from hub.keys import load_keys
 from hub.ledger.high_water import HighWater
 from hub.ledger.own_journal import OwnJournal
-from hub.ledger.store import Ledger
+from hub.ledger.store import Hole, JournalHead, Ledger
 from hub.ledger.transparency import TransparencyLog
-from hub.restore import RestoreRefused, Said, restore
+from hub.ledger.tree_store import TreeStore
+from hub.recall import Recall
+from hub.restore import RestoreRefused, Said, reopen, restore
 from hub.state import BadConfig, HubState, checked_config
+from security.chain import Genesis
+from security.checkpoint import Checkpoint
+from security.signer import Ed25519Signer
+from security.suites import Suite
 from tests.spine import HandClock
 
 SAID = Said("周敏", "disk failure")
@@ -55,6 +69,48 @@ class City:
         with Ledger(self.state.database) as ledger:
             return ledger.size()
 
+    def enrol(self, site: str = "A01") -> Genesis:
+        """As the enrolment desk does it, without certificates."""
+        signer = Ed25519Signer(Ed25519PrivateKey.generate())
+        genesis = Genesis(uuid4(), uuid4(), Suite.ED25519_SHA256, signer.public_key)
+        with self.engine() as engine, engine.begin() as connection:
+            connection.execute(edges.insert().values(edge=str(genesis.edge), site=site, machine="m", enrolled_ms=1))
+        self.own.register_machine([("business", genesis)], site)
+        return genesis
+
+    @contextmanager
+    def engine(self) -> Iterator[sa.Engine]:
+        engine = open_engine(self.state.database)
+        try:
+            yield engine
+        finally:
+            engine.dispose()
+
+    def revoked(self, edge: UUID) -> bool:
+        """Raises NoResultFound for a machine that is not known."""
+        with self.engine() as engine, engine.connect() as connection:
+            query = sa.select(edges.c.revoked_ms).where(edges.c.edge == str(edge))
+            return connection.execute(query).scalar_one() is not None
+
+    def journal(self, journal: UUID) -> JournalHead:
+        with Ledger(self.state.database) as ledger:
+            return ledger.journal(journal)
+
+    def alarms(self) -> list[str]:
+        with self.engine() as engine:
+            return [one.kind for one in Alarms(engine, self.own, self.clock).open_alarms()]
+
+    def own_records(self) -> list[bytes]:
+        with Ledger(self.state.database) as ledger:
+            return [one.payload for one in ledger.entries(ledger.journal(self.hub), 0)]
+
+    def put_back(self, file: Path) -> None:
+        """By hand, without a word."""
+        for ending in ("-wal", "-shm"):
+            Path(f"{self.state.database}{ending}").unlink(missing_ok=True)
+        shutil.copy(file, self.state.database)
+        self.clock.now_ms += 60_000  # what comes back has other leaves
+
     def run(self, *arguments: str) -> str:
         """A command, which has to be refused."""
         done = CliRunner().invoke(app, ["--state", str(self.state.root), *arguments])
@@ -65,6 +121,8 @@ class City:
 @pytest.fixture
 def city(tmp_path: Path) -> City:
     city = City(tmp_path)
+    with city.engine() as engine:
+        add_site(engine, "A01", "所", "office", "")
     city.note("first")
     city.sign()
     return city
@@ -146,3 +204,142 @@ def test_a_restore_waits_for_no_command_and_goes_ahead_of_none(city: City, tmp_p
 def test_a_hub_looks_at_no_database_before_it_is_alone(held: City, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("hub.assembly.upgrade", lambda _engine: pytest.fail("the database was opened"))
     assert "stop it first" in held.run("run")
+
+
+def _decided(city: City, backup: Path) -> tuple[Genesis, Genesis, Genesis]:
+    """After the backup: one machine is revoked, one has rejoined under another identity, one is new."""
+    stolen, damaged = city.enrol(), city.enrol()
+    back_up(city.state.database, backup)
+    new = Genesis(uuid4(), uuid4(), damaged.suite, Ed25519Signer(Ed25519PrivateKey.generate()).public_key, damaged.journal)
+    with city.engine() as engine:
+        revoke(engine, city.own, str(stolen.edge), "李芳", "stolen", 1)
+        with engine.begin() as connection:
+            connection.execute(edges.update().where(edges.c.edge == str(damaged.edge)).values(revoked_ms=1))
+            connection.execute(edges.insert().values(edge=str(new.edge), site="A01", machine="m", enrolled_ms=1))
+    city.own.succeed("business", new, "A01", {"by": "周敏", "reason": "damaged disk"})
+    city.sign()
+    return stolen, damaged, new
+
+
+def test_what_was_decided_after_the_backup_holds_after_the_restore_and_is_told(city: City, tmp_path: Path) -> None:
+    """A revocation is for good."""
+    stolen, damaged, new = _decided(city, tmp_path / "backup.db")
+    before = city.own_records()
+    back = restore(city.state, tmp_path / "backup.db", city.clock, SAID)
+    assert (back.recalled.taken_back, back.recalled.fault) == (3, "")
+    assert city.revoked(stolen.edge)
+    assert city.revoked(damaged.edge)
+    assert "follows it" in city.journal(damaged.journal).closed
+    assert not city.revoked(new.edge)
+    assert city.journal(new.journal).genesis == new.digest()
+    assert [one.split(",")[0] for one in back.recalled.words] == [
+        f"machine {stolen.edge} is revoked", f"journal {damaged.journal} has ended: {new.journal} follows it",
+        f"machine {damaged.edge} is revoked", f"machine {new.edge} of site A01 is enrolled"]
+    assert city.own_records()[:-1] == before  # byte by byte: nothing of its own is signed twice
+    assert city.alarms() == []
+    assert reopen(city.state, city.clock, SAID).recalled.words == ()  # a repeat applies nothing anew
+
+
+@pytest.mark.parametrize("lost", ["gone", "damaged"])
+def test_a_lost_decision_log_is_told_with_what_to_do(city: City, tmp_path: Path, lost: str) -> None:
+    stolen, *_ = _decided(city, tmp_path / "backup.db")
+    decisions = city.state.root / "decisions.db"
+    if lost == "gone":
+        decisions.unlink()
+    else:
+        decisions.write_bytes(b"nonsense" * 1_000)
+    back = restore(city.state, tmp_path / "backup.db", city.clock, SAID)
+    assert str(decisions) in back.recalled.fault
+    assert lost in back.recalled.fault or lost == "damaged"
+    assert not city.revoked(stolen.edge)  # nobody here knows it any more
+    assert city.alarms() == ["decisions-lost"]
+    assert reopen(city.state, city.clock, SAID).recalled.fault == ""
+
+
+def test_a_mark_that_was_put_back_puts_the_decisions_in_doubt_too(city: City) -> None:
+    log = city.sign()
+    assert log.published is not None
+    evidence = Checkpoint(log.published.epoch.origin, log.published.size + 5, bytes(32))
+    log.contradicted(evidence, evidence.signed(city.keys.log).decode())
+    assert "mark was put back" in reopen(city.state, city.clock, SAID).recalled.fault
+
+
+def test_a_hub_whose_database_was_put_back_by_hand_lets_nobody_in_whom_it_has_sent_away(city: City, tmp_path: Path) -> None:
+    """Before anybody says `reopen`: it runs, and takes records."""
+    stolen, damaged, _ = _decided(city, tmp_path / "backup.db")
+    city.put_back(tmp_path / "backup.db")
+    assert not city.revoked(stolen.edge)
+    with city.engine() as engine:
+        Recall(engine, city.state.database, city.own, city.hub, city.keys.log.public_key).at_start()
+    assert city.revoked(stolen.edge)
+    assert city.journal(damaged.journal).closed
+    assert "reopen" in city.sign().halted
+
+
+def test_a_revoked_token_stays_revoked(city: City, tmp_path: Path) -> None:
+    with city.engine() as engine:
+        make_token(engine, "t", ["feed:read"], 1, None)
+        (token,) = list_tokens(engine)
+    back_up(city.state.database, tmp_path / "backup.db")
+    assert CliRunner().invoke(app, ["--state", str(city.state.root), "token", "revoke", token["id"]]).exit_code == 0
+    restore(city.state, tmp_path / "backup.db", city.clock, SAID)
+    with city.engine() as engine:
+        assert list_tokens(engine)[0]["revoked_ms"] is not None
+
+
+def test_a_machine_of_a_site_that_the_backup_does_not_know_is_named(city: City, tmp_path: Path) -> None:
+    back_up(city.state.database, tmp_path / "backup.db")
+    with city.engine() as engine:
+        add_site(engine, "B07", "站", "station", "")
+    machine = city.enrol("B07")
+    (word,) = restore(city.state, tmp_path / "backup.db", city.clock, SAID).recalled.words
+    assert "site add B07, then suozhan-hub reopen" in word
+    with city.engine() as engine:
+        add_site(engine, "B07", "站", "station", "")
+    assert len(reopen(city.state, city.clock, SAID).recalled.words) == 1
+    assert not city.revoked(machine.edge)
+
+
+def test_a_hole_that_was_accepted_is_accepted_again_where_the_journal_has_come_so_far(
+    city: City, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hub.ledger.own_journal.LISTED_MAX", 2)  # in several records
+    machine = city.enrol()
+    back_up(city.state.database, tmp_path / "backup.db")
+    digests = [bytes([number]) * 32 for number in range(3)]
+    hole = Hole(1, machine.digest(), digests, [uuid4() for _ in digests], 7)
+    city.own.accept_hole(machine.journal, hole, {"id": 7, "by": "周敏", "reason": "x"})
+    back = restore(city.state, tmp_path / "backup.db", city.clock, SAID)
+    assert city.journal(machine.journal).position == 3
+    assert back.recalled.words == (f"the hole of journal {machine.journal}, positions 1 to 3, is accepted",)
+    with Ledger(city.state.database) as ledger:
+        assert ledger.holes(ledger.journal(machine.journal)) == [hole]
+
+
+def test_an_epoch_that_the_backup_does_not_know_is_stated_again(city: City, tmp_path: Path) -> None:
+    """Its base is what a longer database of the epoch before it may still have in common with it."""
+    back_up(city.state.database, tmp_path / "older.db")
+    base = city.size()
+    city.note("second", "third")
+    city.sign()
+    back_up(city.state.database, tmp_path / "longer.db")
+    city.clock.now_ms += 60_000  # what comes back has other leaves
+    assert restore(city.state, tmp_path / "older.db", city.clock, SAID).epoch.base_size == base
+    city.sign()
+    third = restore(city.state, tmp_path / "longer.db", city.clock, SAID).epoch
+    assert (third.number, third.base_size) == (3, base)
+    with TreeStore(city.state.database) as store:
+        assert len(store.epochs()) == 3
+    assert city.sign().halted == ""
+
+
+def test_an_epoch_without_a_checkpoint_goes_on_only_over_its_own_base(city: City, tmp_path: Path) -> None:
+    """It was opened, and before it signed anything somebody put an older database there."""
+    back_up(city.state.database, tmp_path / "older.db")
+    city.note("second")
+    city.sign()
+    reopen(city.state, city.clock, SAID)
+    city.put_back(tmp_path / "older.db")
+    with city.engine() as engine:
+        Recall(engine, city.state.database, city.own, city.hub, city.keys.log.public_key).at_start()
+    assert "reopen" in city.sign().halted

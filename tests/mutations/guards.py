@@ -108,7 +108,7 @@ HISTORY = (
         f"{_TRANSPARENCY}::test_a_database_with_another_history_than_the_mark_is_not_signed_for"),
     mutation(
         "high-water mark compared by size only", "hub/ledger/transparency.py",
-        "if Frontier.read(mark.size, TileReader(store.tile).node).root() != mark.root:", "if False:",
+        "if Frontier.read(size, TileReader(store.tile).node).root() != root:", "if False:",
         f"{_TRANSPARENCY}::test_a_database_with_another_history_than_the_mark_is_not_signed_for"),
     mutation(
         "log goes on without its mark", "hub/ledger/transparency.py", "        elif mark is None:\n", "        elif False:\n",
@@ -156,6 +156,19 @@ HISTORY = (
         "the decision log is believed unchecked", "hub/ledger/own_journal.py",
         "if checked.broken is not None or checked.digests[-1:] != [decisions.digest_at(run.last)]:", "if False:",
         f"{_DECISIONS}::test_nothing_is_taken_back_that_this_hub_has_not_signed"),
+    mutation(
+        "a restore forgets revocations", "hub/recall.py",
+        "            case \"machine.revoked\":\n                yield from self._revoked(body[\"edge\"], one)\n", "",
+        f"{_RESTORE}::test_what_was_decided_after_the_backup_holds_after_the_restore_and_is_told",
+        f"{_RESTORE}::test_a_hub_whose_database_was_put_back_by_hand_lets_nobody_in_whom_it_has_sent_away"),
+    mutation(
+        "a lost decision log is passed over", "hub/ledger/own_journal.py",
+        "fault = f\"{self._decisions} is gone\" if missing else lost", 'fault = ""',
+        f"{_RESTORE}::test_a_lost_decision_log_is_told_with_what_to_do"),
+    mutation(
+        "an epoch without a checkpoint goes on over any database", "hub/ledger/transparency.py",
+        "number, size, root = self.epoch.number, self.epoch.base_size, self.epoch.base_root", "return",
+        f"{_RESTORE}::test_an_epoch_without_a_checkpoint_goes_on_only_over_its_own_base"),
     mutation(
         "a hub's other history not noticed", "edge/uplink.py", "        if ours != word.digest:\n", "        if False:\n",
         f"{_INGEST}::test_an_acknowledgement_of_what_was_never_sent_stops_the_journal"),

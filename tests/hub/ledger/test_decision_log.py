@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from hub.ledger.decision_log import DecisionLog
+from hub.ledger.own_journal import TakenBack
 from hub.ledger.runs import Entry
 from hub.ledger.store import Ledger
 from security.record import ClearBody, parse_record
@@ -61,7 +62,7 @@ def test_a_database_that_is_put_back_by_hand_gets_its_decisions_before_the_next_
     assert [one.payload for one in after[:-1]] == [one.payload for one in before]
     assert [one.signature for one in after[:-1]] == [one.signature for one in before]
     assert _kinds(spine)[-1] == "next"
-    assert spine.own.take_back() == 0
+    assert spine.own.take_back() == TakenBack(0, "")
     spine.check_ledger()
 
 
@@ -74,7 +75,7 @@ def test_many_decisions_are_taken_back_page_by_page(
         spine.own.note("decided", {"number": number})
     before = [one.payload for one in _own(spine)]
     _put_back(spine, tmp_path / "old.db")
-    assert spine.own.take_back() == 5
+    assert spine.own.take_back() == TakenBack(5, "")
     (spine.folder / "decisions.db").unlink()
     spine.own.note("next", {})
     assert _logged(spine)[:-1] == before

@@ -1,0 +1,178 @@
+"""What the hub decided before, applied once more to a database that came back from a backup and does not know of it.
+
+The records of the hub's own journal say it. What is so already stays as it is: all of it may be gone over again and again.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+import structlog
+
+from hub.api.tables import api_tokens
+from hub.enrolment.tables import declarations, edges, sites
+from hub.ledger.own_journal import OwnJournal, TakenBack
+from hub.ledger.runs import Damaged
+from hub.ledger.stated_epochs import stated
+from hub.ledger.store import Hole, Ledger, UnknownJournal
+from hub.ledger.tree_store import TreeStore
+from hub.outage import Outage
+from security.chain import Genesis
+from security.log_epoch import open_epoch
+from security.record import ClearBody, parse_record
+from security.suites import Suite
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """One record of the hub's own journal that can be applied."""
+
+    position: int
+    kind: str
+    body: Mapping[str, Any]
+    decided_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Recalled:
+    """How many records were taken back; what was applied, and what has to be decided again, in words. `fault`: why there may have
+    been others, "" when all are known.
+    """
+
+    taken_back: int
+    words: tuple[str, ...]
+    fault: str
+
+
+class Recall:
+    """Of one hub. Synchronous; nothing else may work on the database."""
+
+    def __init__(self, engine: sa.Engine, database: Path, own_journal: OwnJournal, hub: UUID, log_key: bytes) -> None:
+        self._engine = engine
+        self._database = database
+        self._own_journal = own_journal
+        self._hub = hub
+        self._log_key = log_key
+
+    def run(self) -> Recalled:
+        """Raises sqlite3.Error, sa.exc.DBAPIError."""
+        return self._gone_over(self._own_journal.take_back())
+
+    def at_start(self) -> None:
+        """Of a hub whose database somebody may have put back without a word: it must not let in whom it has sent away."""
+        with Outage("decisions"):
+            taken = self._own_journal.take_back()
+            if taken.count:
+                log.warning("the database lacked what this hub had decided", applied=self._gone_over(taken).words)
+
+    def _gone_over(self, taken: TakenBack) -> Recalled:
+        with Ledger(self._database) as ledger:
+            decisions = list(_decisions(ledger, self._hub))
+            end = ledger.journal(self._hub).position - taken.count
+            words = [word for one in decisions for word in self._applied(ledger, one)]
+            words += [word for hole in _holes(decisions) for word in _accepted(ledger, *hole)]
+        words += [f"request {one.body['id']} ({one.body['kind']}, {one.body['subject']}) was {one.kind.removeprefix('request.')} "
+                  f"by {one.body['by']}: whoever still needs it asks again" for one in decisions
+                  if one.position > end and one.kind.startswith("request.")]
+        return Recalled(taken.count, tuple(words), taken.fault)
+
+    def _applied(self, ledger: Ledger, one: Decision) -> Iterator[str]:
+        """In words, if it was not so already."""
+        body = one.body
+        match one.kind:
+            case "key.registered":
+                yield from self._registered(ledger, one)
+            case "journal.closed":
+                with ledger.transaction():
+                    closed = ledger.close(UUID(body["journal"]), f"journal {body['successor']} follows it")
+                if closed:
+                    yield f"journal {body['journal']} has ended: {body['successor']} follows it"
+                yield from self._revoked(body["edge"], one)
+            case "machine.revoked":
+                yield from self._revoked(body["edge"], one)
+            case "token.revoked":
+                ended = api_tokens.update().where(api_tokens.c.id == body["token"], api_tokens.c.revoked_ms.is_(None))
+                if self._change(ended.values(revoked_ms=one.decided_ms)):
+                    yield f"token {body['token']} is revoked"
+            case "epoch.opened" if "statement" in body:
+                self._state(body["statement"])
+
+    def _registered(self, ledger: Ledger, one: Decision) -> Iterator[str]:
+        """Its newest certificate counts again once it comes with it (hub/enrolment/adoption.py)."""
+        body, edge, site = one.body, one.body["edge"], one.body["site"]
+        genesis = Genesis(UUID(edge), UUID(body["journal"]), Suite(body["suite"]), bytes.fromhex(body["public_key"]),
+                          UUID(body["predecessor"]) if "predecessor" in body else None)
+        with ledger.transaction():
+            new = ledger.register(body["name"], genesis, one.decided_ms)
+        with self._engine.begin() as connection:
+            strange = connection.execute(sa.select(edges).where(edges.c.edge == edge)).first() is None
+            nowhere = connection.execute(sa.select(sites).where(sites.c.code == site)).first() is None
+            if strange and not nowhere:
+                connection.execute(edges.insert().values(edge=edge, site=site, machine="", enrolled_ms=one.decided_ms))
+                connection.execute(declarations.insert().values(journal=body["journal"], edge=edge, name=body["name"]))
+        if strange and nowhere:
+            yield (f"machine {edge} belongs to site {site}, which this database does not know: suozhan-hub site add {site}, then "
+                   "suozhan-hub reopen once more")
+        elif new or strange:
+            yield f"machine {edge} of site {site} is enrolled, with journal {body['journal']}"
+
+    def _revoked(self, edge: str, one: Decision) -> Iterator[str]:
+        ended = edges.update().where(edges.c.edge == edge, edges.c.revoked_ms.is_(None))
+        if self._change(ended.values(revoked_ms=one.decided_ms)):
+            yield f"machine {edge} is revoked, by {one.body['by']}: {one.body['reason']}"
+
+    def _state(self, statement: str) -> None:
+        number = open_epoch(statement, self._hub, self._log_key).number
+        with TreeStore(self._database) as store:
+            if number not in {one.number for one in stated(store, self._hub, self._log_key).values()}:
+                store.add_epoch(number, statement)
+
+    def _change(self, update: sa.Update) -> bool:
+        with self._engine.begin() as connection:
+            return connection.execute(update).rowcount > 0
+
+
+def _decisions(ledger: Ledger, hub: UUID) -> Iterator[Decision]:
+    """All of them that are in clear, in order; up to a place that is damaged."""
+    try:
+        for entry in ledger.entries(ledger.journal(hub), 0):
+            record = parse_record(entry.payload)
+            if isinstance(record.content, ClearBody):
+                yield Decision(entry.position, record.kind, json.loads(record.content.data), record.times.claimed_ms)
+    except Damaged as error:
+        log.warning("what this hub decided behind a damaged place is not applied", error=str(error), next="suozhan-hub verify")
+
+
+def _holes(decisions: list[Decision]) -> Iterator[tuple[UUID, Hole]]:
+    """Whole again: one that is long was listed in several records, one behind the other."""
+    parts = [one.body for one in decisions if one.kind == "hole.accepted"]
+    while parts:
+        journal, first, approval = UUID(parts[0]["journal"]), parts[0]["first"], parts[0]["approval"]["id"]
+        records: list[dict[str, str]] = []
+        while parts and (parts[0]["journal"], parts[0]["first"]) == (str(journal), first + len(records)):
+            records += parts.pop(0)["records"]
+        yield journal, Hole(first, b"", [bytes.fromhex(one["digest"]) for one in records],
+                            [UUID(one["id"]) for one in records], approval)
+
+
+def _accepted(ledger: Ledger, journal: UUID, hole: Hole) -> Iterator[str]:
+    """Where the journal has come that far; where it has not, its machine shows the hole again."""
+    where = f"the hole of journal {journal}, positions {hole.first} to {hole.last}"
+    try:
+        head = ledger.journal(journal)
+    except UnknownJournal:
+        return
+    if head.position == hole.first - 1 and not head.closed:
+        with ledger.transaction():
+            ledger.add_hole(journal, Hole(hole.first, head.digest, hole.digests, hole.ids, hole.approval))
+        yield f"{where}, is accepted"
+    elif head.position < hole.first - 1:
+        yield f"{where}, has to be accepted again when its machine shows it"
