@@ -19,9 +19,11 @@ from hub.keys import log_key
 from hub.ledger.findings import Finding
 from hub.ledger.high_water import HighWater
 from hub.ledger.reached_file import ReachedFile
+from hub.ledger.signed_roots import MARK
 from hub.ledger.store import Ledger
 from hub.ledger.stored_tree import StoredTree
 from hub.ledger.tile_mending import MendingRefused, mend
+from hub.ledger.transparency import REOPEN
 from hub.ledger.tree_check import TreeCheck, tree_check
 from hub.ledger.verify import LedgerCheck
 from hub.state import HubState
@@ -31,6 +33,8 @@ SHOW_S = 1.0  # on a terminal
 TELL_S = 10.0  # elsewhere
 INTERRUPTED = 130  # as a shell says it of Ctrl-C
 RESTORE = "Stop the hub and run, with the newest backup that verifies: suozhan-hub restore FILE --by NAME --reason TEXT"
+ANOTHER = ("Every entry is whole, but this is not the database that this hub has signed. Put the right one back; if it was "
+           f"restored from a backup: {REOPEN}")
 OLDER = "Do not restore this file; keep it, and look for an older backup that verifies."
 
 
@@ -40,11 +44,13 @@ class Tally:
 
     findings: int = 0
     damages: int = 0
+    marks: int = 0  # of the damages: that the ledger is not what the high-water mark says
 
     def tell(self, findings: list[Finding]) -> None:
         for finding in findings:
             self.findings += 1
             self.damages += finding.damage
+            self.marks += finding.damage and finding.where == MARK
             typer.echo(f"{finding.where}: {finding.reason}")
 
 
@@ -162,7 +168,7 @@ def _go_over(check: LedgerCheck, kept: ReachedFile, tally: Tally, state: HubStat
 def _advice(tree: TreeCheck, tally: Tally, otherwise: str) -> str:
     if tree.mendable == tally.damages:
         return "Only tiles are damaged, and they follow from the entries. Stop the hub and run: suozhan-hub verify --mend-tiles"
-    return otherwise
+    return ANOTHER if tally.marks == tally.damages else otherwise
 
 
 def _mend(stored: StoredTree, tree: TreeCheck, tally: Tally, otherwise: str) -> None:

@@ -274,6 +274,10 @@ def test_a_hub_whose_database_was_put_back_by_hand_lets_nobody_in_whom_it_has_se
     assert city.revoked(stolen.edge)
     assert city.journal(damaged.journal).closed
     assert "reopen" in city.sign().halted
+    said = CliRunner().invoke(app, ["--state", str(city.state.root), "verify"])
+    assert said.exit_code == 1
+    assert "suozhan-hub reopen" in said.output  # no backup is needed: every entry is whole
+    assert "suozhan-hub restore" not in said.output
 
 
 def test_a_revoked_token_stays_revoked(city: City, tmp_path: Path) -> None:
