@@ -247,7 +247,8 @@ def _say(back: Back) -> None:
     typer.echo(f"Epoch {epoch.number} has {epoch.base_size} entries in common with what was signed before; {lost} that were "
                "signed are not in this database. Edges send again what they still hold once the hub runs; what nobody holds "
                "waits under: suozhan-hub approvals")
-    typer.echo(f"{recalled.taken_back} of the hub's own decisions were not in it and are again.")
+    if recalled.taken_back:
+        typer.echo(f"{recalled.taken_back} records of what the hub itself had decided were not in it, and were taken back.")
     for word in recalled.words:
         typer.echo(f"  {word}")
     if recalled.fault:

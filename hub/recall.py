@@ -70,6 +70,8 @@ class Recall:
         """Of a hub whose database somebody may have put back without a word: it must not let in whom it has sent away."""
         with Outage("decisions"):
             taken = self._own_journal.take_back()
+            if taken.fault:
+                log.warning("the decision log was lost, and is made anew out of the ledger", reason=taken.fault)
             if taken.count:
                 log.warning("the database lacked what this hub had decided", applied=self._gone_over(taken).words)
 

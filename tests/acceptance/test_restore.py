@@ -102,3 +102,27 @@ def test_a_database_that_was_put_back_by_hand_is_noticed_and_signs_nothing_until
     hub.service.start()
     _until(lambda: bool(_receipts(machine)) and _receipts(machine)[-1][0] == 2)
     assert " 0 of them damage" in hub.command("verify")
+
+
+def test_a_machine_that_the_backup_does_not_know_works_on_and_a_revoked_one_does_not(
+        hub: Hub, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    """The hub's own decisions are sent again by nobody: it keeps them beside the database."""
+    hub.command("backup", str(tmp_path / "before.db"))
+    machine: Machine = request.getfixturevalue("machine")
+    _start(machine)
+    _deliver(machine, "a1")
+    hub.command("backup", str(tmp_path / "after.db"))
+    hub.service.stop()
+    said = hub.command("restore", str(tmp_path / "before.db"), "--by", "周敏", "--reason", "disk failure")
+    assert "of site A01 is enrolled" in said
+    hub.service.start()
+    _until(lambda: _items(hub) == 1)
+    _deliver(machine, "b1")
+    assert "certificate-adopted" in hub.command("alarms")
+    edge = hub.reader().call("GET", "/v1/edges")[1][0]["edge"]
+    hub.command("revoke", edge, "--by", "李芳", "--reason", "stolen")
+    hub.service.stop()
+    said = hub.command("restore", str(tmp_path / "after.db"), "--by", "周敏", "--reason", "once more")
+    assert f"machine {edge} is revoked, by 李芳: stolen" in said
+    hub.service.start()
+    _until(lambda: machine.status()["line"]["diagnosis"] == "revoked")
