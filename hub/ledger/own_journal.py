@@ -203,9 +203,10 @@ class OwnJournal:
         head, end = ledger.journal(self._hub), decisions.end()
         common = min(head.position, end)
         if common and decisions.digest_at(common) != ledger.digest_at(head, common):
+            self._sound(ledger, head, common - 1, 1)  # else it is the ledger that is damaged
             raise DecisionsLost(f"{decisions.path} is of another history than the database at position {common}")
         if end < head.position:
-            _fill(decisions, ledger, head, end)  # of a hub that had no log yet, or has lost it
+            self._fill(decisions, ledger, head, end)  # of a hub that had no log yet, or has lost it
         while head.position < end:
             run = decisions.after(head.position, head.digest, PAGE_RECORDS)
             checked = check_batch(run, Verifier(head.suite, head.public_key), self._hub, self._hub)
@@ -215,9 +216,17 @@ class OwnJournal:
             log.warning("decisions that the database lacked were taken back", first=run.first, last=run.last)
             head = ledger.journal(self._hub)
 
+    def _fill(self, decisions: DecisionLog, ledger: Ledger, head: JournalHead, after: int) -> None:
+        while after < head.position:
+            run, digests = self._sound(ledger, head, after, PAGE_RECORDS)
+            decisions.append(run, digests)
+            after = run.last
 
-def _fill(decisions: DecisionLog, ledger: Ledger, head: JournalHead, after: int) -> None:
-    entries = ledger.entries(head, after)
-    while page := list(islice(entries, PAGE_RECORDS)):
-        run = Run(page[0].position, b"", [one.payload for one in page], [one.signature for one in page])
-        decisions.append(run, [one.digest for one in page])
+    def _sound(self, ledger: Ledger, head: JournalHead, after: int, limit: int) -> tuple[Run, Sequence[bytes]]:
+        """The ledger's next records behind a position, and their digests. Raises Damaged for what this hub has not signed."""
+        page = list(islice(ledger.entries(head, after), limit))
+        run = Run(after + 1, ledger.digest_at(head, after), [one.payload for one in page], [one.signature for one in page])
+        checked = check_batch(run, Verifier(head.suite, head.public_key), self._hub, self._hub)
+        if not page or checked.broken is not None or checked.digests != [one.digest for one in page]:
+            raise Damaged(f"the hub's own journal is damaged behind position {after}; run: suozhan-hub verify")
+        return run, checked.digests

@@ -111,6 +111,20 @@ def test_what_the_log_does_not_take_is_not_decided(spine: Spine, monkeypatch: py
     assert _kinds(spine) == ["key.registered"]
 
 
+@pytest.mark.parametrize("column", ["digests", "payloads"])
+def test_a_damaged_ledger_is_not_taken_for_a_lost_log_and_gets_into_none(spine: Spine, column: str) -> None:
+    spine.own.note("before", {})
+    logged = _logged(spine)
+    damage(spine.hub_db, f"UPDATE runs SET {column} = zeroblob(length({column})) WHERE idx = 1")
+    spine.own.note("after", {})
+    assert spine.own.take_back() == TakenBack(0, "")
+    assert _logged(spine)[:2] == logged
+    assert not list(spine.folder.glob("decisions-*.db"))
+    (spine.folder / "decisions.db").unlink()
+    spine.own.note("later", {})
+    assert _logged(spine) == []
+
+
 @pytest.mark.parametrize("harm", [b"", b"nonsense" * 1_000, None])
 def test_a_log_that_is_lost_or_damaged_is_put_aside_and_made_anew_out_of_the_ledger(spine: Spine, harm: bytes | None) -> None:
     spine.own.note("before", {})
