@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hub.audit.key_register import KeyRegister
-from hub.ledger.carried import unpacked
+from hub.ledger.carried import Unpacked, unpacked
 from hub.ledger.data_keys import DataKeys
 from hub.ledger.runs import Entry
 from hub.ledger.store import Ledger
@@ -18,21 +18,19 @@ def judge_record(entry: Entry, ledger: Ledger, keys: DataKeys, register: KeyRegi
         raise MalformedRecord("the record says twice where it stands, and not the same")
     match record.content:
         case CarriedRecord() as content:
-            if (inner := unpacked(ledger, content)) is not None:
-                carried, within = inner
-                _judge_seal(carried, within.data_key, ledger, keys, register, carried=True)
+            if (inner := unpacked(ledger, record.journal, content)) is not None:
+                _judge_seal(inner.record, inner, ledger, keys, register)
         case _:
-            _judge_seal(record, None, ledger, keys, register, carried=False)
+            _judge_seal(record, None, ledger, keys, register)
 
 
-def _judge_seal(record: Record, key: WrappedKey | None, ledger: Ledger, keys: DataKeys, register: KeyRegister, *,
-                carried: bool) -> None:
+def _judge_seal(record: Record, within: Unpacked | None, ledger: Ledger, keys: DataKeys, register: KeyRegister) -> None:
     match record.content:
         case WrappedKey() as wrapped:
             register.learn(record.journal, record.position, keys.learn(record, wrapped).secret)
         case SealedBody() as sealed:
             if not 0 < sealed.key_position < record.position:
                 raise SealBroken(f"position {sealed.key_position}, named as the data key, is not before it")
-            opened = keys.key(ledger, record, sealed, key)
+            opened = keys.key(ledger, record, sealed, within.carried.data_key if within else None)
             opened.open(sealed, position=record.position, kind=record.kind)
-            register.use(record.journal, sealed.key_position, opened.secret, sealed.counter, carried=carried)
+            register.use(record.journal, sealed.key_position, opened.secret, sealed.counter, carried=within is not None)

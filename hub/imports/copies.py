@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from uuid import UUID
 
-from hub.ledger.carried import DEPTH_MAX
+from hub.ledger.carried import DEPTH_MAX, may_carry
 from hub.ledger.own_journal import CARRIED
 from hub.ledger.runs import Entry
 from hub.ledger.store import JournalHead, Ledger
@@ -37,10 +37,10 @@ class CarriedCopies:
             after = self._looked_at.get(head.journal, 0)
             if (head.journal == self._own or head.predecessor is not None) and head.position > after:
                 for entry in ledger.entries(head, after):
-                    self._look_at(entry, heads)
+                    self._look_at(ledger, entry, heads)
                 self._looked_at[head.journal] = head.position
 
-    def _look_at(self, entry: Entry, heads: dict[UUID, JournalHead]) -> None:
+    def _look_at(self, ledger: Ledger, entry: Entry, heads: dict[UUID, JournalHead]) -> None:
         if CARRIED.encode() not in entry.payload[:KIND_WITHIN_BYTES]:  # what it mostly is not: parsing takes longer
             return
         payload = entry.payload
@@ -54,7 +54,9 @@ class CarriedCopies:
             except MalformedRecord:
                 return
             head = heads.get(inner.journal)
-            if head is not None and inner.journal in self._wanted and _whole(content, inner.edge, head):
+            if head is None or not (_whole(content, inner.edge, head) and may_carry(ledger, record.journal, head.journal)):
+                return
+            if inner.journal in self._wanted:
                 self._digests.add(content.digest)
             payload = content.payload
 

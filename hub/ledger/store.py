@@ -56,6 +56,9 @@ SELECT substr(digests, 32 * (:at - first) + 1, 32) FROM (
     UNION ALL SELECT first, count, digests FROM holes WHERE journal = :journal)
 WHERE :at BETWEEN first AND first + count - 1
 """
+_LOST_DIGEST = """
+SELECT substr(digests, 32 * (:at - first) + 1, 32) FROM holes WHERE journal = :journal AND :at BETWEEN first AND first + count - 1
+"""
 _HOLES = "SELECT first, count, previous, digests, ids, approval FROM holes WHERE journal = ? ORDER BY first"
 _ADD_HOLE = "INSERT INTO holes (journal, first, count, previous, digests, ids, approval) VALUES (?, ?, ?, ?, ?, ?, ?)"
 _CLAIM_HEAD = "UPDATE journals SET edge_head = max(?, position) WHERE ref = ?"
@@ -246,6 +249,11 @@ class Ledger:
         return [Hole(first, previous, split_hashes(digests), [UUID(bytes=ids[at:at + 16]) for at in range(0, 16 * count, 16)],
                      approval) for first, count, previous, digests, ids, approval in rows]
 
+    def lost_digest(self, head: JournalHead, position: int) -> bytes | None:
+        """The digest there, if the record was given up as lost."""
+        row = self._db.execute(_LOST_DIGEST, {"at": position, "journal": head.ref}).fetchone()
+        return bytes(row[0]) if row else None
+
     def size(self) -> int:
         """Entries in all; also the newest cursor."""
         return int(self._db.execute("SELECT size FROM ledger_head").fetchone()[0])
@@ -260,6 +268,10 @@ class Ledger:
         if row is None:
             raise UnknownJournal(f"journal {journal} is not registered here; enrol its machine at this hub")
         return _journal(row)
+
+    def own_journal(self) -> UUID:
+        """The hub's first one: it was registered before all others, and those that follow it name it."""
+        return UUID(bytes=self._db.execute("SELECT journal FROM journals ORDER BY ref LIMIT 1").fetchone()[0])
 
     def marks(self) -> dict[bytes, int]:
         """How far each journal is backed up."""

@@ -113,10 +113,10 @@ class Projector:
             self._keys.learn(record, record.content)
         key: WrappedKey | None = None
         if isinstance(record.content, CarriedRecord):
-            inner = unpacked(ledger, record.content)
-            if inner is None or self._is_known(inner[0]):
+            inner = unpacked(ledger, record.journal, record.content)
+            if inner is None or self._is_known(inner.record):
                 return None
-            record, key = inner[0], inner[1].data_key
+            record, key = inner.record, inner.carried.data_key
         if record.kind != "transaction":
             return None
         if not isinstance(record.content, SealedBody):

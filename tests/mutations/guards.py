@@ -183,6 +183,15 @@ HISTORY = (
         "two sessions with one identity", "hub/ledger/ingest.py", "            older.superseded.set()\n", "            pass\n",
         f"{_INGEST}::test_the_newest_of_two_sessions_wins"),
     mutation(
+        "records carried by anybody", "hub/ledger/carried.py", "    if not may_carry(ledger, carrier, head.journal):\n",
+        "    if False:\n", "tests/hub/transactions/test_carried_rows.py"
+        "::test_what_a_machine_carries_that_follows_nobody_shows_nowhere_but_as_a_finding"),
+    mutation(
+        "copies of anybody keep a file's records out", "hub/imports/copies.py",
+        "not (_whole(content, inner.edge, head) and may_carry(ledger, record.journal, head.journal))",
+        "not _whole(content, inner.edge, head)",
+        "tests/hub/transactions/test_carried_rows.py::test_what_somebody_else_has_carried_is_still_taken_from_a_file"),
+    mutation(
         "hole without approval", "hub/ledger/holes.py", 'if approval.state == "approved":', 'if approval.state != "refused":',
         f"{_RECEIPTS}::test_what_neither_side_has_any_more_becomes_a_hole_that_somebody_approves"),
     mutation(
@@ -233,7 +242,8 @@ KEYS = (
         "tests/edge/test_journal.py::test_a_data_key_lives_at_most_a_day"),
     mutation(
         "audit takes a counter twice", "hub/audit/seal_check.py",
-        "            register.use(record.journal, sealed.key_position, opened.secret, sealed.counter, carried=carried)\n", "",
+        "register.use(record.journal, sealed.key_position, opened.secret, sealed.counter, carried=within is not None)\n",
+        "pass\n",
         f"{_AUDIT}::test_a_counter_that_is_used_twice_or_goes_back_is_found"),
     mutation(
         "key of small order", "security/suites.py", "    if y in _SMALL_ORDER_Y:\n", "    if False:\n",

@@ -38,12 +38,12 @@ BODY = b'{"item":"003-01"}'
 class Machine:
     """Puts whatever it likes into the ledger, as ingest would: a run whose last signature holds."""
 
-    def __init__(self, spine: Spine, edge: UUID | None = None, journal: UUID | None = None) -> None:
+    def __init__(self, spine: Spine, edge: UUID | None = None, journal: UUID | None = None, after: UUID | None = None) -> None:
         self.spine = spine
         self.signer = spine.signer if edge is None else Ed25519Signer(Ed25519PrivateKey.generate())
         self.edge, self.journal = edge or spine.edge_id, journal or spine.journal_id
         if edge is not None:
-            genesis = Genesis(edge, self.journal, Suite.ED25519_SHA256, self.signer.public_key)
+            genesis = Genesis(edge, self.journal, Suite.ED25519_SHA256, self.signer.public_key, after)
             spine.own.register_machine([("business", genesis)], "A01")
         self.key = DataKey(self.edge, self.journal)
         self.key_position = 0
@@ -129,9 +129,9 @@ def size(spine: Spine) -> int:
         return ledger.size()
 
 
-def only(audit: Audit, position: int, reason: str) -> None:
+def only(audit: Audit, position: int, reason: str, machine: Machine | None = None) -> None:
     """One finding, told in all three ways, and the audit is behind it."""
-    machine = Machine(audit.spine)
+    machine = machine or Machine(audit.spine)
     audit.whole()
     ((journal, at, text),) = audit.found()
     assert (journal, at) == (str(machine.journal), position)
@@ -333,7 +333,7 @@ def _undelivered(old: Machine, sealed: SealedBody | None = None) -> CarriedRecor
 
 
 def test_what_was_carried_over_is_looked_at_and_may_come_twice(spine: Spine, audit: Audit) -> None:
-    old, successor = Machine(spine), Machine(spine, uuid4(), uuid4())
+    old, successor = Machine(spine), Machine(spine, uuid4(), uuid4(), spine.journal_id)
     old.begin()
     old.transact()
     carried = _undelivered(old)
@@ -345,7 +345,7 @@ def test_what_was_carried_over_is_looked_at_and_may_come_twice(spine: Spine, aud
 
 @pytest.mark.parametrize("wrong", ["signature", "seal", "counter"])
 def test_what_is_wrong_with_a_carried_record_is_found(spine: Spine, audit: Audit, wrong: str) -> None:
-    old, successor = Machine(spine), Machine(spine, uuid4(), uuid4())
+    old, successor = Machine(spine), Machine(spine, uuid4(), uuid4(), spine.journal_id)
     old.begin()
     old.transact()
     if wrong == "counter":
@@ -359,6 +359,26 @@ def test_what_is_wrong_with_a_carried_record_is_found(spine: Spine, audit: Audit
     assert (journal, position) == (str(successor.journal), 1)
     expected = {"signature": "signature that does not hold", "seal": "does not open", "counter": "does not go on behind"}
     assert expected[wrong] in reason
+
+
+def test_what_somebody_carries_who_follows_nobody_is_a_finding_however_well_it_is_signed(spine: Spine, audit: Audit) -> None:
+    """A key that was stolen from a machine writes no more history once its journal has ended."""
+    old, other = Machine(spine), Machine(spine, uuid4(), uuid4())
+    old.begin()
+    old.transact()
+    other.store([other.record(1, _undelivered(old), "carried")])
+    old.store([old.record(3, _undelivered(old), "carried")])  # nor into its own journal, at whatever position it likes
+    audit.whole()
+    assert [(journal, position) for journal, position, _ in audit.found()] == [(str(other.journal), 1), (str(old.journal), 3)]
+    assert all("does not follow it" in reason for *_, reason in audit.found())
+
+
+@pytest.mark.parametrize("position", [0, 2**63, 2**64 - 1])
+def test_a_carried_record_at_a_position_that_no_journal_has_stops_no_audit(spine: Spine, audit: Audit, position: int) -> None:
+    old, successor = Machine(spine), Machine(spine, uuid4(), uuid4(), spine.journal_id)
+    wrapped = DataKey(old.edge, old.journal).wrap(spine.sealing.public_key().public_bytes_raw())
+    successor.store([successor.record(1, _carry(old, old.record(position, wrapped, "data-key"), bytes(32)), "carried")])
+    only(audit, 1, "a position that no journal reaches", successor)
 
 
 # ---- its cursor ----
