@@ -25,12 +25,15 @@ def judge_record(entry: Entry, ledger: Ledger, keys: DataKeys, register: KeyRegi
 
 
 def _judge_seal(record: Record, within: Unpacked | None, ledger: Ledger, keys: DataKeys, register: KeyRegister) -> None:
+    in_place = within is None or within.in_hole  # else another branch of its journal may have another key at that position
     match record.content:
         case WrappedKey() as wrapped:
-            register.learn(record.journal, record.position, keys.learn(record, wrapped).secret)
+            opened = keys.learn(record, wrapped) if in_place else keys.carried(record, wrapped)
+            register.learn(record.journal, record.position, opened.secret)
         case SealedBody() as sealed:
             if not 0 < sealed.key_position < record.position:
                 raise SealBroken(f"position {sealed.key_position}, named as the data key, is not before it")
             opened = keys.key(ledger, record, sealed, within.carried.data_key if within else None)
             opened.open(sealed, position=record.position, kind=record.kind)
-            register.use(record.journal, sealed.key_position, opened.secret, sealed.counter, carried=within is not None)
+            if within is None or not within.in_hole:  # what was found again comes behind those that came behind its hole
+                register.use(record.journal, sealed.key_position, opened.secret, sealed.counter, carried=within is not None)

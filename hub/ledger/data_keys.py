@@ -23,8 +23,12 @@ class DataKeys:
         self._keys: OrderedDict[_Name, OpenedKey] = OrderedDict()
 
     def learn(self, record: Record, key: WrappedKey) -> OpenedKey:
-        """A data-key record that was just read."""
+        """A data-key record that was just read, in its journal or as what was lost of it."""
         return self._opened((record.edge, record.journal, record.position), record.edge, record.journal, key)
+
+    def carried(self, record: Record, key: WrappedKey) -> OpenedKey:
+        """A data key that came along with a record, or was carried itself."""
+        return self._opened((record.edge, record.journal, key.wrapped), record.edge, record.journal, key)
 
     def open(self, ledger: Ledger, record: Record, sealed: SealedBody, carried: WrappedKey | None) -> bytes:
         """The body of a sealed record; `carried` is the key that came along with it, if one did."""
@@ -33,7 +37,7 @@ class DataKeys:
     def key(self, ledger: Ledger, record: Record, sealed: SealedBody, carried: WrappedKey | None) -> OpenedKey:
         """The key under which that body was sealed."""
         if carried is not None:
-            return self._opened((record.edge, record.journal, carried.wrapped), record.edge, record.journal, carried)
+            return self.carried(record, carried)
         return self._held(ledger, record, sealed.key_position)
 
     def _held(self, ledger: Ledger, record: Record, position: int) -> OpenedKey:

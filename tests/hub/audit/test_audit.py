@@ -23,7 +23,7 @@ from hub.audit.metrics import AuditMetrics
 from hub.audit.tables import audited, data_keys, findings
 from hub.database import open_engine
 from hub.ledger.runs import Arrival, Damaged
-from hub.ledger.store import Ledger
+from hub.ledger.store import Hole, Ledger
 from security.chain import Genesis, digests_after, leaf_hashes, signing_input
 from security.record import CarriedRecord, ClearBody, Content, Record, SealedBody, Times, parse_record
 from security.run import Run
@@ -90,7 +90,11 @@ class Audit:
         self.spine = spine
         self.engine = open_engine(spine.hub_db)
         self.alarms = Alarms(self.engine, spine.own, spine.clock)
-        self.registry = CollectorRegistry()
+        self.restart()
+
+    def restart(self) -> None:
+        """Of the hub: what was in memory only is forgotten."""
+        self.registry, spine = CollectorRegistry(), self.spine
         self.auditor = Auditor(self.engine, spine.hub_db, spine.unsealer(), self.alarms, spine.own, spine.clock,
                                AuditMetrics(self.registry))
 
@@ -379,6 +383,48 @@ def test_a_carried_record_at_a_position_that_no_journal_has_stops_no_audit(spine
     wrapped = DataKey(old.edge, old.journal).wrap(spine.sealing.public_key().public_bytes_raw())
     successor.store([successor.record(1, _carry(old, old.record(position, wrapped, "data-key"), bytes(32)), "carried")])
     only(audit, 1, "a position that no journal reaches", successor)
+
+
+def _lost(machine: Machine, payloads: list[bytes]) -> list[CarriedRecord]:
+    """They become an accepted hole; as somebody who has them still can carry them."""
+    with Ledger(machine.spine.hub_db) as ledger:
+        head = ledger.journal(machine.journal)
+    digests = digests_after(head.digest, payloads)
+    ids = [parse_record(payload).id for payload in payloads]
+    machine.spine.own.accept_hole(machine.journal, Hole(head.position + 1, head.digest, digests, ids, 1), {})
+    return [_carry(machine, payload, before) for payload, before in zip(payloads, [head.digest, *digests], strict=False)]
+
+
+def test_what_was_lost_and_is_found_again_has_used_no_counter_twice(spine: Spine, audit: Audit) -> None:
+    """It comes behind the records that came behind its hole, under the same data key."""
+    machine, successor = Machine(spine), Machine(spine, uuid4(), uuid4(), spine.journal_id)
+    machine.begin()
+    machine.transact()
+    lost = _lost(machine, [machine.record(at, machine.sealed(at)) for at in (3, 4)])
+    machine.transact()
+    for one in lost:
+        successor.store([successor.record(successor.next, one, "carried")])
+    audit.whole()
+    assert audit.found() == []
+
+
+def test_the_key_of_another_branch_is_not_taken_for_the_one_at_its_position(spine: Spine, audit: Audit) -> None:
+    """A cloned disk: each copy had a start of its own, and goes on with another key at the same position."""
+    machine, clone = Machine(spine), Machine(spine)
+    successor = Machine(spine, uuid4(), uuid4(), spine.journal_id)
+    machine.store([machine.record(1, ClearBody(b"{}"), "note")])
+    with Ledger(spine.hub_db) as ledger:
+        before = ledger.journal(machine.journal).digest
+    wrapped = clone.key.wrap(spine.sealing.public_key().public_bytes_raw())
+    machine.begin()
+    machine.transact()
+    successor.store([successor.record(1, _carry(clone, clone.record(2, wrapped, "data-key"), before), "carried")])
+    audit.whole()
+    audit.restart()
+    successor.store([successor.record(2, _carry(clone, clone.record(2, wrapped, "data-key"), before), "carried")])
+    machine.transact()
+    audit.whole()
+    assert audit.found() == []
 
 
 # ---- its cursor ----
