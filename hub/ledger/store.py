@@ -14,7 +14,7 @@ from types import TracebackType, UnionType
 from uuid import UUID
 
 from hub.ledger.append_rule import Accept, Closed, Head, Verdict, judge
-from hub.ledger.runs import Arrival, Damaged, DamagedRow, Entry, StoredRun, columns
+from hub.ledger.runs import HASH_BYTES, Arrival, Damaged, DamagedRow, Entry, StoredRun, columns
 from security.chain import Genesis
 from security.durable_sqlite import open_durable, open_readonly
 from security.suites import Suite, check_public_key, fingerprint
@@ -37,7 +37,7 @@ _INDEX_BEHIND = "SELECT coalesce((SELECT min(idx) FROM runs WHERE idx > ?), (SEL
 _END = "SELECT coalesce((SELECT idx + max(count, 1) FROM runs ORDER BY idx DESC LIMIT 1), 0)"
 _RUN_WITH = _SELECT_RUN + "WHERE j.journal = ? AND r.first <= ? ORDER BY r.first DESC LIMIT 1"
 _RUNS_FROM = _SELECT_RUN + """
-WHERE r.journal = ? AND r.first >= (SELECT max(first) FROM runs WHERE journal = ? AND first <= ?) ORDER BY r.first
+WHERE r.journal = ? AND r.first >= coalesce((SELECT max(first) FROM runs WHERE journal = ? AND first <= ?), 0) ORDER BY r.first
 """  # noqa: S608 - constants only
 _JOURNAL_COLUMNS = (
     "ref, journal, edge, name, suite, public_key, predecessor, genesis, "
@@ -55,6 +55,10 @@ SELECT substr(digests, 32 * (:at - first) + 1, 32) FROM (
         SELECT max(first) FROM runs WHERE journal = :journal AND first <= :at)
     UNION ALL SELECT first, count, digests FROM holes WHERE journal = :journal)
 WHERE :at BETWEEN first AND first + count - 1
+"""
+_DIGESTS_FROM = """
+SELECT first, digests FROM runs WHERE journal = :journal AND first + count > :first
+UNION ALL SELECT first, digests FROM holes WHERE journal = :journal AND first + count > :first ORDER BY first
 """
 _LOST_DIGEST = """
 SELECT substr(digests, 32 * (:at - first) + 1, 32) FROM holes WHERE journal = :journal AND :at BETWEEN first AND first + count - 1
@@ -235,13 +239,17 @@ class Ledger:
         return bytes(row[0])
 
     def digests(self, head: JournalHead, after: int, limit: int) -> list[bytes]:
-        """A journal's digests behind a position, in order, at most `limit`."""
+        """A journal's digests behind a position, one for each, of what was lost, too; at most `limit`. Raises Damaged."""
         found: list[bytes] = []
-        for entry in self.entries(head, after):
-            found.append(entry.digest)
-            if len(found) >= limit:
-                break
-        return found
+        with closing(self._db.execute(_DIGESTS_FROM, {"first": after + 1, "journal": head.ref})) as rows:
+            for first, joined in rows:
+                wanted = after + len(found) + 1
+                if first > wanted or not isinstance(joined, bytes) or len(joined) % HASH_BYTES:
+                    raise Damaged(f"journal {head.journal} has no digest at position {wanted}")
+                found += split_hashes(joined)[wanted - first:]
+                if len(found) >= limit:
+                    break
+        return found[:limit]
 
     def holes(self, head: JournalHead) -> list[Hole]:
         """What of a journal was lost for good, and approved; in order."""

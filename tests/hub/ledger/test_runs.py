@@ -9,17 +9,18 @@ from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hub.ledger.append_rule import Accept
-from hub.ledger.runs import Arrival, DamagedRow, Entry, StoredRun, columns
-from hub.ledger.store import Ledger
+from hub.ledger.runs import Arrival, Damaged, DamagedRow, Entry, StoredRun, columns
+from hub.ledger.store import Hole, Ledger
 from security.chain import digests_after, leaf_hash, leaf_hashes
 from security.run import Run
-from tests.spine import Spine
+from tests.spine import Spine, damage
 
 NOW_MS = 1_790_000_000_000
 RUN_LENGTHS = [1, 4, 2, 1, 7, 3]
@@ -165,3 +166,41 @@ def test_a_row_that_does_not_hold_what_it_says_gives_nothing(spine: Spine, chang
     with pytest.raises(DamagedRow) as raised:
         list(replace(run, **change).entries(0, 1))
     assert raised.value.index == 7
+
+
+@pytest.fixture
+def with_holes(tmp_path: Path) -> Spine:
+    """Of the same records those at 1, 2 and at 6 to 8 are lost; the others are in the runs that they came in."""
+    spine, lost, first = Spine(tmp_path), {1, 2, 6, 7, 8}, 1
+    digests = [spine.genesis.digest(), *digests_after(spine.genesis.digest(), PAYLOADS)]
+    for length in [2, 1, 2, 3, 7, 3]:
+        positions = range(first, first + length)
+        if first in lost:
+            hole = Hole(first, digests[first - 1], [digests[at] for at in positions], [uuid4() for _ in positions], 1)
+            spine.own.accept_hole(spine.journal_id, hole, {})
+        else:
+            with Ledger(spine.hub_db) as ledger:
+                ledger.append([_arrival(spine, first, positions[-1])])
+        first += length
+    return spine
+
+
+def test_entries_are_found_wherever_a_hole_is_also_at_the_beginning(with_holes: Spine) -> None:
+    there = [3, 4, 5, *range(9, len(PAYLOADS) + 1)]
+    with Ledger(with_holes.hub_db) as ledger:
+        head = ledger.journal(with_holes.journal_id)
+        for after in range(len(PAYLOADS) + 1):
+            assert [entry.position for entry in ledger.entries(head, after)] == [at for at in there if at > after]
+
+
+def test_digests_are_one_for_each_position_behind_a_hole_too(with_holes: Spine) -> None:
+    """Whoever counts them from where it asked finds each at its position."""
+    expected = digests_after(with_holes.genesis.digest(), PAYLOADS)
+    with Ledger(with_holes.hub_db) as ledger:
+        head = ledger.journal(with_holes.journal_id)
+        for after in range(len(PAYLOADS) + 1):
+            assert ledger.digests(head, after, 100) == expected[after:]
+            assert ledger.digests(head, after, 4) == expected[after:after + 4]
+    damage(with_holes.hub_db, "DELETE FROM holes WHERE first = 6")
+    with Ledger(with_holes.hub_db) as ledger, pytest.raises(Damaged, match="no digest at position 6"):
+        ledger.digests(head, 3, 100)
