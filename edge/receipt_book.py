@@ -76,6 +76,19 @@ class ReceiptBook:
                 "delivered. Copy this machine's state folder, look after its disk, then: suozhan-edge verify")
         await self._alarm(DAMAGED, text, DAMAGED_HINT, "")
 
+    async def shown_for(self, position: int) -> tuple[Receipt, bytes] | None:
+        """The first receipt for a record there or behind it, with that record's digest; None when none can be read.
+
+        Raises CorruptJournal, sqlite3.Error.
+        """
+        try:
+            receipt = await asyncio.to_thread(self._store.first_from, position)
+        except DamagedReceipts as error:
+            await self._damaged(error)
+            return None
+        digest = await self._journal.digest_at(receipt.position) if receipt else None
+        return (receipt, digest) if receipt and digest else None
+
     async def take(self, message: HubReceipt | HubEpoch) -> None:
         """Raises CorruptJournal; trouble with the disk is logged, the hub gives the receipt again."""
         try:

@@ -83,6 +83,11 @@ class ReceiptStore:
         """All receipts behind a position, in order."""
         return list(self.each(position))
 
+    def first_from(self, position: int) -> Receipt | None:
+        """The first one at a position or behind it that can be read."""
+        with self._look() as db:
+            return next((receipt for row in db.execute(_FROM, (position - 1,)) if (receipt := _read(row))), None)
+
     def each(self, after: int = 0) -> Iterator[Receipt]:
         """The same, one by one."""
         with self._look() as db:

@@ -261,9 +261,10 @@ class _Session:
 
     async def _missing(self, held: int, pruned_to: int) -> AsyncIterator[Up]:
         """All that is known of what the hub lost and this machine no longer has."""
+        shown = await self._receipts.shown_for(pruned_to)
         for first in range(held + 1, pruned_to + 1, MISSING_STEP):
             last = min(first + MISSING_STEP - 1, pruned_to)
-            yield encode_missing(first, await self._journal.known_of(first, last), more=last < pruned_to)
+            yield encode_missing(first, await self._journal.known_of(first, last), shown, more=last < pruned_to)
 
     def _flying_bytes(self) -> int:
         return sum(one.size_bytes for one in self._in_flight)

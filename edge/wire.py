@@ -9,6 +9,7 @@ from uuid import UUID
 
 import zstandard
 
+from edge.receipt_store import Receipt
 from proto import sync_pb2
 from security.run import Run
 from security.statements import SignedTime
@@ -89,10 +90,18 @@ def encode_open(journal: UUID, position: int, unix_ms: int = 0, checkpoint: str 
                                  instance=instance))
 
 
-def encode_missing(first: int, known: Sequence[tuple[bytes, bytes]], *, more: bool) -> Up:
-    """Digest and id of each record, from `first` on, that the hub lacks and that is no longer here."""
-    return Up(missing=sync_pb2.Missing(first_position=first, digests=b"".join(digest for digest, _ in known),
-                                       ids=b"".join(one for _, one in known), more=more))
+def encode_missing(first: int, known: Sequence[tuple[bytes, bytes]], shown: tuple[Receipt, bytes] | None, *, more: bool) -> Up:
+    """Digest and id of each record, from `first` on, that the hub lacks and that is no longer here; `shown` is the hub's receipt
+    for a record at or behind them, with that record's digest.
+    """
+    message = sync_pb2.Missing(first_position=first, digests=b"".join(digest for digest, _ in known),
+                               ids=b"".join(one for _, one in known), more=more)
+    if shown is not None:
+        receipt, message.receipt_digest = shown
+        message.receipt_signature = receipt.signature
+        message.receipt.CopyFrom(sync_pb2.Receipt(checkpoint=receipt.checkpoint, position=receipt.position, index=receipt.index,
+                                                  arrived_ms=receipt.arrived_ms, inclusion=receipt.proof))
+    return Up(missing=message)
 
 
 def encode_batch(run: Run, key_id: bytes, head: int) -> Up:

@@ -56,6 +56,7 @@ from hub.ledger.own_journal import OwnJournal
 from hub.ledger.predecessors import Predecessors
 from hub.ledger.receipt_giver import ReceiptGiver
 from hub.ledger.receipts import Receipts
+from hub.ledger.signed_roots import LogKey
 from hub.ledger.transparency import TransparencyLog
 from hub.ledger.writer import LedgerWriter
 from hub.migrate import upgrade
@@ -102,7 +103,8 @@ async def _run_alone(state: HubState, config: HubConfig, clock: Clock, ready: Ca
     checkpointer = Checkpointer(transparency, writer, alarms)
     receipts = Receipts(state.database, config.hub, keys.log.public_key)
     ingest = Ingest(state.database, writer, clock, keys.time, ingest_metrics,
-                    ReceiptGiver(receipts, checkpointer, alarms), HoleDesk(approvals, own_journal), alarms)
+                    ReceiptGiver(receipts, checkpointer, alarms),
+                    HoleDesk(approvals, own_journal, state.database, LogKey(config.hub, keys.log.public_key)), alarms)
     projector = Projector(engine, state.database, keys.unsealer, writer.quiet)
     auditor = Auditor(engine, state.database, keys.unsealer, alarms, own_journal, clock, AuditMetrics(registry), writer.quiet)
 

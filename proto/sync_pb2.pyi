@@ -76,16 +76,22 @@ class Batch(_message.Message):
     def __init__(self, first_position: _Optional[int] = ..., previous_digest: _Optional[bytes] = ..., key_id: _Optional[bytes] = ..., payloads: _Optional[_Iterable[bytes]] = ..., signatures: _Optional[_Iterable[bytes]] = ...) -> None: ...
 
 class Missing(_message.Message):
-    __slots__ = ("first_position", "digests", "ids", "more")
+    __slots__ = ("first_position", "digests", "ids", "more", "receipt", "receipt_digest", "receipt_signature")
     FIRST_POSITION_FIELD_NUMBER: _ClassVar[int]
     DIGESTS_FIELD_NUMBER: _ClassVar[int]
     IDS_FIELD_NUMBER: _ClassVar[int]
     MORE_FIELD_NUMBER: _ClassVar[int]
+    RECEIPT_FIELD_NUMBER: _ClassVar[int]
+    RECEIPT_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    RECEIPT_SIGNATURE_FIELD_NUMBER: _ClassVar[int]
     first_position: int
     digests: bytes
     ids: bytes
     more: bool
-    def __init__(self, first_position: _Optional[int] = ..., digests: _Optional[bytes] = ..., ids: _Optional[bytes] = ..., more: _Optional[bool] = ...) -> None: ...
+    receipt: Receipt
+    receipt_digest: bytes
+    receipt_signature: bytes
+    def __init__(self, first_position: _Optional[int] = ..., digests: _Optional[bytes] = ..., ids: _Optional[bytes] = ..., more: _Optional[bool] = ..., receipt: _Optional[_Union[Receipt, _Mapping]] = ..., receipt_digest: _Optional[bytes] = ..., receipt_signature: _Optional[bytes] = ...) -> None: ...
 
 class ReplicateDown(_message.Message):
     __slots__ = ("hello", "standing", "refusal", "receipt", "epoch")

@@ -189,7 +189,7 @@ class Spine:
         tasks = [asyncio.create_task(writer.run()), asyncio.create_task(checkpointer.run())]
         try:
             yield Ingest(self.hub_db, writer, self.clock, self.time_signer, metrics,
-                         ReceiptGiver(receipts, checkpointer, alarms), HoleDesk(approvals, self.own), alarms)
+                         ReceiptGiver(receipts, checkpointer, alarms), self.hole_desk(approvals), alarms)
         finally:
             for task in tasks:
                 task.cancel()
@@ -198,6 +198,9 @@ class Spine:
             for task in tasks:
                 if not task.cancelled():
                     task.result()
+
+    def hole_desk(self, approvals: Approvals) -> HoleDesk:
+        return HoleDesk(approvals, self.own, self.hub_db, LogKey(self.hub_id, self.log_signer.public_key))
 
     def transparency(self) -> TransparencyLog:
         """The hub's log; not begun."""

@@ -374,6 +374,41 @@ def test_nothing_is_pruned_by_receipts_of_a_tree_that_the_hub_has_no_more(tmp_pa
     assert [one.epoch for one in ReceiptStore(spine.journal_db).after(0)] == [1, 2]
 
 
+def test_a_hole_that_is_too_large_for_one_request_is_asked_for_in_several(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hub.ledger.holes.MISSING_MAX_RECORDS", 2)
+    monkeypatch.setattr("edge.uplink.MISSING_STEP", 1)
+    spine = Spine(tmp_path)
+    back_up(spine.hub_db, tmp_path / "old.db")  # of a hub that has no record of the machine
+    asyncio.run(_deliver(spine, "a", "b", "c"))
+    back_up(spine.hub_db, tmp_path / "new.db")
+    asyncio.run(_deliver(spine, "d"))
+    Path(f"{spine.hub_db}-wal").unlink(missing_ok=True)
+    shutil.copy(tmp_path / "old.db", spine.hub_db)
+    spine.transparency().open_epoch()
+    engine = open_engine(spine.hub_db)
+    approvals = Approvals(engine, spine.own, spine.clock)
+
+    async def come_back(expected: str) -> None:
+        async with spine.journal() as journal, spine.ingest() as ingest:
+            assert await journal.pruned_to() == 3
+            with pytest.raises(HubRefused, match=expected):
+                await spine.uplink(journal, CutWire(ingest, spine.edge_id)).session()
+
+    asyncio.run(come_back("HOLE: positions 1 to 2 .* approve 1"))
+    approvals.decide(1, "周敏", "the backup is gone", approved=True)
+    asyncio.run(come_back("HOLE: positions 3 to 3 .* approve 2"))
+    approvals.decide(2, "周敏", "the backup is gone", approved=True)
+    engine.dispose()
+    asyncio.run(_deliver(spine, "e"))
+    assert [entry.position for entry in spine.entries()] == [4, 5, 6, 7, 8]
+    with Ledger(spine.hub_db) as ledger:
+        head = ledger.journal(spine.journal_id)
+        assert [(hole.first, hole.last) for hole in ledger.holes(head)] == [(1, 2), (3, 3)]
+        assert [entry.position for entry in ledger.entries(head, 0)] == [4, 5, 6, 7, 8]
+    spine.check_ledger()
+
+
 def test_a_receipt_that_the_disk_does_not_take_alarms_nobody_and_the_next_one_is_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -16,9 +16,9 @@ import sqlalchemy as sa
 import structlog
 
 from hub.attention.alarms import Alarms
-from hub.ledger.append_rule import Accept, Closed, Fork, Gap
+from hub.ledger.append_rule import Accept, Closed, Fork, Gap, Head
 from hub.ledger.batch_check import Broken, check_batch
-from hub.ledger.holes import RECORDS_MAX, HoleDesk, joined
+from hub.ledger.holes import REJOIN, HoleDesk, HoleRefused, MissingRecords
 from hub.ledger.instances import Instances
 from hub.ledger.metrics import IngestMetrics
 from hub.ledger.receipt_giver import ReceiptGiver
@@ -79,7 +79,7 @@ class _Session:
         # Bounded: a slow disk stops the reading, gRPC's flow control then stops the edge.
         self.waiting: asyncio.Queue[asyncio.Future[Appended] | Refused | None] = asyncio.Queue(IN_FLIGHT_MAX_BATCHES)
         self.position, self.digest, self.backed_up = journal.position, journal.digest, journal.backed_up
-        self.missing: list[MissingPart] = []
+        self.missing = MissingRecords()
         self.news = asyncio.Event()
 
     def learn(self, position: int, digest: bytes, backed_up: int) -> None:
@@ -206,20 +206,33 @@ class Ingest:
         return broken
 
     async def _take_missing(self, session: _Session, part: MissingPart) -> None:
-        session.missing.append(part)
-        if sum(len(one.digests) for one in session.missing) > RECORDS_MAX:
-            raise MalformedMessage(f"more than {RECORDS_MAX} records are missing; call the maker of this program")
-        if part.more:
+        if not session.missing.has_room_for(part) and not await self._settle_hole(session):
             return
-        hole = joined(session.journal, session.missing, session.edge_head)
-        approval = await asyncio.to_thread(self._holes.settle, session.journal, hole)
+        session.missing.add(part)
+        if not part.more:
+            await self._settle_hole(session)
+
+    async def _settle_hole(self, session: _Session) -> bool:
+        """Whether the journal goes on behind what is missing by now; if not, the stream ends."""
+        hole, receipt = session.missing.take(Head(session.position, session.digest), session.edge_head)
+        try:
+            approval = await asyncio.to_thread(self._holes.settle, session.journal, hole, receipt)
+        except HoleRefused as error:
+            await session.waiting.put(Refused(Reason.HOLE, hole.first, f"positions {hole.first} to {hole.last}: {error}"))
+            return False
+        except (sqlite3.Error, sa.exc.DBAPIError) as error:
+            reason = str(error).splitlines()[0]
+            await session.waiting.put(Refused(Reason.UNAVAILABLE, 0, f"the ledger could not commit: {reason}; try again"))
+            return False
         if approval.state == "approved":
             session.learn(hole.last, hole.digests[-1], session.backed_up)
-            return
-        decide = f"suozhan-hub approvals approve {approval.id}" if approval.state == "waiting" else "it was refused"
+            return True
+        decision = (f"waits for a decision at the hub (suozhan-hub approvals approve {approval.id})"
+                    if approval.state == "waiting" else f"was refused at the hub; {REJOIN}")
         await session.waiting.put(Refused(
             Reason.HOLE, hole.first, f"positions {hole.first} to {hole.last} are lost at the hub and pruned here; request "
-            f"{approval.id} waits for a decision at the hub ({decide})"))
+            f"{approval.id} {decision}"))
+        return False
 
     async def _acknowledge(self, session: _Session) -> None:
         while (item := await session.waiting.get()) is not None:

@@ -11,6 +11,7 @@ from google.protobuf.message import DecodeError
 
 from hub.ledger.receipts import Receipt
 from hub.ledger.runs import HASH_BYTES
+from hub.ledger.shown_receipt import ShownReceipt
 from hub.ledger.store import POSITION_MAX
 from proto import sync_pb2
 from security.run import Run
@@ -20,6 +21,8 @@ from security.tree import split_hashes
 BATCH_MAX_BYTES = 4 * 1024 * 1024
 BATCH_MAX_RECORDS = 4_000
 SIGNATURE_MAX_BYTES = 8 * 1024
+MISSING_MAX_RECORDS = 100_000  # of one hole; what is larger is asked for in several
+PROOF_MAX_HASHES = 64
 ID_BYTES = 16
 INSTANCE_BYTES = 16
 
@@ -70,12 +73,25 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True)
 class MissingPart:
-    """Digests and ids of records that the edge no longer has, from a position on; `more` of them may follow."""
+    """Digests and ids, joined, of records that the edge no longer has, from a position on; `more` of them may follow. `receipt`
+    is what it shows for them.
+    """
 
     first: int
-    digests: list[bytes]
-    ids: list[UUID]
+    joined_digests: bytes
+    joined_ids: bytes
+    receipt: ShownReceipt | None
     more: bool
+
+    @property
+    def count(self) -> int:
+        return len(self.joined_digests) // HASH_BYTES
+
+    def digests(self) -> list[bytes]:
+        return split_hashes(self.joined_digests)
+
+    def ids(self) -> list[UUID]:
+        return [UUID(bytes=self.joined_ids[at:at + ID_BYTES]) for at in range(0, len(self.joined_ids), ID_BYTES)]
 
 
 def decode(message: Up) -> Opening | Delivery | MissingPart:
@@ -116,8 +132,20 @@ def _decode_missing(missing: sync_pb2.Missing) -> MissingPart:
     count, rest = divmod(len(missing.digests), HASH_BYTES)
     if rest or not count or len(missing.ids) != ID_BYTES * count or not 1 <= missing.first_position <= POSITION_MAX - count:
         raise MalformedMessage("what is missing has a first position, and a digest and an id for each record")
-    ids = [UUID(bytes=missing.ids[at:at + ID_BYTES]) for at in range(0, len(missing.ids), ID_BYTES)]
-    return MissingPart(missing.first_position, split_hashes(missing.digests), ids, missing.more)
+    if count > MISSING_MAX_RECORDS:
+        raise MalformedMessage(f"at most {MISSING_MAX_RECORDS} records are missing in one message; send smaller ones")
+    return MissingPart(missing.first_position, missing.digests, missing.ids, _decode_shown(missing), missing.more)
+
+
+def _decode_shown(missing: sync_pb2.Missing) -> ShownReceipt | None:
+    receipt = missing.receipt
+    if not receipt.checkpoint:
+        return None
+    if (max(receipt.position, receipt.index, receipt.arrived_ms) > POSITION_MAX or len(receipt.inclusion) > PROOF_MAX_HASHES
+            or len(missing.receipt_digest) != HASH_BYTES):
+        raise MalformedMessage("the receipt that comes with it names a place that no log has")
+    return ShownReceipt(receipt.position, missing.receipt_digest, missing.receipt_signature, receipt.checkpoint, receipt.index,
+                        receipt.arrived_ms, tuple(receipt.inclusion))
 
 
 def encode_receipt(receipt: Receipt) -> Down:

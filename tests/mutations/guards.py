@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tests.mutations.mutation import Change, Mutation, mutation
 
+_HOLES = "tests/hub/ledger/test_holes.py"
 _RECEIPTS = "tests/test_receipts.py"
 _TRANSPARENCY = "tests/hub/ledger/test_transparency.py"
 _RESTORE = "tests/hub/test_restore.py"
@@ -194,6 +195,16 @@ HISTORY = (
     mutation(
         "hole without approval", "hub/ledger/holes.py", 'if approval.state == "approved":', 'if approval.state != "refused":',
         f"{_RECEIPTS}::test_what_neither_side_has_any_more_becomes_a_hole_that_somebody_approves"),
+    mutation(
+        "hole in a hub that was never restored", "hub/ledger/holes.py", "        self._require_restored()\n", "",
+        f"{_HOLES}::test_a_hub_that_was_never_restored_has_lost_nothing"),
+    mutation(
+        "hole on the machine's word alone", "hub/ledger/holes.py", "        check_receipt(receipt, journal, log_key)\n",
+        "        pass\n",
+        f"{_HOLES}::test_without_the_hubs_own_word_that_it_held_them_nobody_is_asked"),
+    mutation(
+        "other ids than those approved", "hub/ledger/holes.py", 'b"".join(hole.digests) + ids)', 'b"".join(hole.digests))',
+        f"{_HOLES}::test_after_the_approval_nothing_else_may_be_listed_than_what_was_approved"),
     mutation(
         "pruned without a proof", "edge/journal_2.sql",
         "\n      OR OLD.position > (SELECT coalesce(max(position), 0) FROM receipts)\n", "\n",
