@@ -84,14 +84,14 @@ class LedgerExport:
         holes = {hole.first: hole for hole in self._ledger.holes(span.head) if span.first <= hole.first <= span.last}
         expected = span.first
         for entry in self._entries(span):
-            if expected != entry.position:
+            while expected != entry.position:
                 expected = self._write_hole(bundle, span.head, holes[expected], accepted)
             bundle.write(parts.Entry(entry.position, entry.payload, entry.signature, entry.cursor - 1, entry.arrived_ms))
             expected += 1
             if each or entry.position % PROVED_EVERY == 0 or expected in holes or expected > span.last:
                 bundle.write(self._proof(entry))
-        if expected in holes:
-            self._write_hole(bundle, span.head, holes[expected], accepted)
+        while expected in holes:
+            expected = self._write_hole(bundle, span.head, holes[expected], accepted)
 
     def _entries(self, span: Span) -> Iterator[Entry]:
         for entry in self._ledger.entries(span.head, span.first - 1):

@@ -166,6 +166,22 @@ def test_a_hole_is_told_and_who_accepted_it_is_proved(city: City) -> None:
     assert "no record of the hub in this bundle accepts this hole" in refused.reason
 
 
+def test_a_hole_that_was_accepted_in_several_is_told_whole(city: City) -> None:
+    machine = city.machine()
+    city.append(machine, 2)
+    for _ in range(2):
+        with Ledger(city.state.database) as ledger:
+            head = ledger.journal(machine.journal)
+        _, digests = machine.run(head.position, head.digest, 2)
+        city.own.accept_hole(machine.journal, Hole(head.position + 1, head.digest, digests, [uuid4(), uuid4()], 7), {"id": 7})
+    city.append(machine, 1)
+    city.publish()
+    for last, expected in ((None, "1-2:own proof 3-4:hole>2 5-6:hole>3 7-7:own proof"), (3, "1-2:own proof 3-4:hole>2")):
+        _, report = city.export(f"{last}.bundle", Selection(machine.journal, 1, last))
+        assert report.refusal is None
+        assert proved(report)[-1] == expected
+
+
 def test_what_stands_before_a_hole_has_a_proof_of_its_own(city: City, monkeypatch: pytest.MonkeyPatch) -> None:
     """However few have one: no chain leads over a hole."""
     monkeypatch.setattr(export_module, "PROVED_EACH_MAX", 0)
