@@ -46,10 +46,10 @@ def may_carry(ledger: Ledger, journal: UUID, of: UUID) -> bool:
 
     The hub's own may, with what a person let it import; and those that follow the other one, each let in by a person.
     """
-    return journal != of and (_follows(ledger, journal, of) or _follows(ledger, journal, ledger.own_journal()))
+    return journal != of and (follows(ledger, journal, of) or follows(ledger, journal, ledger.own_journal()))
 
 
-def _follows(ledger: Ledger, journal: UUID, first: UUID) -> bool:
+def follows(ledger: Ledger, journal: UUID, first: UUID) -> bool:
     """Whether it is `first`, or goes on behind it by what the journals' registrations say."""
     for _ in range(SUCCESSORS_MAX):
         if journal == first:

@@ -278,8 +278,11 @@ class Ledger:
         return _journal(row)
 
     def own_journal(self) -> UUID:
-        """The hub's first one: it was registered before all others, and those that follow it name it."""
-        return UUID(bytes=self._db.execute("SELECT journal FROM journals ORDER BY ref LIMIT 1").fetchone()[0])
+        """The hub's first one: it was registered before all others, and those that follow it name it. Raises Damaged."""
+        row = self._db.execute(_JOURNALS + " LIMIT 1").fetchone()
+        if row is None:
+            raise Damaged("the hub's own journal is not registered")
+        return _journal(row).journal
 
     def marks(self) -> dict[bytes, int]:
         """How far each journal is backed up."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from hub.ledger.findings import BADLY_SIGNED, Finding, Flaw
+from hub.ledger.hole_check import hole_findings
 from hub.ledger.journal_check import JournalCheck
 from hub.ledger.runs import DamagedRow, StoredRun
 from hub.ledger.store import Ledger
@@ -40,8 +41,9 @@ class LedgerCheck:
         self._ledger = ledger
         self._tree = tree
         self._snapshot = ledger.snapshot()
+        self._holes = {head.journal: ledger.holes(head) for head in self._snapshot.journals}
         self._journals = {
-            head.journal: JournalCheck(head, *begin.journals.get(head.journal, (0, head.genesis)), ledger.holes(head),
+            head.journal: JournalCheck(head, *begin.journals.get(head.journal, (0, head.genesis)), self._holes[head.journal],
                                        signatures=signatures)
             for head in self._snapshot.journals}
         self._found = list(begin.findings)
@@ -61,7 +63,8 @@ class LedgerCheck:
 
     def pages(self) -> Iterator[list[Finding]]:
         """What is found, page by page: every journal that is not what was registered, every broken entry and tile, then every
-        head that is not where its entries end. Between two pages the check may be left, and `reached` kept.
+        head that is not where its entries end and every hole that was not accepted. Between two pages the check may be left,
+        and `reached` kept.
         """
         yield self._registrations() + (self._tree.begun() if self._tree is not None else []) + self._found
         while self._begin < self._snapshot.end:
@@ -125,7 +128,7 @@ class LedgerCheck:
             if not self._journals[head.journal].at_head():
                 found.append(Finding(f"journal {head.journal}, position {head.position}", "its head is not its last entry",
                                      position=head.position))
-        return found
+        return found + hole_findings(self._ledger, self._snapshot.journals, self._holes)
 
 
 def _finding(run: StoredRun, offset: int, flaw: Flaw) -> Finding:

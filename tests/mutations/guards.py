@@ -206,6 +206,9 @@ HISTORY = (
         "other ids than those approved", "hub/ledger/holes.py", 'b"".join(hole.digests) + ids)', 'b"".join(hole.digests))',
         f"{_HOLES}::test_after_the_approval_nothing_else_may_be_listed_than_what_was_approved"),
     mutation(
+        "a silent hole", "hub/ledger/hole_check.py", "            if silent <= hole.last:\n", "            if False:\n",
+        "tests/hub/ledger/test_hole_check.py::test_a_hole_without_a_record_that_accepts_it_is_found"),
+    mutation(
         "pruned without a proof", "edge/journal_2.sql",
         "\n      OR OLD.position > (SELECT coalesce(max(position), 0) FROM receipts)\n", "\n",
         "tests/edge/test_journal.py::test_the_database_refuses_to_prune_what_the_hub_has_not_backed_up"),
