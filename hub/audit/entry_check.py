@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
+from hub.ledger.findings import BADLY_SIGNED
 from hub.ledger.journal_check import JournalCheck
 from hub.ledger.runs import Entry
 from hub.ledger.store import Ledger, UnknownJournal
@@ -28,7 +29,8 @@ class EntryCheck:
             check = self._journals[entry.journal] = self._begun(entry)
         flaw = check.flaw(entry)
         if flaw is not None:
-            raise BrokenEntry(flaw.reason)
+            proved = flaw.signature and self._ledger.entry(entry.journal, entry.position + 1) is not None
+            raise BrokenEntry(BADLY_SIGNED if proved else flaw.reason)
 
     def _begun(self, entry: Entry) -> JournalCheck:
         try:

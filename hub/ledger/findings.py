@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-BADLY_SIGNED = "stored as it came, but its signature does not hold: the machine signed wrongly; look at that machine"
+# Of a record with others behind it in the same chain: whoever accepted those has verified a signature that covers it.
+BADLY_SIGNED = ("the signature does not hold, and came like that; the chain and a later signature prove the digest, so that the "
+                "content is what was written. Look at that machine and its disk: suozhan-edge verify")
 
 
 @dataclass(frozen=True, slots=True)
