@@ -18,6 +18,7 @@ from sqlalchemy.exc import DBAPIError
 from hub.alone import beside_others
 from hub.attention.alarms import AttentionRefused
 from hub.attention.command import By, Reason, alarms_app, approvals_app, own_journal
+from hub.audit.command import findings
 from hub.backup import BackupFailed, back_up
 from hub.database import open_engine
 from hub.enrolment.authority import PASSPHRASE_VARIABLE, load_authority
@@ -60,6 +61,7 @@ app.add_typer(certificate_app, name="certificate")
 app.command("revoke")(revoke_machine)
 app.add_typer(alarms_app, name="alarms")
 app.add_typer(approvals_app, name="approvals")
+app.command("findings")(findings)
 app.command("export")(export)
 app.command("import")(import_records)
 

@@ -43,7 +43,7 @@ def alarms_list(context: typer.Context) -> None:
         return
     alarms = _alarms(context.obj).open_alarms()
     for one in alarms:
-        typer.echo(f"{one.id}\t{_time(one.raised_ms)}\t{one.kind}\t{one.subject}\t{one.times} times\t{one.text}")
+        typer.echo(f"{one.id}\t{utc(one.raised_ms)}\t{one.kind}\t{one.subject}\t{one.times} times\t{one.text}")
     typer.echo(f"{len(alarms)} open alarms." if alarms else "No open alarms.")
 
 
@@ -62,7 +62,7 @@ def approvals_list(context: typer.Context) -> None:
     waiting = _approvals(context.obj).waiting()
     for one in waiting:
         said = json.dumps(one.body, ensure_ascii=False, sort_keys=True)
-        typer.echo(f"{one.id}\t{_time(one.asked_ms)}\t{one.kind}\t{one.subject}\t{said}")
+        typer.echo(f"{one.id}\t{utc(one.asked_ms)}\t{one.kind}\t{one.subject}\t{said}")
     typer.echo("Decide with: suozhan-hub approvals approve|refuse ID --by NAME --reason TEXT" if waiting
                else "Nothing waits for a decision.")
 
@@ -83,5 +83,6 @@ def _say(decided: Approval) -> None:
     typer.echo(f"Request {decided.id} ({decided.kind}, {decided.subject}) is {decided.state} by {decided.decided_by}.")
 
 
-def _time(unix_ms: int) -> str:
+def utc(unix_ms: int) -> str:
+    """As lists of commands say it."""
     return dt.datetime.fromtimestamp(unix_ms / 1000, dt.UTC).isoformat(sep=" ", timespec="seconds")
