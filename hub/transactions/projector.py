@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -73,20 +74,42 @@ class Projector:
                 return behind - after
             rows: list[dict[str, Any]] = []
             wrong: list[dict[str, Any]] = []
+            keys: list[Record] = []
             for entry in page:
-                try:
-                    row = self._row(ledger, entry)
-                except (MalformedRecord, SealBroken, MeaninglessBody, CarriedRefused, DamagedRow) as error:
-                    wrong.append(_finding(entry.cursor, str(error), entry))
-                except (ValueError, ArithmeticError, LookupError) as error:
-                    # A bug of ours; still no machine's record may stop all others. Its text might quote the body.
-                    reason = f"it cannot be read ({type(error).__name__}); update this program"
-                    wrong.append(_finding(entry.cursor, reason, entry))
+                row = self._try(ledger, entry, keys)
+                if isinstance(row, str):
+                    wrong.append(_finding(entry.cursor, row, entry))
                 else:
                     rows += [row] if row else []
+            for key in keys:
+                rows += self._opened_by(ledger, key, wrong)
         if page:
             self._commit(after, page[-1].cursor, self._once(rows), wrong)
         return len(page)
+
+    def _try(self, ledger: Ledger, entry: Entry, keys: list[Record]) -> dict[str, Any] | str | None:
+        """What an entry shows, or why it makes no sense; into `keys` comes a lost data key that it brings back."""
+        try:
+            return self._row(ledger, entry, keys)
+        except (MalformedRecord, SealBroken, MeaninglessBody, CarriedRefused, DamagedRow) as error:
+            return str(error)
+        except (ValueError, ArithmeticError, LookupError) as error:
+            # A bug of ours; still no machine's record may stop all others. Its text might quote the body.
+            return f"it cannot be read ({type(error).__name__}); update this program"
+
+    def _opened_by(self, ledger: Ledger, key: Record, wrong: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """What came behind the hole that a data key was lost in, and was a finding for want of it."""
+        same = sa.and_(findings.c.journal == str(key.journal), findings.c.position > key.position)
+        with self._engine.connect() as connection:
+            places = [row.position for row in connection.execute(sa.select(findings.c.position).where(same))]
+        places += [one["position"] for one in wrong if one["journal"] == str(key.journal) and one["position"] > key.position]
+        rows: list[dict[str, Any]] = []
+        for position in places:
+            with suppress(DamagedRow):  # a finding, and it stays one
+                entry = ledger.entry(key.journal, position)
+                row = self._try(ledger, entry, []) if entry else None
+                rows += [row] if isinstance(row, dict) else []
+        return rows
 
     def cursor(self) -> int:
         """How far the feed is projected."""
@@ -100,12 +123,15 @@ class Projector:
                 connection.execute(cursors.insert().values(name=NAME, cursor=cursor))
             else:
                 connection.execute(cursors.update().where(cursors.c.name == NAME).values(cursor=cursor))
+            shown = {row["cursor"] for row in rows}
+            wrong = [one for one in wrong if one["cursor"] not in shown]
             if rows:
                 connection.execute(transactions.insert(), rows)
+                connection.execute(findings.delete().where(findings.c.cursor.in_(shown)))
             if wrong:
                 connection.execute(findings.insert(), wrong)
 
-    def _row(self, ledger: Ledger, entry: Entry) -> dict[str, Any] | None:
+    def _row(self, ledger: Ledger, entry: Entry, keys: list[Record]) -> dict[str, Any] | None:
         record = parse_record(entry.payload)
         if (record.edge, record.journal, record.position) != (entry.edge, entry.journal, entry.position):
             raise MalformedRecord("the record says twice where it stands, and not the same")
@@ -117,6 +143,9 @@ class Projector:
             if inner is None or self._is_known(inner.record):
                 return None
             record, key = inner.record, inner.carried.data_key
+            if inner.in_hole and isinstance(record.content, WrappedKey):
+                self._keys.learn(record, record.content)
+                keys.append(record)
         if record.kind != "transaction":
             return None
         if not isinstance(record.content, SealedBody):

@@ -233,7 +233,29 @@ def test_a_record_that_was_given_up_as_a_hole_and_is_found_is_carried(station: S
     station.own.accept_hole(station.journal_id, hole, {})
     imported = station.take(whole)
     assert (imported.appended, imported.carried, imported.held) == ([(6, 6)], [(3, 5)], 2)
-    assert [position for _, position in station.project(findings_max=1)] == [2, 4, 5]
+    assert station.shown() == [2, 4, 5, 6]  # also what came behind the hole, under the key that was lost in it
+    station.check_ledger()
+
+
+@pytest.mark.parametrize("page", [200, 1])
+def test_a_data_key_that_was_lost_and_is_found_opens_what_came_behind_it(
+        station: Station, monkeypatch: pytest.MonkeyPatch, page: int) -> None:
+    """Until then each of those records is a finding."""
+    monkeypatch.setattr("hub.transactions.projector.PAGE_ENTRIES", page)
+    station.say("a1", deliver=True)
+    station.say("b1", "b2", "b3")
+    file = station.export()
+    with Ledger(station.hub_db) as ledger:
+        head = ledger.journal(station.journal_id)
+    with salvage(station.state.journal) as salvaged:
+        saved = [one for one in salvaged.entries() if isinstance(one, Saved)]
+    station.own.accept_hole(station.journal_id, Hole(3, head.digest, [saved[2].digest], [saved[2].id]), {})
+    station.say("c1", deliver=True)
+    assert [position for _, position in station.project(findings_max=3)] == [2, 8]
+    station.take(file)
+    assert station.shown() == [2, 4, 5, 6, 8]
+    station.take(file)
+    assert station.shown() == [2, 4, 5, 6, 8]
     station.check_ledger()
 
 
