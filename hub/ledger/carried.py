@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from uuid import UUID
 
+from hub.ledger.lineage import follows
 from hub.ledger.store import POSITION_MAX, JournalHead, Ledger, UnknownJournal
 from security.record import CarriedRecord, MalformedRecord, Record, parse_record, signature_holds
 from security.suites import Verifier
 
 DEPTH_MAX = 32  # a machine that was replaced again before it could deliver carries what it carried
-SUCCESSORS_MAX = 100
 
 
 class CarriedRefused(ValueError):
@@ -47,21 +47,6 @@ def may_carry(ledger: Ledger, journal: UUID, of: UUID) -> bool:
     The hub's own may, with what a person let it import; and those that follow the other one, each let in by a person.
     """
     return journal != of and (follows(ledger, journal, of) or follows(ledger, journal, ledger.own_journal()))
-
-
-def follows(ledger: Ledger, journal: UUID, first: UUID) -> bool:
-    """Whether it is `first`, or goes on behind it by what the journals' registrations say."""
-    for _ in range(SUCCESSORS_MAX):
-        if journal == first:
-            return True
-        try:
-            before = ledger.journal(journal).predecessor
-        except UnknownJournal:
-            return False
-        if before is None:
-            return False
-        journal = before
-    return False
 
 
 def _origin(ledger: Ledger, carrier: UUID, record: Record) -> JournalHead:

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from hub.ledger.carried import follows
 from hub.ledger.findings import Finding
+from hub.ledger.lineage import follows
 from hub.ledger.runs import Damaged
 from hub.ledger.store import Hole, JournalHead, Ledger
 from security.bundle.register import HOLE_ACCEPTED

@@ -4,11 +4,11 @@ acknowledged, and of a journal that has ended nothing else would tell.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from uuid import UUID
 
-from hub.ledger.store import JournalHead, Ledger, UnknownJournal
+from hub.ledger.lineage import follows
+from hub.ledger.store import Ledger, UnknownJournal
 
 
 class NotBefore(Exception):
@@ -27,7 +27,8 @@ class Predecessors:
         Raises NotBefore, sqlite3.Error.
         """
         with Ledger(self._database) as ledger:
-            if journal not in _before(ledger, edge):
+            own = [head.journal for head in ledger.journals() if head.edge == edge]
+            if not any(one != journal and follows(ledger, one, journal) for one in own):
                 raise NotBefore(f"journal {journal} is not one that machine {edge} goes on from; call the city's IT desk")
             try:
                 head = ledger.journal(journal)
@@ -35,18 +36,3 @@ class Predecessors:
                 return 0, False
             same = position <= head.position and ledger.digest_at(head, position) == digest
             return head.position, same
-
-
-def _before(ledger: Ledger, edge: UUID) -> set[UUID]:
-    """All that the machine's journals follow, however far back."""
-    heads = {head.journal: head for head in ledger.journals()}
-    return {one for head in heads.values() if head.edge == edge for one in _line_of(head, heads)}
-
-
-def _line_of(head: JournalHead, heads: dict[UUID, JournalHead]) -> Iterator[UUID]:
-    seen = {head.journal}
-    before = head.predecessor
-    while before is not None and before not in seen:
-        seen.add(before)
-        yield before
-        before = heads[before].predecessor if before in heads else None
