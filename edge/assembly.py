@@ -15,6 +15,7 @@ from functools import cache, partial
 from itertools import pairwise
 from pathlib import Path
 from random import SystemRandom
+from uuid import UUID
 
 import structlog
 
@@ -31,7 +32,7 @@ from edge.door.server import Door
 from edge.downlink import Downlink
 from edge.drafts import CorruptJournal
 from edge.examination import Examination
-from edge.forerunners import open_forerunners
+from edge.forerunners import Forerunners
 from edge.hub_view import view_hub
 from edge.identity import Identity, load_identity
 from edge.idle_check import IdleCheck
@@ -99,7 +100,8 @@ async def _work(agent: Agent, ready: Callable[[], None]) -> None:
     identity = load_identity(folder.identity)
     alarms = agent.alarms
     async with AsyncExitStack() as stack:
-        journal = await _open_journal(stack, agent, folder, identity)
+        forerunners = await stack.enter_async_context(Forerunners(_before(agent.state), folder.known))
+        journal = await _open_journal(stack, agent, folder, identity, forerunners)
         readers = await stack.enter_async_context(_readers(config))
         resources = ResourceStore(state.resources, identity.edge_id, identity.resource_verifier(), clock, [CATALOGUE])
         resources.load()
@@ -117,6 +119,7 @@ async def _work(agent: Agent, ready: Callable[[], None]) -> None:
             for task in work_of_line:
                 tasks.create_task(task())
             tasks.create_task(_until_stopped(agent, journal))
+            tasks.create_task(forerunners.run())
             tasks.create_task(door.run())
             tasks.create_task(alarms.run(journal))
             tasks.create_task(_idle_check(agent, folder, identity, journal).run())
@@ -193,13 +196,16 @@ def _waiting_line(agent: Agent, identity: Identity) -> tuple[LineHealth, list[Wo
     return rejoin, [admitted]
 
 
-async def _open_journal(stack: AsyncExitStack, agent: Agent, folder: IdentityFolder, identity: Identity) -> Journal:
+def _before(state: StateFolder) -> list[tuple[UUID, IdentityFolder]]:
+    """The machine's earlier identities. Raises ValueError when one does not say which it follows."""
+    return [(succession.old_edge_id, old) for old, new in pairwise(state.identities()) if (succession := read_succession(new))]
+
+
+async def _open_journal(stack: AsyncExitStack, agent: Agent, folder: IdentityFolder, identity: Identity,
+                        forerunners: Forerunners) -> Journal:
     """Raises NextIdentity when it is damaged: the counter goes on in another one, at once."""
     signer = Ed25519Signer.load(folder.record_key)
     limits = JournalLimits(agent.config.journal_quota_bytes, agent.config.disk_reserve_bytes)
-    forerunners = open_forerunners(folder)
-    if forerunners is not None:
-        stack.callback(forerunners.close)
     journal = Journal(folder.journal, signer, bytes.fromhex(identity.hub_sealing_key), agent.clock, limits, forerunners)
     try:
         return await stack.enter_async_context(journal)

@@ -47,6 +47,12 @@ class JournalBusy(JournalRefused):
     hint = "本机磁盘暂时无法写入，本笔未受理，已受理的业务均已安全保存。请稍后用同一流水号重新提交；多次失败请联系市信息中心。"
 
 
+class IdsUnclear(JournalBusy):
+    """Whether this was said before, in an earlier journal of the machine, is being found out. Say it again."""
+
+    hint = "本机正在核对旧业务日志中的流水号，本笔暂未受理，已受理的业务均已安全保存。请几分钟后用同一流水号重新提交。"
+
+
 class JournalStopped(JournalRefused):
     """The journal takes no more records: it is closed, damaged, or the hub has refused its history."""
 

@@ -1,130 +1,152 @@
 """What counters said before this journal began: the same caller's id must not become a second record (invariant 2).
 
-An index beside the journal, made when its identity is begun; ids of records that were lost with a damaged disk are not in it, so
-that saying them again brings them back.
+An index beside the journal answers. It is made while the counter works: a large journal that is damaged takes minutes. Until
+then the journals themselves are asked; where they cannot tell whether they know an id, its caller is told to say it again later.
+Ids of lost records are not in the index, so that saying them again brings them back.
 """
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
-from collections.abc import Iterator
-from contextlib import closing, suppress
+from collections.abc import Sequence
+from contextlib import ExitStack, closing
 from pathlib import Path
+from types import TracebackType
 from uuid import UUID
 
-from edge.drafts import CorruptJournal, record_id
-from edge.identity import load_identity
-from edge.journal_check import JournalCheck
-from edge.keys_check import known_identity
-from edge.salvage import Lost, NothingToSalvage, salvage
-from edge.state import IdentityFolder
-from security.chain import next_digest
-from security.durable_sqlite import DatabaseMissing, create_database, open_durable, open_readonly
-from security.signer import Ed25519Signer
+import structlog
 
+from edge.drafts import IdsUnclear, record_id
+from edge.forerunner import Forerunner, Unclear, callers_ids
+from edge.journal_store import DAMAGED
+from edge.state import IdentityFolder
+from security.durable_sqlite import create_database, open_durable, open_readonly
+from security.private_files import sync_folder
+
+RETRY_S = 60.0
 _SCHEMA = """
-CREATE TABLE edges (edge BLOB PRIMARY KEY CHECK (length(edge) = 16)) STRICT;
 CREATE TABLE known (id BLOB PRIMARY KEY CHECK (length(id) = 16), position INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 """
-_ENDS = "SELECT (SELECT position FROM head), (SELECT position FROM standing)"
-_HELD = "SELECT d.digest, e.payload FROM digests d LEFT JOIN envelopes e USING (position) WHERE position >= ? ORDER BY position"
 
+Before = tuple[UUID, IdentityFolder]
 
-class Forerunner:
-    """The journal before: read by SQLite where that reads it, page by page where it does not. Raises OSError, sqlite3.Error."""
-
-    def __init__(self, old: IdentityFolder) -> None:
-        self._old = old
-        self._damaged = is_damaged(old)
-
-    def ends(self) -> tuple[int, int]:
-        """Its last position, and what of it the hub had acknowledged; 0 for what cannot be read."""
-        if not self._damaged:
-            with closing(open_readonly(self._old.journal)) as db:
-                position, held = db.execute(_ENDS).fetchone()
-                return position, min(held, position)
-        with suppress(NothingToSalvage, FileNotFoundError), salvage(self._old.journal, known_identity(self._old)) as salvaged:
-            held = salvaged.standing.position if salvaged.standing else 0
-            return salvaged.head.position, min(held, salvaged.head.position)
-        return 0, 0
-
-    def index(self, new: IdentityFolder) -> None:
-        """Callers' ids, of this journal and of those before it, beside the new one."""
-        create_database(new.known, _SCHEMA)
-        edge = load_identity(self._old.identity).edge_id
-        with closing(open_durable(new.known)) as db:
-            db.execute("BEGIN IMMEDIATE")
-            db.execute("INSERT INTO edges VALUES (?)", (edge.bytes,))
-            db.executemany("INSERT OR IGNORE INTO known VALUES (?, ?)", self._ids())
-            if self._old.known.exists():
-                with closing(open_readonly(self._old.known)) as before:
-                    db.executemany("INSERT OR IGNORE INTO edges VALUES (?)", before.execute("SELECT edge FROM edges"))
-                    db.executemany("INSERT OR IGNORE INTO known VALUES (?, ?)", before.execute("SELECT id, position FROM known"))
-            db.execute("COMMIT")
-
-    def _ids(self) -> Iterator[tuple[bytes, int]]:
-        if not self._damaged:
-            with closing(open_readonly(self._old.journal)) as db:
-                yield from db.execute("SELECT id, position FROM digests")
-            return
-        with suppress(NothingToSalvage, FileNotFoundError), salvage(self._old.journal, known_identity(self._old)) as salvaged:
-            for entry in salvaged.entries():
-                if entry.id is not None and not (isinstance(entry, Lost) and entry.payload is None):
-                    yield entry.id.bytes, entry.position
-
-
-def is_damaged(old: IdentityFolder) -> bool:
-    """Whether anything of a journal is not what was signed: its structure, or a record that is still here."""
-    try:
-        with JournalCheck(old.journal) as check:
-            if any(True for _ in check.structure()):
-                return True
-            marks = check.marks()
-        with closing(open_readonly(old.journal)) as db:
-            return not _chain_holds(db, marks.first or marks.head.position + 1, marks.head.digest)
-    except (CorruptJournal, sqlite3.DatabaseError, DatabaseMissing):
-        return True
-
-
-def _chain_holds(db: sqlite3.Connection, first: int, head: bytes) -> bool:
-    """Of the records that are still here, each on the digest before it, up to the head."""
-    row = db.execute("SELECT digest FROM digests WHERE position = ?", (first - 1,)).fetchone()
-    digest: bytes | None = row[0] if row else None
-    for stored, payload in db.execute(_HELD, (first,)):
-        if digest is not None and (payload is None or next_digest(digest, payload) != stored):
-            return False
-        digest = stored
-    return digest is None or digest == head
+log = structlog.get_logger()
 
 
 class Forerunners:
-    """`find` is quick; call it in the thread that made it, or in one at a time."""
+    """`async with Forerunners(before, index) as it`, with `run` beside it. `before`: the machine's earlier identities, by machine
+    id and folder, the newest last. One thread at a time.
+    """
 
-    def __init__(self, index: Path) -> None:
-        self._db = open_readonly(index)
-        self._edges = [UUID(bytes=row[0]) for row in self._db.execute("SELECT edge FROM edges")]
+    def __init__(self, before: Sequence[Before], index: Path) -> None:
+        self._before = before
+        self._path = index
+        self._db: sqlite3.Connection | None = None
+        self._journals: list[Forerunner] = []
+        self._wanted = asyncio.Event()
+
+    async def __aenter__(self) -> Forerunners:
+        self._asked = ExitStack()
+        await asyncio.to_thread(self._open)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._close()
+
+    def _open(self) -> None:
+        if not self._before:
+            return
+        try:
+            if self._path.exists():
+                self._db = open_readonly(self._path)
+                self._db.execute("SELECT 1 FROM known LIMIT 1").fetchone()
+                return
+        except sqlite3.Error as error:
+            self._distrust(error)
+        self._journals = [self._asked.enter_context(Forerunner(old)) for _, old in self._before]
+        self._wanted.set()
+
+    def _close(self) -> None:
+        self._asked.close()
+        if self._db is not None:
+            self._db.close()
+            self._db = None
+
+    def _distrust(self, error: sqlite3.Error) -> None:
+        log.warning("the index of earlier journals is damaged and is made anew", file=str(self._path), error=str(error),
+                    next="look after this machine's disk")
+        self._close()
+        self._path.unlink(missing_ok=True)
 
     def find(self, caller_id: str) -> tuple[UUID, int] | None:
-        """Id and position that a caller's id got in an earlier journal. Raises sqlite3.Error."""
-        for edge in self._edges:
-            name = record_id(edge, caller_id)
+        """Id and position that a caller's id got in an earlier journal. Raises IdsUnclear."""
+        names = [record_id(edge, caller_id) for edge, _ in self._before]
+        try:
+            found = ((name, self._position(place, name)) for place, name in enumerate(names))
+            return next(((name, position) for name, position in found if position is not None), None)
+        except sqlite3.Error as error:
+            self._distrust(error)
+            self._wanted.set()
+            raise IdsUnclear("the ids of earlier journals are being indexed again") from error
+        except Unclear as error:
+            raise IdsUnclear("the ids of earlier journals are being indexed") from error
+
+    def _position(self, place: int, name: UUID) -> int | None:
+        if self._db is not None:
             row = self._db.execute("SELECT position FROM known WHERE id = ?", (name.bytes,)).fetchone()
-            if row is not None:
-                return name, row[0]
-        return None
+            return row[0] if row else None
+        if not self._journals:
+            raise Unclear
+        return self._journals[place].find(name)
 
-    def close(self) -> None:
-        self._db.close()
+    async def run(self) -> None:
+        """Makes the index where it is missing or damaged."""
+        while True:
+            await self._wanted.wait()
+            try:
+                await asyncio.to_thread(make_index, self._before, self._path)
+                self._db = open_readonly(self._path)
+            except (OSError, sqlite3.Error, ValueError) as error:
+                log.warning("the ids of earlier journals are not indexed yet", error=str(error),
+                            next="make room, and look after this machine's disk")
+                await asyncio.sleep(RETRY_S)
+            else:
+                self._wanted.clear()
+                self._asked.close()
 
 
-def open_forerunners(folder: IdentityFolder) -> Forerunners | None:
-    """None for a machine's first identity. Raises sqlite3.Error."""
-    return Forerunners(folder.known) if folder.known.exists() else None
+def make_index(before: Sequence[Before], index: Path) -> None:
+    """Whole or not at all. Raises OSError, sqlite3.Error."""
+    unfinished = index.with_name(f".{index.name}.making")
+    unfinished.unlink(missing_ok=True)
+    create_database(unfinished, _SCHEMA)
+    with closing(open_durable(unfinished)) as db:
+        db.execute("BEGIN IMMEDIATE")
+        for _, old in reversed(before):
+            db.executemany("INSERT OR IGNORE INTO known VALUES (?, ?)", callers_ids(old))
+            if _taken_over(db, old.known):
+                break
+        db.execute("COMMIT")
+    for suffix in ("-wal", "-shm"):  # of a damaged one: SQLite would fold it into this one
+        Path(f"{index}{suffix}").unlink(missing_ok=True)
+    unfinished.replace(index)
+    sync_folder(index.parent)
 
 
-def old_signer(old: IdentityFolder) -> Ed25519Signer | None:
-    """The record key of an earlier identity, if it is still here and whole."""
+def _taken_over(db: sqlite3.Connection, index: Path) -> bool:
+    """Whether an earlier index stands for the journals before it."""
+    if not index.exists():
+        return False
     try:
-        return Ed25519Signer.load(old.record_key)
-    except (OSError, ValueError, sqlite3.Error):
-        return None
+        with closing(open_readonly(index)) as earlier:
+            if earlier.execute("PRAGMA integrity_check").fetchall() != [("ok",)]:
+                return False
+            db.executemany("INSERT OR IGNORE INTO known VALUES (?, ?)", earlier.execute("SELECT id, position FROM known"))
+    except sqlite3.DatabaseError as error:
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF not in DAMAGED:
+            raise
+        return False
+    return True

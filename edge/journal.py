@@ -24,6 +24,7 @@ from edge.drafts import (
     CorruptJournal,
     Draft,
     ForeignJournal,
+    IdsUnclear,
     JournalBusy,
     JournalFull,
     JournalRefused,
@@ -194,7 +195,7 @@ class Journal:
         return Stored(key, found[0], repeat=True)
 
     def _earlier(self, caller_id: str) -> Stored | None:
-        """The id alone decides: what was said with it then is no longer known."""
+        """The id alone decides: what was said with it then is no longer known. Raises IdsUnclear."""
         found = self._forerunners.find(caller_id) if self._forerunners else None
         return Stored(*found, repeat=True, earlier=True) if found else None
 
@@ -337,11 +338,9 @@ class Journal:
         for pending in group:
             if pending.id in known:
                 self._answer_repeat(pending, *known[pending.id])
-            elif earlier := self._earlier(pending.draft.caller_id):
-                self._settle(pending, earlier)
             elif pending.id in fresh:
                 repeats.append(pending)
-            else:
+            elif not self._answer_earlier(pending):
                 fresh[pending.id] = pending
         if not fresh:
             return
@@ -363,6 +362,16 @@ class Journal:
             self._settle(fresh[row.id], Stored(row.id, row.position, repeat=False))
         for pending in repeats:
             self._answer_repeat(pending, *stored[pending.id])
+
+    def _answer_earlier(self, pending: _Pending) -> bool:
+        try:
+            earlier = self._earlier(pending.draft.caller_id)
+        except IdsUnclear as error:
+            self._fail(pending, error)
+            return True
+        if earlier is not None:
+            self._settle(pending, earlier)
+        return earlier is not None
 
     async def _append(self, rows: list[NewRow]) -> None:
         await self._store.append(rows)

@@ -4,7 +4,7 @@ is damaged.
 
 from __future__ import annotations
 
-from edge.forerunners import old_signer
+from edge.forerunner import old_signer
 from edge.key_copies import KeyCopies
 from edge.salvage import Lost, Pruned, Salvaged, Saved
 from edge.state import IdentityFolder

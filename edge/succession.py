@@ -10,7 +10,7 @@ import shutil
 from dataclasses import asdict, dataclass, replace
 from uuid import UUID, uuid4
 
-from edge.forerunners import Forerunner
+from edge.forerunner import ends
 from edge.identity import Identity, load_identity
 from edge.journal_store import KEEP_AND_CALL, create_journal
 from edge.state import BUSINESS_JOURNAL, IdentityFolder, StateFolder
@@ -47,7 +47,10 @@ class Succession:
 
 
 def begin(state: StateFolder, reason: str) -> IdentityFolder:
-    """A successor of the current identity, whole or not at all. Raises SuccessionRefused, NotEnrolled, OSError."""
+    """A successor of the current identity, whole or not at all, and at once: whatever takes long is done while the counter works.
+
+    Raises SuccessionRefused, NotEnrolled, OSError, sqlite3.Error.
+    """
     old = state.current
     identity = load_identity(old.identity)
     number = len(state.identities()) + 1
@@ -56,9 +59,7 @@ def begin(state: StateFolder, reason: str) -> IdentityFolder:
     state.successors.mkdir(mode=0o700, exist_ok=True)
     unfinished = IdentityFolder(state.successors / f".{number}.new")
     shutil.rmtree(unfinished.root, ignore_errors=True)  # what a crash left: nobody has seen its keys
-    known = Forerunner(old)
-    _fill(unfinished, identity, _in_short(reason, old), known)
-    known.index(unfinished)
+    _fill(unfinished, identity, _in_short(reason, old), ends(old))
     finished = IdentityFolder(state.successors / str(number))
     unfinished.root.rename(finished.root)
     sync_folder(state.successors)
@@ -72,7 +73,7 @@ def _in_short(reason: str, old: IdentityFolder) -> str:
     return line if len(line) <= REASON_MAX_CHARS else f"{line[:REASON_MAX_CHARS - 1]}…"
 
 
-def _fill(folder: IdentityFolder, old: Identity, reason: str, known: Forerunner) -> None:
+def _fill(folder: IdentityFolder, old: Identity, reason: str, old_ends: tuple[int, int]) -> None:
     folder.make()
     edge, journal = uuid4(), uuid4()
     signer = Ed25519Signer.create(folder.record_key)
@@ -81,8 +82,7 @@ def _fill(folder: IdentityFolder, old: Identity, reason: str, known: Forerunner)
     write_private(folder.csr, new_csr(key, str(edge)))
     create_journal(folder.journal, BUSINESS_JOURNAL,
                    Genesis(edge, journal, signer.suite, signer.public_key, UUID(old.journal)))
-    position, held = known.ends()
-    succession = Succession(old.edge, old.journal, reason, position, held)
+    succession = Succession(old.edge, old.journal, reason, *old_ends)
     write_private(folder.succession, json.dumps(asdict(succession), ensure_ascii=False).encode())
     replace(old, edge=str(edge), journal=str(journal), chain="").save(folder.identity)
     for one in (folder.root / "keys", folder.root / "journals", folder.root):

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import json
-import sqlite3
 from collections.abc import Sequence
-from contextlib import closing
 from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
 
 from edge.carry import Carrier, Held
-from edge.drafts import Draft, Stored
-from edge.forerunners import Forerunner, Forerunners, is_damaged
+from edge.drafts import Draft
+from edge.forerunners import Forerunners
 from edge.identity import Identity
 from edge.journal import Journal, JournalLimits
 from edge.journal_store import create_journal
@@ -197,39 +195,6 @@ def test_a_second_copy_that_proves_nothing_is_not_taken(machine: Machine) -> Non
     assert said["lost"] == 1
 
 
-def test_a_callers_id_of_the_old_journal_is_known_unless_its_record_is_lost(machine: Machine) -> None:
-    """Invariant 2: the same is said again, and what the disk has lost comes back by it."""
-    asyncio.run(machine.write("a", "b"))
-    damage(machine.old.journal, "UPDATE envelopes SET payload = zeroblob(10) WHERE position = 3")
-    Forerunner(machine.old).index(machine.new)
-
-    async def say(caller: str) -> Stored:
-        forerunners = Forerunners(machine.new.known)
-        try:
-            async with asyncio.timeout(CEILING_S), machine.journal(machine.new, forerunners) as journal:
-                return await journal.submit(draft(caller))
-        finally:
-            forerunners.close()
-
-    assert asyncio.run(say("a")).earlier
-    assert not asyncio.run(say("b")).repeat
-    assert not asyncio.run(say("c")).repeat
-    with closing(sqlite3.connect(machine.new.known)) as db:
-        assert db.execute("SELECT count(*) FROM known").fetchone()[0] == 2  # the data key, and a
-
-
-@pytest.mark.parametrize("harm", [
-    "UPDATE envelopes SET payload = zeroblob(10) WHERE position = 2", "DELETE FROM envelopes WHERE position = 2",
-    "UPDATE digests SET digest = zeroblob(32) WHERE position = 2", "UPDATE head SET digest = zeroblob(32)", "DROP TABLE standing",
-])
-def test_whatever_is_damaged_is_not_read_as_if_it_were_whole(machine: Machine, harm: str) -> None:
-    asyncio.run(machine.write("a", "b"))
-    assert not is_damaged(machine.old)
-    assert Forerunner(machine.old).ends() == (3, 0)
-    damage(machine.old.journal, harm)
-    assert is_damaged(machine.old)
-
-
 def test_an_old_journal_in_any_state_stops_no_agent(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever is wrong with it, carrying waits and tries again; the counter's journal takes records meanwhile."""
     monkeypatch.setattr("edge.carry.RETRY_S", 0.01)
@@ -258,11 +223,3 @@ def test_no_journals_name_makes_a_callers_id_that_is_refused() -> None:
     """A name in hexadecimal may look like an ID number, by chance and for ever."""
     Draft(f"carried:{UUID('12345678-1234-4234-8234-123456789012')}:999999999999", "carried", b"")
     Draft(f"journal.succeeded:{UUID('12345678-1234-4234-8234-123456789012').hex[:8]}:0", "journal.succeeded", b"")
-
-
-def test_a_journal_that_is_gone_has_a_successor_too(machine: Machine) -> None:
-    asyncio.run(machine.write("a"))
-    machine.old.journal.unlink()
-    assert is_damaged(machine.old)
-    assert Forerunner(machine.old).ends() == (0, 0)
-    Forerunner(machine.old).index(machine.new)

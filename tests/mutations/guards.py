@@ -220,6 +220,13 @@ HISTORY = (
         "except (HistoryRefused, DamagedReceipts) as error:", "except ZeroDivisionError as error:",
         f"{_RECEIPTS}::test_what_the_disk_did_to_receipts_stops_no_delivery_and_accuses_no_hub"),
     mutation(
+        "an id that is not in a damaged journal's index counts as new", "edge/forerunner.py",
+        'if self._db.execute("PRAGMA integrity_check(digests)").fetchall() != [("ok",)]:', "if False:",
+        "tests/edge/test_forerunners.py::test_a_journal_whose_ids_are_in_doubt_answers_nothing_until_they_are_indexed"),
+    mutation(
+        "what a damaged log hides counts as new", "edge/forerunner.py", "if not self._hides_records():", "if True:",
+        "tests/edge/test_forerunners.py::test_a_journal_whose_ids_are_in_doubt_answers_nothing_until_they_are_indexed"),
+    mutation(
         "backup not verified before its mark", "hub/backup.py",
         "marks = {head.journal: sound_to(held, head) for head in heads}",
         "marks = {head.journal: head.position for head in heads}",
