@@ -160,6 +160,15 @@ def key_damaged(error: str) -> Diagnosis:
     )
 
 
+def no_journal(reason: str) -> Diagnosis:
+    return Diagnosis(
+        Kind.REJOINING,
+        f"this machine's journal has ended ({reason}), and no new one can be begun: make room on its disk, and it goes on by "
+        "itself",
+        "本机业务日志已停止，暂时无法建立新日志（多为磁盘空间不足），新业务暂不受理，已受理的业务均保存在本机。请勿重装系统，请联系市信息中心。",
+    )
+
+
 def _span(first_ms: int, last_ms: int) -> str:
     return f"from {minute(first_ms)} to {minute(last_ms)} UTC"
 

@@ -28,6 +28,7 @@ from edge.carry import Carrier
 from edge.catalogue import CATALOGUE
 from edge.channel import HubChannel, held_over, replicate_over, watch_over
 from edge.config import BadConfig, EdgeConfig, load_config
+from edge.door.counter_journal import CounterJournal
 from edge.door.server import Door
 from edge.downlink import Downlink
 from edge.drafts import CorruptJournal
@@ -38,6 +39,7 @@ from edge.identity import Identity, load_identity
 from edge.idle_check import IdleCheck
 from edge.journal import Journal, JournalLimits
 from edge.line import Line
+from edge.no_journal import NoJournal
 from edge.no_line import NoLine
 from edge.predecessors import Predecessors
 from edge.receipt_book import ReceiptBook
@@ -101,19 +103,26 @@ async def _work(agent: Agent, ready: Callable[[], None]) -> None:
     alarms = agent.alarms
     async with AsyncExitStack() as stack:
         forerunners = await stack.enter_async_context(Forerunners(_before(agent.state), folder.known))
-        journal = await _open_journal(stack, agent, folder, identity, forerunners)
         readers = await stack.enter_async_context(_readers(config))
         resources = ResourceStore(state.resources, identity.edge_id, identity.resource_verifier(), clock, [CATALOGUE])
         resources.load()
         up_line = Line("replicate", clock, SystemRandom())
+
+        # The counter comes in here.
+        def open_to(journal: CounterJournal, health: LineHealth) -> Door:
+            return Door(state.door, config.door_port, journal, readers, lambda: resources.current(CATALOGUE), up_line, clock,
+                        alarms, health)
+
+        try:
+            journal = await _open_journal(stack, agent, folder, identity, forerunners)
+        except CorruptJournal as error:
+            await _begin_behind_the_door(agent, str(error), open_to, ready)
+            raise NextIdentity from error
         if identity.certified:
             health, work_of_line = await _line(stack, agent, folder, identity, journal, resources, up_line)
         else:
             health, work_of_line = _waiting_line(agent, identity)
-
-        # The counter comes in here.
-        door = Door(state.door, config.door_port, journal, readers, lambda: resources.current(CATALOGUE), up_line, clock,
-                    alarms, health)
+        door = open_to(journal, health)
 
         async with asyncio.TaskGroup() as tasks:
             for task in work_of_line:
@@ -203,28 +212,47 @@ def _before(state: StateFolder) -> list[tuple[UUID, IdentityFolder]]:
 
 async def _open_journal(stack: AsyncExitStack, agent: Agent, folder: IdentityFolder, identity: Identity,
                         forerunners: Forerunners) -> Journal:
-    """Raises NextIdentity when it is damaged: the counter goes on in another one, at once."""
+    """Raises CorruptJournal: the counter goes on in another one then."""
     signer = Ed25519Signer.load(folder.record_key)
     limits = JournalLimits(agent.config.journal_quota_bytes, agent.config.disk_reserve_bytes)
     journal = Journal(folder.journal, signer, bytes.fromhex(identity.hub_sealing_key), agent.clock, limits, forerunners)
-    try:
-        return await stack.enter_async_context(journal)
-    except CorruptJournal as error:
-        await asyncio.to_thread(_begin_successor, agent, str(error))
-        raise NextIdentity from error
+    return await stack.enter_async_context(journal)
+
+
+async def _begin_behind_the_door(agent: Agent, reason: str, open_to: Callable[[CounterJournal, LineHealth], Door],
+                                 ready: Callable[[], None]) -> None:
+    """Returns, or raises NextIdentity, once there is a successor; a counter that has to wait for it is told why."""
+    if await _succeeded(agent, reason):
+        return
+    none = NoJournal(reason)
+    door = open_to(none, none)
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(door.run())
+        await door.listening()
+        ready()
+        tasks.create_task(_until_succeeded(agent, reason))
 
 
 async def _until_stopped(agent: Agent, journal: Journal) -> None:
     """Raises NextIdentity when the journal has ended."""
-    while True:
-        await journal.ended()
-        try:
-            await asyncio.to_thread(_begin_successor, agent, journal.stopped)
-        except (SuccessionRefused, OSError, sqlite3.Error) as error:
-            log.warning("no successor journal yet", error=str(error), next="make room on this machine's disk")
-            await asyncio.sleep(SUCCESSOR_RETRY_S)
-        else:
-            raise NextIdentity
+    await journal.ended()
+    await _until_succeeded(agent, journal.stopped)
+
+
+async def _until_succeeded(agent: Agent, reason: str) -> None:
+    """Raises NextIdentity."""
+    while not await _succeeded(agent, reason):
+        await asyncio.sleep(SUCCESSOR_RETRY_S)
+    raise NextIdentity
+
+
+async def _succeeded(agent: Agent, reason: str) -> bool:
+    try:
+        await asyncio.to_thread(_begin_successor, agent, reason)
+    except (SuccessionRefused, OSError, sqlite3.Error) as error:
+        log.warning("no successor journal yet", error=str(error), next="make room on this machine's disk")
+        return False
+    return True
 
 
 def _begin_successor(agent: Agent, reason: str) -> None:

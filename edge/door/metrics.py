@@ -8,14 +8,14 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 
 from edge.advice import LineHealth
 from edge.alarms import Alarms
-from edge.journal import Journal
+from edge.door.counter_journal import CounterJournal
 from edge.line import Line, LineStatus
 
 
 class DoorMetrics:
     """Gauges read journal and line at each scrape."""
 
-    def __init__(self, journal: Journal, line: Line, alarms: Alarms, health: LineHealth) -> None:
+    def __init__(self, journal: CounterJournal, line: Line, alarms: Alarms, health: LineHealth) -> None:
         self._registry = CollectorRegistry()
         self.submissions = Counter("suozhan_edge_submissions_total", "Transactions said at the counter's door.",
                                    ["outcome"], registry=self._registry)

@@ -16,6 +16,7 @@ from devices.social_card import SocialCard, SocialCardDriver
 from edge.advice import LineHealth
 from edge.alarms import Alarms
 from edge.catalogue import Catalogue, Item, check
+from edge.door.counter_journal import CounterJournal
 from edge.door.errors import DAMAGED, DoorError, ErrorBody
 from edge.door.messages import (
     AlarmAnswer,
@@ -36,7 +37,6 @@ from edge.door.metrics import DoorMetrics
 from edge.door.pairing import NATIVE, CodeRefused, Pairing, PairingDamaged, TooManyCodes
 from edge.door.readings import RecentReadings
 from edge.drafts import Draft, JournalRefused, JournalStopped, Stored
-from edge.journal import Journal
 from edge.line import Line
 
 TRANSACTION = "transaction"
@@ -49,7 +49,7 @@ def _errors(*codes: int) -> dict[int | str, dict[str, Any]]:
 class DoorRoutes:
     """Handlers over the parts that the agent is made of."""
 
-    def __init__(self, journal: Journal, readers: CardReaders, catalogue: Callable[[], Catalogue | None], line: Line,
+    def __init__(self, journal: CounterJournal, readers: CardReaders, catalogue: Callable[[], Catalogue | None], line: Line,
                  pairing: Pairing, readings: RecentReadings, metrics: DoorMetrics, alarms: Alarms,
                  health: LineHealth) -> None:
         self._journal = journal

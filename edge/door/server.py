@@ -15,13 +15,13 @@ from devices.cards import CardReaders
 from edge.advice import LineHealth
 from edge.alarms import Alarms
 from edge.catalogue import Catalogue
+from edge.door.counter_journal import CounterJournal
 from edge.door.errors import add_handlers
 from edge.door.guard import Guard
 from edge.door.metrics import DoorMetrics
 from edge.door.pairing import Pairing
 from edge.door.readings import RecentReadings
 from edge.door.routes import DoorRoutes
-from edge.journal import Journal
 from edge.line import Line
 from edge.start import PortTaken
 from security.clock import Clock
@@ -40,7 +40,7 @@ class _Server(uvicorn.Server):
 class Door:
     """`await door.run()` serves; `listening()` returns once callers can connect, `port` is then the real one."""
 
-    def __init__(self, pairing_db: Path, port: int, journal: Journal, readers: CardReaders,
+    def __init__(self, pairing_db: Path, port: int, journal: CounterJournal, readers: CardReaders,
                  catalogue: Callable[[], Catalogue | None], line: Line, clock: Clock,
                  alarms: Alarms, health: LineHealth) -> None:
         self.port = port

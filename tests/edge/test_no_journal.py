@@ -1,0 +1,82 @@
+"""A journal that does not open on a disk that is full: the counter's door is open and says so, until a successor can be begun."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+import edge.assembly
+from edge.assembly import run_edge
+from edge.drafts import JournalStopped
+from edge.no_journal import NoJournal
+from edge.state import IdentityFolder, StateFolder
+from edge.succession import SuccessionRefused, begin
+from security.clock import SystemClock
+from tests.edge.machine import enrolled
+from tests.spine import CEILING_S, draft
+
+
+def _with_a_port(state: StateFolder) -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = int(free.getsockname()[1])
+    state.config.write_text(state.config.read_text(encoding="utf-8").replace("door_port = 0", f"door_port = {port}"))
+    return port
+
+
+async def _metrics(port: int) -> str:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(f"GET /metrics HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n\r\n".encode())
+    answer = await reader.read()
+    writer.close()
+    await writer.wait_closed()
+    return answer.decode()
+
+
+def test_the_door_is_open_until_a_successor_can_be_begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    state = enrolled(tmp_path / "edge")
+    port = _with_a_port(state)
+    state.journal.write_bytes(bytes(8192))
+    trouble: list[Exception] = [OSError(28, "No space left on device"), sqlite3.OperationalError("disk is full"),
+                                SuccessionRefused("too many")]
+    freed = asyncio.Event()
+
+    def begin_once_freed(state: StateFolder, reason: str) -> IdentityFolder:
+        if freed.is_set():
+            return begin(state, reason)
+        raise trouble[0] if len(trouble) == 1 else trouble.pop(0)
+
+    monkeypatch.setattr(edge.assembly, "begin", begin_once_freed)
+    monkeypatch.setattr(edge.assembly, "SUCCESSOR_RETRY_S", 0.01)
+
+    async def scenario() -> None:
+        ready = asyncio.Event()
+        async with asyncio.timeout(CEILING_S):
+            agent = asyncio.create_task(run_edge(state, SystemClock(), ready.set))
+            await asyncio.wait([agent, asyncio.create_task(ready.wait())], return_when=asyncio.FIRST_COMPLETED)
+            assert "suozhan_edge_alarms 1.0" in await _metrics(port)
+            while len(trouble) > 1:
+                await asyncio.sleep(0.01)
+            assert len(state.identities()) == 1
+            freed.set()
+            while not state.current.known.exists():  # the successor is at work
+                await asyncio.sleep(0.01)
+            agent.cancel()
+            await asyncio.wait([agent])
+
+    asyncio.run(scenario())
+    assert len(state.identities()) == 2
+
+
+def test_nothing_is_taken_without_a_journal(tmp_path: Path) -> None:
+    """Invariant 1."""
+    none = NoJournal(f"{tmp_path} is damaged")
+    for said in (none.submit(draft("a")), none.find("a"), none.repeat("a", "transaction", b"")):
+        with pytest.raises(JournalStopped, match="is damaged"):
+            asyncio.run(said)
+    assert "make room" in none.diagnosis.english
+    assert "市信息中心" in none.diagnosis.chinese
