@@ -7,10 +7,6 @@ from pathlib import Path
 from typing import cast
 
 import sqlalchemy as sa
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 
 from hub.database import open_engine
 from hub.ledger.runs import Damaged
@@ -39,24 +35,29 @@ def create(path: Path) -> None:
 
 def upgrade(engine: sa.Engine, *, new: bool = False) -> None:
     """Each missing migration in one transaction, in order. Raises DatabaseNewer or Damaged and then changes nothing."""
+    from alembic import command  # noqa: PLC0415 - Alembic loads only where it works: in most commands it does not
+    from alembic.config import Config  # noqa: PLC0415
+    from alembic.runtime.migration import MigrationContext  # noqa: PLC0415
+    from alembic.script import ScriptDirectory  # noqa: PLC0415
+
     config = Config()
     config.set_main_option("script_location", "hub:migrations")
     with engine.connect() as connection:
         found = MigrationContext.configure(connection).get_current_heads()
         if not found and not new:
             raise Damaged("it is empty")  # and an empty ledger in its place would look like a city without records
-        _refuse_newer(found, ScriptDirectory.from_config(config))
+        scripts = ScriptDirectory.from_config(config)
+        _refuse_newer(found, {one.revision for one in scripts.walk_revisions()}, scripts.get_current_head())
         _begin_before_ddl(connection)
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
 
 
-def _refuse_newer(found: tuple[str, ...], scripts: ScriptDirectory) -> None:
-    known = {script.revision for script in scripts.walk_revisions()}
+def _refuse_newer(found: tuple[str, ...], known: set[str], head: str | None) -> None:
     strange = sorted(set(found) - known)
     if strange:
         raise DatabaseNewer(f"the database is at schema {', '.join(strange)}, newer than this program "
-                            f"({scripts.get_current_head()}); install the newer suozhan-hub")
+                            f"({head}); install the newer suozhan-hub")
 
 
 def _begin_before_ddl(connection: sa.Connection) -> None:
