@@ -53,6 +53,9 @@ class Machine:
 
     def enrol(self, wire: str, readers: Path, environment: Mapping[str, str]) -> None:
         command("edge", self.state, "enrol", self._hub.command("invite", self.site), "--machine", self.name)
+        self.configure(wire, readers, environment)
+
+    def configure(self, wire: str, readers: Path, environment: Mapping[str, str]) -> None:
         (self.state / "edge.toml").write_text(
             f'door_port = {self.door_port}\nhub_address = "127.0.0.1:{self.line.port}"\ndisk_reserve_bytes = 0\n'
             f'[readers]\nwire = "{wire}"\nsimulated_folder = "{readers}"\n', encoding="utf-8")

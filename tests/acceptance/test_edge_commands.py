@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from deploy.demo.city import Machine
 from deploy.demo.processes import DemoFailed, command
 from edge.state import StateFolder
+from tests.edge.machine import enrolled
 
 
 def _said(state: Path, *arguments: str) -> str:
@@ -35,7 +34,7 @@ def _bad_identity(state: StateFolder) -> None:
 
 def _no_readers(state: StateFolder) -> None:
     config = state.config.read_text(encoding="utf-8")
-    state.config.write_text(config.replace('readers"', 'elsewhere"'), encoding="utf-8")
+    state.config.write_text(config.replace('cards"', 'elsewhere"'), encoding="utf-8")
 
 
 @pytest.mark.parametrize(("harm", "words"), [
@@ -45,14 +44,12 @@ def _no_readers(state: StateFolder) -> None:
     (_bad_identity, "identity.json"),
     (_no_readers, "simulated_folder"),
 ], ids=["no record key", "short record key", "another record key", "bad identity", "no readers"])
-def test_a_damaged_machine_is_told_in_one_line(machine: Machine, tmp_path: Path, harm: Callable[[StateFolder], None],
-                                               words: str) -> None:
-    copy = tmp_path / "copy"
-    shutil.copytree(machine.state, copy)
-    harm(StateFolder(copy))
-    assert words in _said(copy, "run")
+def test_a_damaged_machine_is_told_in_one_line(tmp_path: Path, harm: Callable[[StateFolder], None], words: str) -> None:
+    state = enrolled(tmp_path / "edge")
+    harm(state)
+    assert words in _said(state.root, "run")
 
 
 @pytest.mark.parametrize("origin", ["counter.example", "https://counter.example/abc", "https://柜面.example", "*"])
-def test_an_origin_that_no_browser_sends_is_refused(machine: Machine, origin: str) -> None:
-    assert "origin" in _said(machine.state, "pair", "--name", "counter", "--origin", origin)
+def test_an_origin_that_no_browser_sends_is_refused(tmp_path: Path, origin: str) -> None:
+    assert "origin" in _said(enrolled(tmp_path / "edge").root, "pair", "--name", "counter", "--origin", origin)

@@ -58,7 +58,7 @@ class Base:
 
 
 def run(folder: Path, seed: int, rounds: Rounds) -> Result:
-    campaign = Campaign(NAME, BROKE, folder, seed, rounds.jobs)
+    campaign = Campaign(NAME, BROKE, folder, seed, rounds)
     bases: list[Base] = []
     campaign.play([0], lambda one: _prepare(one, folder / "base", bases), "preparation")
     if bases:

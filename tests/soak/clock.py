@@ -44,7 +44,7 @@ JUMPS = [Jump(side, name, seconds, before) for side in ("edge", "hub") for befor
 
 
 def run(folder: Path, seed: int, rounds: Rounds) -> Result:
-    campaign = Campaign(NAME, BROKE, folder, seed, rounds.jobs)
+    campaign = Campaign(NAME, BROKE, folder, seed, rounds)
     library = compiled("clock", folder)
     campaign.play(rounds.of(len(JUMPS), seed), lambda one: _round(one, library))
     return campaign.result()

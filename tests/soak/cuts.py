@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from deploy.demo.line import Line
@@ -23,7 +24,7 @@ TOLD_EVERY = 250
 
 def run(folder: Path, seed: int, rounds: Rounds) -> Result:
     """One world; `--rounds` cuts less often."""
-    campaign = Campaign(NAME, BROKE, folder, seed, 1)
+    campaign = Campaign(NAME, BROKE, folder, seed, replace(rounds, jobs=1))
     cuts = CUTS if rounds.count is None else rounds.count
     samples: dict[str, list[tuple[float, float]]] = {"edge": [], "hub": []}
     campaign.play([0], lambda one: _cuts(one, cuts, samples))

@@ -47,7 +47,7 @@ class Fault:
 
 
 def run(folder: Path, seed: int, rounds: Rounds) -> Result:
-    campaign = Campaign(NAME, BROKE, folder, seed, rounds.jobs)
+    campaign = Campaign(NAME, BROKE, folder, seed, rounds)
     library = compiled("faults", folder)
     plans: list[Fault] = []
     campaign.play(range(len(VICTIMS)), lambda one: _count(one, library, plans), "count")

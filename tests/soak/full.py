@@ -44,7 +44,7 @@ PLANS = [Plan(sides, line) for sides in (("edge",), ("hub",), ("edge", "hub")) f
 
 
 def run(folder: Path, seed: int, rounds: Rounds) -> Result:
-    campaign = Campaign(NAME, BROKE, folder, seed, rounds.jobs)
+    campaign = Campaign(NAME, BROKE, folder, seed, rounds)
     library = compiled("clock", folder)
     campaign.play(rounds.of(len(PLANS) * REPEATS, seed), lambda one: _round(one, library))
     return campaign.result()

@@ -22,7 +22,7 @@ VICTIMS = ("edge", "hub", "both")
 
 def run(folder: Path, seed: int, rounds: Rounds) -> Result:
     """One round alone is played with those of its group before it: they are its history."""
-    campaign = Campaign(NAME, BROKE, folder, seed, rounds.jobs)
+    campaign = Campaign(NAME, BROKE, folder, seed, rounds)
     wanted = ROUNDS if rounds.count is None else rounds.count
     begins = range(0, wanted, GROUP) if rounds.only is None else [rounds.only - rounds.only % GROUP]
     last = wanted - 1 if rounds.only is None else rounds.only

@@ -66,7 +66,7 @@ class Cut:
 
 
 def run(folder: Path, seed: int, rounds: Rounds) -> Result:
-    campaign = Campaign(NAME, BROKE, folder, seed, rounds.jobs)
+    campaign = Campaign(NAME, BROKE, folder, seed, rounds)
     plans = [(way, number, fate) for number in range(MESSAGES_MAX) for way in WAYS for fate in FATES]
 
     def message(one: Round) -> Outcome:

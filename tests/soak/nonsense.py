@@ -28,7 +28,7 @@ GROWTH_MAX_KB = 48 * 1024
 
 
 def run(folder: Path, seed: int, rounds: Rounds) -> Result:
-    campaign = Campaign(NAME, BROKE, folder, seed, rounds.jobs)
+    campaign = Campaign(NAME, BROKE, folder, seed, rounds)
     campaign.play(rounds.of(len(LIES), seed), _round)
     return campaign.result()
 

@@ -32,7 +32,7 @@ NORMAL = {"PYTHONPATH": f"{Path(__file__).with_name('normal')}:{CHECKOUT}"}
 
 
 def run(folder: Path, seed: int, rounds: Rounds) -> Result:
-    campaign = Campaign(NAME, BROKE, folder, seed, rounds.jobs)
+    campaign = Campaign(NAME, BROKE, folder, seed, rounds)
     campaign.play(rounds.of(ROUNDS, seed), _round)
     if rounds.only is None:
         lost: dict[str, list[tuple[int, int]]] = {"edge": [], "hub": []}

@@ -21,11 +21,12 @@ JOBS = 2
 
 @dataclass(frozen=True)
 class Rounds:
-    """Which rounds of a campaign: all, so many of them, or one alone."""
+    """Which rounds of a campaign: all, so many of them, or one alone; `template`: one that is made already."""
 
     count: int | None = None
     only: int | None = None
     jobs: int = JOBS
+    template: Template | None = None
 
     def of(self, total: int, seed: int) -> list[int]:
         """Of rounds that are numbered from 0; fewer than all are drawn by the seed."""
@@ -62,10 +63,10 @@ Play = Callable[[Round], Outcome]
 class Campaign:
     """Plays rounds and adds up. A round that raises is a finding; its folder is kept, and the others go on."""
 
-    def __init__(self, name: str, broke: str, folder: Path, seed: int, jobs: int = JOBS) -> None:
+    def __init__(self, name: str, broke: str, folder: Path, seed: int, rounds: Rounds) -> None:
         self._name, self._broke, self._seed = name, broke, seed
         self._folder = folder
-        self._jobs = jobs
+        self._jobs = rounds.jobs
         self._began = time.monotonic()
         self._lock = threading.Lock()
         self._ports: queue.SimpleQueue[Ports] = queue.SimpleQueue()
@@ -73,7 +74,7 @@ class Campaign:
         self._findings: list[str] = []
         self._notes: list[str] = []
         self._rounds = self._records = 0
-        self._template: Template | None = None
+        self._template = rounds.template
 
     def play(self, numbers: Sequence[int], one: Play, label: str = "round") -> None:
         template = self._template or Template(self._folder / "template")

@@ -97,16 +97,9 @@ class World:
                 service.kill()
 
     def _give_ports(self) -> None:
-        config = self.hub_state / "hub.toml"
-        text = config.read_text(encoding="utf-8")
-        for name, port in (("work", self.ports.work), ("enrol", self.ports.enrol), ("api", self.ports.api)):
-            text = re.sub(rf"{name}_port = \d+", f"{name}_port = {port}", text)
-        config.write_text(text, encoding="utf-8")
-        identity = StateFolder(self.edge_state).identity
-        text = identity.read_text(encoding="utf-8")
-        for name, port in (("work", self.ports.work), ("enrol", self.ports.enrol), ("api", self.ports.api)):
-            text = re.sub(rf'("{name}_address": "[^"]*:)\d+"', rf'\g<1>{port}"', text)
-        identity.write_text(text, encoding="utf-8")
+        ports = {"work": self.ports.work, "enrol": self.ports.enrol, "api": self.ports.api}
+        let_listen(self.hub_state, ports)
+        let_call(self.edge_state, ports)
         self.connect_edge_to(self.ports.work)
 
     def connect_edge_to(self, port: int) -> None:
@@ -146,6 +139,24 @@ class World:
     @property
     def hub_db(self) -> Path:
         return HubState(self.hub_state).database
+
+
+def let_listen(hub: Path, ports: Mapping[str, int]) -> None:
+    """A copied hub on ports of its own, by the words "work", "enrol" and "api"."""
+    config = hub / "hub.toml"
+    text = config.read_text(encoding="utf-8")
+    for name, port in ports.items():
+        text = re.sub(rf"{name}_port = \d+", f"{name}_port = {port}", text)
+    config.write_text(text, encoding="utf-8")
+
+
+def let_call(edge: Path, ports: Mapping[str, int]) -> None:
+    """A copied machine, the hub on these ports."""
+    identity = StateFolder(edge).identity
+    text = identity.read_text(encoding="utf-8")
+    for name, port in ports.items():
+        text = re.sub(rf'("{name}_address": "[^"]*:)\d+"', rf'\g<1>{port}"', text)
+    identity.write_text(text, encoding="utf-8")
 
 
 def together(steps: list[Callable[[], object]]) -> None:
