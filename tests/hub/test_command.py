@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -10,20 +11,30 @@ from uuid import uuid4
 import pytest
 
 from deploy.demo.city import Hub
-from deploy.demo.processes import DemoFailed, command
+from deploy.demo.processes import DemoFailed
+from tests.hub.commands import command_here
+from tests.soak.world import let_listen
+
+
+@pytest.fixture(scope="module")
+def founded(tmp_path_factory: pytest.TempPathFactory) -> Hub:
+    hub = Hub(tmp_path_factory.mktemp("founded"))
+    hub.init()
+    return hub
 
 
 @pytest.fixture
-def hub(tmp_path: Path) -> Hub:
+def hub(tmp_path: Path, founded: Hub) -> Hub:
     hub = Hub(tmp_path)
-    hub.init()
+    shutil.copytree(founded.state, hub.state)
+    let_listen(hub.state, {"work": hub.work_port, "enrol": hub.enrol_port, "api": hub.api_port})
     return hub
 
 
 def _refusal(hub: Hub, *arguments: str) -> str:
     """Without a traceback."""
     with pytest.raises(DemoFailed) as caught:
-        hub.command(*arguments)
+        command_here(hub.state, *arguments)
     text = str(caught.value)
     assert "Traceback" not in text
     return text
@@ -32,12 +43,12 @@ def _refusal(hub: Hub, *arguments: str) -> str:
 def test_a_token_ends_within_a_hundred_years_and_the_list_survives_one_that_does_not(hub: Hub) -> None:
     for days in ("36501", "999999999999999", "-1"):
         assert "--days" in _refusal(hub, "token", "create", "t", "--scope", "feed:read", "--days", days)
-    hub.command("token", "create", "a-hundred-years", "--scope", "feed:read", "--days", "36500")
-    hub.command("token", "create", "for-ever", "--scope", "feed:read", "--days", "0")
-    hub.command("token", "create", "old", "--scope", "feed:read")
+    command_here(hub.state, "token", "create", "a-hundred-years", "--scope", "feed:read", "--days", "36500")
+    command_here(hub.state, "token", "create", "for-ever", "--scope", "feed:read", "--days", "0")
+    command_here(hub.state, "token", "create", "old", "--scope", "feed:read")
     with closing(sqlite3.connect(hub.state / "hub.db", isolation_level=None)) as db:
         db.execute("UPDATE api_tokens SET expires_ms = 8641760000000000000 WHERE name = 'old'")
-    ends = {line.split("\t")[1]: line.split("\t")[3] for line in hub.command("token", "list").splitlines()}
+    ends = {line.split("\t")[1]: line.split("\t")[3] for line in command_here(hub.state, "token", "list").splitlines()}
     assert ends["for-ever"] == ends["old"] == "ends never"
     assert ends["a-hundred-years"].startswith("ends 21")
 
@@ -51,14 +62,14 @@ def test_a_catalogue_that_is_a_folder_or_absent_is_one_line(hub: Hub, tmp_path: 
                                   "hub:7443", "https://hub", ".".join(["a" * 60] * 5)])
 def test_a_host_that_no_certificate_can_hold_is_refused_at_init(tmp_path: Path, host: str) -> None:
     with pytest.raises(DemoFailed, match=r"hub: hosts\.1: .* is no DNS name or IP address; write such as hub\.example") as caught:
-        command("hub", tmp_path / "hub", "init", "--host", "hub", "--host", host, "--root-key-out", str(tmp_path / "key"))
+        command_here(tmp_path / "hub", "init", "--host", "hub", "--host", host, "--root-key-out", str(tmp_path / "key"))
     assert "Traceback" not in str(caught.value)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_ports_and_the_address_to_listen_on_are_checked_at_init(tmp_path: Path) -> None:
     with pytest.raises(DemoFailed, match=r"hub: listen: .*; work_port: .* less than or equal to 65535$"):
-        command("hub", tmp_path / "hub", "init", "--host", "hub", "--listen", "no where", "--work-port", "99999",
+        command_here(tmp_path / "hub", "init", "--host", "hub", "--listen", "no where", "--work-port", "99999",
                 "--root-key-out", str(tmp_path / "key"))
     assert list(tmp_path.iterdir()) == []
 
@@ -80,10 +91,10 @@ def test_revoking_needs_a_machine_a_name_and_a_reason(hub: Hub) -> None:
 
 
 def test_certificates_are_listed_and_the_hubs_is_made_anew(hub: Hub) -> None:
-    assert hub.command("certificate", "list") == ""
+    assert command_here(hub.state, "certificate", "list") == ""
     hub.service.start()
     before = (hub.state / "tls" / "server.pem").read_bytes()
-    assert "a running hub takes it" in hub.command("certificate", "renew")
+    assert "a running hub takes it" in command_here(hub.state, "certificate", "renew")
     assert (hub.state / "tls" / "server.pem").read_bytes() != before
     assert hub.service.stop() == 0
 
@@ -112,8 +123,8 @@ def test_names_that_would_forge_a_list_are_refused(hub: Hub, name: str) -> None:
         text = _refusal(hub, *arguments).removeprefix(f"hub {' '.join(arguments[:2])}")
         assert text.isprintable()
         assert "control characters" in text or "more than 128" in text or "no site code" in text
-    assert hub.command("site", "list") == hub.command("token", "list") == ""
-    hub.command("site", "add", "A01", "--name", "古" * 128, *good)
+    assert command_here(hub.state, "site", "list") == command_here(hub.state, "token", "list") == ""
+    command_here(hub.state, "site", "add", "A01", "--name", "古" * 128, *good)
 
 
 def test_findings_are_listed_with_their_places_the_newest_last(hub: Hub) -> None:

@@ -1,0 +1,31 @@
+"""`suozhan-hub` in this process: its commands say and refuse the same, without half a second of loading for each."""
+
+from __future__ import annotations
+
+import io
+import sys
+from collections.abc import Sequence
+from contextlib import redirect_stderr, redirect_stdout
+from pathlib import Path
+from unittest.mock import patch
+
+import hub.command
+from deploy.demo.processes import DemoFailed
+
+
+def command_here(state: Path, *arguments: str) -> str:
+    """What it printed. Raises DemoFailed, as for a process (deploy/demo/processes.py)."""
+    said, refused = io.StringIO(), io.StringIO()
+    with (redirect_stdout(said), redirect_stderr(refused), patch.object(sys, "argv", _argv(state, arguments)),
+          patch.object(hub.command, "configure_logs", lambda: None)):  # other tests share this process
+        try:
+            hub.command.main()
+        except SystemExit as ended:
+            if ended.code:
+                text = refused.getvalue().strip() or said.getvalue().strip()
+                raise DemoFailed(f"hub {' '.join(arguments[:2])} failed: {text}") from ended
+    return said.getvalue().strip()
+
+
+def _argv(state: Path, arguments: Sequence[str]) -> list[str]:
+    return ["suozhan-hub", "--state", str(state), *arguments]
