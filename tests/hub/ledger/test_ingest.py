@@ -543,3 +543,40 @@ def test_the_append_rule_on_another_history_never_accepts(held: int, first: int,
     theirs = [bytes([100 + number]) * 32 for number in range(20)]
     verdict = judge(Head(held, ours[held]), first, theirs[first - 1], theirs[first:first + count], lambda at: ours[at])
     assert isinstance(verdict, Gap if first > held + 1 else Fork)
+
+
+def test_a_closed_journal_takes_nothing_more_whether_its_stream_begins_or_goes_on(tmp_path: Path) -> None:
+    """Its machine goes on in another one; what comes late was written on a disk that nobody believes."""
+    spine = Spine(tmp_path)
+    run = asyncio.run(_write(spine, 9))
+    _talk(spine, _batch(spine, run, 1, 4))
+
+    def close(reason: str) -> None:
+        with Ledger(spine.hub_db) as ledger, ledger.transaction():
+            ledger.close(spine.journal_id, reason)
+
+    async def meanwhile() -> list[sync_pb2.ReplicateDown]:
+        answers: list[sync_pb2.ReplicateDown] = []
+
+        async def incoming() -> AsyncIterator[sync_pb2.ReplicateUp]:
+            yield encode_open(spine.journal_id, 10)
+            close("request 7")
+            yield _batch(spine, run, 5, 10)
+
+        async def send(message: sync_pb2.ReplicateDown) -> None:
+            answers.append(message)
+
+        async with asyncio.timeout(CEILING_S), spine.ingest() as ingest:
+            await ingest.serve(spine.edge_id, incoming(), send)
+        return answers
+
+    late = asyncio.run(meanwhile())[-1].refusal
+    close("another reason")  # the first one stays
+    begun = _talk(spine, _batch(spine, run, 5, 10))
+    for refusal in (late, begun[-1].refusal):
+        assert refusal.reason == Refusal.CLOSED
+        assert refusal.hint == "this journal has ended (request 7); run on the machine: suozhan-edge rejoin"
+    assert begun[-1].refusal.position == 4
+    assert len(begun) == 1
+    assert [entry.position for entry in spine.entries()] == [1, 2, 3, 4]
+    spine.check_ledger()
