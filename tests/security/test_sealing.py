@@ -7,6 +7,7 @@ import os
 import stat
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from random import Random
 from uuid import UUID
 
 import pytest
@@ -31,6 +32,7 @@ from security.sealing import (
     create_sealing_key,
     sealing_key_id,
 )
+from tests.bench.bodies import body as transaction
 
 EDGE, JOURNAL, OTHER = UUID(int=1), UUID(int=2), UUID(int=3)
 HUB = X25519PrivateKey.from_private_bytes(bytes(range(32)))
@@ -207,6 +209,14 @@ def test_the_longest_body_fits_into_a_record_even_when_it_does_not_compress(dict
     times = Times(2**63, 2**63, bytes(16), 2**63)
     record = Record(OTHER, EDGE, JOURNAL, 2**63, "张" * 64, times, simulated=True, content=sealed)
     assert len(record.payload()) <= PAYLOAD_MAX_BYTES
+
+
+def test_the_dictionary_halves_what_a_transaction_takes() -> None:
+    """What it is for: a line of 32 kbit/s."""
+    bodies = [transaction(Random(seed)) for seed in range(20)]
+    sizes = {dictionary: sum(len(_seal(_pair(dictionary)[0], one).ciphertext) for one in bodies)
+             for dictionary in (NO_DICTIONARY, NEWEST_DICTIONARY)}
+    assert sizes[NEWEST_DICTIONARY] < sizes[NO_DICTIONARY] / 2, sizes
 
 
 def test_an_oversized_body_is_not_sealed() -> None:
