@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import sqlite3
 from collections.abc import Awaitable, Callable
 from contextlib import closing
+from copy import copy
 from pathlib import Path
 from typing import TypeVar
 
@@ -21,9 +23,9 @@ T = TypeVar("T")
 LAST = 30  # the first record is the data key
 
 
-@pytest.fixture
-def spine(tmp_path: Path) -> Spine:
-    spine = Spine(tmp_path)
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Spine:
+    spine = Spine(tmp_path_factory.mktemp("written"))
 
     async def write() -> None:
         async with asyncio.timeout(CEILING_S), spine.journal() as journal:
@@ -31,6 +33,15 @@ def spine(tmp_path: Path) -> Spine:
                 await journal.submit(draft(f"c{number}", os.urandom(20 * number)))
 
     asyncio.run(write())
+    return spine
+
+
+@pytest.fixture
+def spine(written: Spine, tmp_path: Path) -> Spine:
+    """With a journal of its own."""
+    spine = copy(written)
+    spine.journal_db = tmp_path / "business.db"
+    shutil.copy(written.journal_db, spine.journal_db)
     return spine
 
 
