@@ -111,7 +111,7 @@ PEERS = (
         "tests/edge/test_examination.py::test_a_clock_that_is_set_makes_the_line_try_again_at_once", peer=14),
     Mutation(
         "who looks at the queue may change it", (
-            Change("edge/journal_store.py", "READ_PRAGMAS if self._readonly else DURABLE_PRAGMAS", "DURABLE_PRAGMAS"),
+            Change("edge/journal_store.py", "READ_PRAGMAS if self._readonly else BRIEF_PRAGMAS", "DURABLE_PRAGMAS"),
             Change("edge/journal_store.py", "return look_uri(self._path) if self._readonly else database_uri",
                    "return database_uri"),
         ),
