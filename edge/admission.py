@@ -9,7 +9,7 @@ from cryptography import x509
 
 from edge.identity import Identity
 from edge.tls_pair import checked_chain
-from security.certificates import BadCertificate, edge_of
+from security.certificates import UNREADABLE, BadCertificate, edge_of
 
 
 def admitted(identity: Identity, chain_der: Sequence[bytes], csr_der: bytes) -> Identity:
@@ -19,7 +19,11 @@ def admitted(identity: Identity, chain_der: Sequence[bytes], csr_der: bytes) -> 
     """
     chain = checked_chain(identity, chain_der)
     leaf = x509.load_pem_x509_certificate(chain)
-    if leaf.public_key() != x509.load_der_x509_csr(csr_der).public_key():
+    try:
+        same = leaf.public_key() == x509.load_der_x509_csr(csr_der).public_key()
+    except UNREADABLE:
+        same = False
+    if not same:
         raise BadCertificate("the hub answered with a certificate of another key; call the city's IT desk")
     if edge_of(identity.hub_id, leaf)[0] != identity.edge_id:
         raise BadCertificate("the hub answered with the certificate of another machine; call the city's IT desk")

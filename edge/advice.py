@@ -51,7 +51,8 @@ CONNECTED = Diagnosis(Kind.CONNECTED, "connected to the hub", "线路正常。")
 _KEPT = "业务照常办理，记录已安全保存在本机，恢复后自动上传。"
 _LATER = "若长时间未恢复，请联系市信息中心。"
 _DISK = "请勿清理硬盘，请联系市信息中心。"
-_REJOIN = "Keep the disk as it is and call the city's IT desk; if this machine is to go on, run: suozhan-edge rejoin"
+_REJOIN = ("Keep the disk as it is and call the city's IT desk; if this machine is to go on, run: suozhan-edge rejoin --reason "
+           "TEXT, and with an invitation if the hub asks for one: suozhan-edge rejoin TOKEN")
 
 REVOKED = Diagnosis(
     Kind.REVOKED,
@@ -155,7 +156,7 @@ def key_damaged(error: str) -> Diagnosis:
         Kind.KEY_DAMAGED,
         f"this machine cannot prove to the hub who it is: {error}. Put the file back from a copy of this folder, and it "
         "connects by itself; without a copy stop the agent and run: suozhan-edge rejoin TOKEN --reason TEXT, with a TOKEN of "
-        "suozhan-hub invite",
+        "suozhan-hub invite SITE --replaces and the id of this machine",
         f"本机的通信密钥或证书文件已损坏，无法连接市中心。{_KEPT}请勿重装系统，请联系市信息中心。",
     )
 

@@ -84,5 +84,6 @@ def load_identity(path: Path) -> Identity:
         raise NotEnrolled(f"no machine is enrolled in {path.parent}; run: suozhan-edge --state {path.parent} enrol TOKEN"
                           ) from error
     except (ValueError, TypeError) as error:
-        raise NotEnrolled(f"{path} is damaged ({error}); restore it, or enrol the machine again") from error
+        raise NotEnrolled(f"{path} is damaged ({error}); restore it from a copy; without one keep this folder, which "
+                          "may hold records that no hub has, and call the city's IT desk") from error
     return identity

@@ -17,7 +17,9 @@ from security.chain import Genesis
 from security.private_files import read_private
 from security.signer import BadKey, Ed25519Signer
 
-RESTORE = "restore it from a copy, or let this machine rejoin: suozhan-edge rejoin"
+RESTORE = "restore it from a copy, or let this machine rejoin: suozhan-edge rejoin --reason TEXT"
+INVITED = ("restore it from a copy, or ask for an invitation (suozhan-hub invite SITE --replaces {}) and run: suozhan-edge "
+           "rejoin TOKEN")
 
 
 def known_identity(state: IdentityFolder) -> JournalIdentity | None:
@@ -52,6 +54,6 @@ def check_keys(state: IdentityFolder, genesis: Genesis | None) -> Iterator[Findi
         x509.load_pem_x509_certificate(identity.root.encode())
         load_pair(state, identity)
     except ValueError as error:
-        yield Finding("keys", str(error) if isinstance(error, BadKey) else f"{state.identity}: {error}; {RESTORE}")
+        yield Finding("keys", str(error) if isinstance(error, BadKey) else f"{state.identity}: {error}; restore it from a copy")
     except OSError as error:
-        yield Finding("keys", f"{error}; {RESTORE}")
+        yield Finding("keys", f"{error}; {INVITED.format(identity.edge)}")

@@ -156,8 +156,8 @@ def load_pair(folder: IdentityFolder, identity: Identity) -> TlsPair:
     try:
         pair.check(identity)
     except BadCertificate as error:
-        raise BadKey(f"{path} is damaged or of another machine ({error}); restore it from a copy, or run: "
-                     "suozhan-edge rejoin") from error
+        raise BadKey(f"{path} is damaged or of another machine ({error}); restore it from a copy, or ask for an invitation: "
+                     f"suozhan-hub invite SITE --replaces {identity.edge}, and run: suozhan-edge rejoin TOKEN") from error
     return pair
 
 

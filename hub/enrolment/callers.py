@@ -17,12 +17,13 @@ from cryptography import x509
 from hub.attention.alarms import Alarms
 from hub.enrolment.adoption import Adoption
 from hub.enrolment.generations import History, Issued, history, issued_as
+from hub.enrolment.old_identity import by_invitation
 from hub.enrolment.tables import machine_certificates
 from security.certificates import BadCertificate, der, edge_of_uri, validity_ms
 from security.clock import Clock
 from security.suites import sha256
 
-REJOIN = "keep it as it is; if it is to go on working, run there: suozhan-edge rejoin"
+REJOIN = "keep it as it is; if it is to go on working, run there: suozhan-edge rejoin --reason TEXT"
 
 
 class Refusal(StrEnum):
@@ -53,7 +54,9 @@ class Caller:
 
 def revoked(edge: UUID, revoked_ms: int) -> CallerRefused:
     day = dt.datetime.fromtimestamp(revoked_ms / 1000, dt.UTC).date()
-    return CallerRefused(Refusal.REVOKED, f"machine {edge} was revoked at the hub on {day}: ask the city's IT desk why; {REJOIN}")
+    return CallerRefused(Refusal.REVOKED, (
+        f"machine {edge} was revoked at the hub on {day}: ask the city's IT desk why; {REJOIN}, and with an invitation if the "
+        f"hub asks for one (suozhan-hub invite SITE --replaces {edge})"))
 
 
 def superseded(caller: Caller) -> CallerRefused:
@@ -101,7 +104,8 @@ class Callers:
             known = history(connection, edge)
             found = issued_as(connection, edge, sha256(der(certificate)))
         if known is None:
-            raise CallerRefused(Refusal.UNKNOWN, f"machine {edge} is not enrolled here; enrol it again")
+            raise CallerRefused(Refusal.UNKNOWN, f"machine {edge} is not known here, as after a restore from an older backup; "
+                                                         f"{by_invitation(edge)}")
         if known.revoked_ms is not None:
             raise revoked(edge, known.revoked_ms)
         return known, found

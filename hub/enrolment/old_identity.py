@@ -19,7 +19,7 @@ from hub.enrolment.nonces import Nonces
 from hub.enrolment.rejoin_request import RejoinRequest
 from hub.enrolment.tables import edges
 from hub.ledger.store import Ledger, UnknownJournal
-from security.certificates import BadCertificate, edge_of, validity_ms
+from security.certificates import UNREADABLE, edge_of, validity_ms
 from security.chain import Genesis
 from security.renewal import rejoin_statement, renewal_holds
 
@@ -100,7 +100,7 @@ class OldIdentities:
             certificate = x509.load_der_x509_certificate(request.certificate_der)
             certificate.verify_directly_issued_by(self._issuer.authority.intermediate.certificate)
             named, generation = edge_of(self._issuer.hub, certificate)
-        except (BadCertificate, InvalidSignature, ValueError, TypeError):
+        except (*UNREADABLE, InvalidSignature):
             named, generation = None, -1
         if named != request.old_edge or not renewal_holds(certificate, request.signature, statement):
             raise EnrolmentRefused(f"the machine did not prove that it holds its old key; {by_invitation(request.old_edge)}")

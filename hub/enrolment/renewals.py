@@ -21,6 +21,7 @@ from hub.enrolment.callers import REJOIN
 from hub.enrolment.generations import History, Issued, history, issued
 from hub.enrolment.issuing import Issuer
 from hub.enrolment.nonces import Nonces
+from hub.enrolment.old_identity import by_invitation
 from hub.enrolment.tables import edges
 from security.certificates import BadCertificate
 from security.clock import Clock
@@ -82,7 +83,8 @@ class RenewalDesk:
         """Raises RenewalRefused."""
         with self._engine.connect() as connection:
             if history(connection, edge) is None:
-                raise RenewalRefused(f"machine {edge} is not enrolled here; enrol it again")
+                raise RenewalRefused(f"machine {edge} is not known here, as after a restore from an older backup; "
+                                     f"{by_invitation(edge)}")
         return self._nonces.new(edge)
 
     def renew(self, request: RenewalRequest) -> bytes:

@@ -137,7 +137,9 @@ class Ingest:
         except sqlite3.Error as error:
             raise Refused(Reason.UNAVAILABLE, 0, f"the ledger cannot be read: {error}; try again later") from error
         if journal is None or journal.edge != edge:
-            raise Refused(Reason.UNKNOWN_JOURNAL, 0, "this journal is not registered for this machine; enrol it again")
+            raise Refused(Reason.UNKNOWN_JOURNAL, 0, "this journal is not registered for this machine, as after a restore from "
+                          f"an older backup; ask for: suozhan-hub invite SITE --replaces {edge}, and run on it: suozhan-edge "
+                          "rejoin TOKEN --reason TEXT")
         if journal.closed:
             raise Refused(Reason.CLOSED, journal.position, f"this journal has ended ({journal.closed}); run on the machine: "
                           "suozhan-edge rejoin")

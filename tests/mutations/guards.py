@@ -13,6 +13,7 @@ _LOG_VIEW = "tests/edge/test_log_view.py"
 _INGEST = "tests/hub/ledger/test_ingest.py"
 _SEALING = "tests/security/test_sealing.py"
 _RENEWALS = "tests/hub/enrolment/test_renewals.py"
+_REJOIN_DESK = "tests/hub/enrolment/test_rejoin_desk.py"
 _CALLERS = "tests/hub/enrolment/test_callers.py"
 _AUDIT = "tests/hub/audit/test_audit.py"
 _STORE = "tests/edge/test_resources_store.py"
@@ -272,6 +273,44 @@ KEYS = (
     mutation(
         "nonce of another machine", "hub/enrolment/nonces.py", "edge.bytes + until", "until",
         f"{_RENEWALS}::test_a_nonce_serves_one_machine_and_for_a_minute"),
+    mutation(
+        "an invitation replaces any machine", "hub/enrolment/rejoin.py", "        if row.replaces != str(request.old_edge):",
+        "        if False:", f"{_REJOIN_DESK}::test_an_invitation_replaces_the_machine_that_it_names_and_no_other"),
+    mutation(
+        "an invitation to replace enrols", "hub/enrolment/desk.py", "            if invitation.replaces is not None:",
+        "            if False:", f"{_REJOIN_DESK}::test_an_invitation_to_replace_enrols_nobody_and_is_of_the_machines_site"),
+    mutation(
+        "a revoked machine asks by its own key", "hub/enrolment/old_identity.py", "        if known.revoked_by_person:",
+        "        if False:", f"{_REJOIN_DESK}::test_a_machine_that_a_person_revoked_comes_back_by_an_invitation_only"),
+    mutation(
+        "an approval is of any journal", "hub/enrolment/rejoin_request.py", "self.edge.bytes, self.journal[0].bytes,",
+        "self.edge.bytes,", f"{_REJOIN_DESK}::test_an_approval_is_of_one_request"),
+    mutation(
+        "an approval is of any record key", "hub/enrolment/rejoin_request.py", "sha256(application.record_public_key), ", "",
+        f"{_REJOIN_DESK}::test_an_approval_is_of_one_request"),
+    mutation(
+        "a request that came before is of any key", "hub/enrolment/rejoin.py",
+        "if not same or not self._fits(request, verifier):", "if False:", f"{_REJOIN_DESK}::test_what_was_registered_once_is_not_registered_otherwise"),
+    mutation(
+        "anybody's journal ends", "hub/enrolment/old_identity.py",
+        "            if owner != request.old_edge or owner == self._issuer.hub:", "            if False:",
+        f"{_REJOIN_DESK}::test_an_approval_is_of_one_request"),
+    mutation(
+        "a forgotten journal without its key's word", "hub/enrolment/old_identity.py", " or not request.proved(one)", "",
+        f"{_REJOIN_DESK}::test_a_forgotten_journal_counts_only_with_its_record_keys_word"),
+    mutation(
+        "a known machine among the forgotten", "hub/enrolment/old_identity.py",
+        " or any(self._is_machine(one.edge) for one in found[:-1])", "",
+        f"{_REJOIN_DESK}::test_nobody_ends_a_machine_by_naming_it_among_his_forgotten_ones"),
+    mutation(
+        "what was acknowledged is taken for common", "hub/enrolment/rejoin.py", " and ledger.digest_at(old, at) == digest", "",
+        f"{_REJOIN_DESK}::test_the_last_common_record_is_found_and_not_assumed"),
+    mutation(
+        "an answer is saved unchecked", "edge/admission.py", "    identity.check()\n", "",
+        "tests/edge/test_rejoin.py::test_an_answer_that_could_not_be_worked_with_is_never_saved"),
+    mutation(
+        "a certificate of another key is saved", "edge/admission.py", "    if not same:", "    if False:",
+        "tests/edge/test_rejoin.py::test_an_answer_that_could_not_be_worked_with_is_never_saved"),
     mutation(
         "renewal not signed by the present key", "hub/enrolment/renewals.py",
         "if not renewal_holds(x509.load_der_x509_certificate(present.certificate), request.signature, statement):", "if False:",
