@@ -15,6 +15,7 @@ from security.chain import Genesis
 from security.durable_sqlite import open_readonly
 from security.signer import BadKey, Ed25519Signer
 
+_END = "SELECT position FROM head"
 _DIGEST = "SELECT digest FROM digests WHERE position = ?"
 
 
@@ -38,15 +39,15 @@ def old_journals(folders: Sequence[IdentityFolder], proof: bytes) -> list[OldJou
     return found
 
 
-def known_digests(old: IdentityFolder, end: int) -> list[tuple[int, bytes]]:
+def known_digests(old: IdentityFolder) -> list[tuple[int, bytes]]:
     """Positions and digests of an old journal, from its end back, ever further apart: by them the hub finds the last record that
     both have, whatever it lost and however long the journal is. Those that can be read; reading a damaged journal takes minutes.
     """
-    places = list(_places(end))
-    with suppress(sqlite3.Error, CorruptJournal, OSError), closing(open_readonly(old.journal)) as db:
-        return _found(places, lambda at: (db.execute(_DIGEST, (at,)).fetchone() or (None,))[0])
+    with suppress(sqlite3.Error, CorruptJournal, OSError, TypeError), closing(open_readonly(old.journal)) as db:
+        end = int(db.execute(_END).fetchone()[0])
+        return _found(end, lambda at: (db.execute(_DIGEST, (at,)).fetchone() or (None,))[0])
     with suppress(NothingToSalvage, OSError, ValueError, sqlite3.Error), salvage(old.journal, known_identity(old)) as salvaged:
-        return _found(places, salvaged.digest_at)
+        return _found(salvaged.head.position, salvaged.digest_at)
     return []
 
 
@@ -57,6 +58,6 @@ def _places(end: int) -> Iterator[int]:
         at, step = at - step, 2 * step
 
 
-def _found(places: Sequence[int], digest_at: Callable[[int], object]) -> list[tuple[int, bytes]]:
-    read = ((at, digest_at(at)) for at in places)
+def _found(end: int, digest_at: Callable[[int], object]) -> list[tuple[int, bytes]]:
+    read = ((at, digest_at(at)) for at in _places(end))
     return [(at, digest) for at, digest in read if isinstance(digest, bytes) and len(digest) == 32]

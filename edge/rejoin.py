@@ -98,7 +98,7 @@ class Rejoin:
 
     def _call(self, old: IdentityFolder, new: IdentityFolder, succession: Succession) -> RejoinCall:
         if old not in self._known:
-            self._known[old] = known_digests(old, succession.old_position)
+            self._known[old] = known_digests(old)
         csr_der, identities = read_private(new.csr), self._state.identities()
         proof = enrolment_proof(rejoin_proof_name(succession.old_edge_id), csr_der)
         return RejoinCall(
@@ -114,7 +114,8 @@ class Rejoin:
     def _held(self, call: RejoinCall, answer: RejoinAnswer, word: OldKey | Invitation) -> Held:
         """The hub gives so many digests at a time, behind the last that it is shown. Raises EnrolmentRefused, -Unavailable."""
         digests, common = list(answer.digests), answer.common
-        while answer.digests and (at := common + len(digests)) < min(answer.held_position, call.old_position):
+        end = max([call.old_position, *(at for at, _ in call.known)])
+        while answer.digests and (at := common + len(digests)) < min(answer.held_position, end):
             answer = rejoin_call(replace(call, known=[(at, digests[-1])]), self._address, word)
             if answer.common != at:
                 raise EnrolmentRefused("the hub does not know what it said of the old journal; call the city's IT desk")

@@ -16,6 +16,7 @@ import sqlalchemy as sa
 import structlog
 
 from hub.api.tables import api_tokens
+from hub.enrolment.revocation import followed_by, said_by
 from hub.enrolment.tables import declarations, edges, sites
 from hub.ledger.own_journal import OwnJournal, TakenBack
 from hub.ledger.runs import Damaged
@@ -97,9 +98,8 @@ class Recall:
                     closed = ledger.close(UUID(body["journal"]), f"journal {body['successor']} follows it")
                 if closed:
                     yield f"journal {body['journal']} has ended: {body['successor']} follows it"
-                yield from self._revoked(body["edge"], one)
             case "machine.revoked":
-                yield from self._revoked(body["edge"], one)
+                yield from self._revoked(body, one)
             case "token.revoked":
                 ended = api_tokens.update().where(api_tokens.c.id == body["token"], api_tokens.c.revoked_ms.is_(None))
                 if self._change(ended.values(revoked_ms=one.decided_ms)):
@@ -126,10 +126,12 @@ class Recall:
         elif new or strange:
             yield f"machine {edge} of site {site} is enrolled, with journal {body['journal']}"
 
-    def _revoked(self, edge: str, one: Decision) -> Iterator[str]:
-        ended = edges.update().where(edges.c.edge == edge, edges.c.revoked_ms.is_(None))
-        if self._change(ended.values(revoked_ms=one.decided_ms)):
-            yield f"machine {edge} is revoked, by {one.body['by']}: {one.body['reason']}"
+    def _revoked(self, body: Mapping[str, Any], one: Decision) -> Iterator[str]:
+        successor = body.get("successor")
+        ended = edges.update().where(edges.c.edge == body["edge"], edges.c.revoked_ms.is_(None))
+        if self._change(ended.values(revoked_ms=one.decided_ms, successor=successor, revoked_why=(
+                followed_by(successor) if successor else said_by(body["by"], body["reason"])))):
+            yield f"machine {body['edge']} is revoked, by {body['by']}: {body['reason']}"
 
     def _state(self, statement: str) -> None:
         number = open_epoch(statement, self._hub, self._log_key).number

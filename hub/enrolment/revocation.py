@@ -17,6 +17,14 @@ class RevocationRefused(ValueError):
     """The text says what to do."""
 
 
+def said_by(by: str, reason: str) -> str:
+    return f"{reason} ({by})"
+
+
+def followed_by(successor: str) -> str:
+    return f"machine {successor} follows it"
+
+
 def revoke(engine: sa.Engine, own_journal: OwnJournal, edge: str, by: str, reason: str, now_ms: int) -> bool:
     """False when it was revoked before. Raises RevocationRefused."""
     if not by.strip() or not reason.strip() or name_fault(by) or name_fault(reason):
@@ -35,7 +43,7 @@ def revoke(engine: sa.Engine, own_journal: OwnJournal, edge: str, by: str, reaso
     own_journal.note("machine.revoked", {"edge": str(machine), "by": by, "reason": reason})
     with engine.begin() as connection:
         connection.execute(edges.update().where(edges.c.edge == str(machine)).values(
-            revoked_ms=now_ms, revoked_why=f"{reason} ({by})", successor=None))
+            revoked_ms=now_ms, revoked_why=said_by(by, reason), successor=None))
     return True
 
 
@@ -44,4 +52,4 @@ def end_followed(engine: sa.Engine, old: Iterable[UUID], successor: UUID, now_ms
     between leaves a decision that is given again, not a machine that nobody revoked."""
     with engine.begin() as connection:
         connection.execute(edges.update().where(edges.c.edge.in_([str(one) for one in old]), edges.c.revoked_ms.is_(None)).values(
-            revoked_ms=now_ms, revoked_why=f"machine {successor} follows it", successor=str(successor)))
+            revoked_ms=now_ms, revoked_why=followed_by(str(successor)), successor=str(successor)))

@@ -226,7 +226,7 @@ def test_what_was_decided_after_the_backup_holds_after_the_restore_and_is_told(c
     stolen, damaged, new = _decided(city, tmp_path / "backup.db")
     before = city.own_records()
     back = restore(city.state, tmp_path / "backup.db", city.clock, SAID)
-    assert (back.recalled.taken_back, back.recalled.fault) == (3, "")
+    assert (back.recalled.taken_back, back.recalled.fault) == (4, "")
     assert city.revoked(stolen.edge)
     assert city.revoked(damaged.edge)
     assert "follows it" in city.journal(damaged.journal).closed

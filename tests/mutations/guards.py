@@ -160,7 +160,7 @@ HISTORY = (
         f"{_DECISIONS}::test_nothing_is_taken_back_that_this_hub_has_not_signed"),
     mutation(
         "a restore forgets revocations", "hub/recall.py",
-        "            case \"machine.revoked\":\n                yield from self._revoked(body[\"edge\"], one)\n", "",
+        "            case \"machine.revoked\":\n                yield from self._revoked(body, one)\n", "",
         f"{_RESTORE}::test_what_was_decided_after_the_backup_holds_after_the_restore_and_is_told",
         f"{_RESTORE}::test_a_hub_whose_database_was_put_back_by_hand_lets_nobody_in_whom_it_has_sent_away"),
     mutation(
@@ -290,7 +290,8 @@ KEYS = (
         f"{_REJOIN_DESK}::test_an_approval_is_of_one_request"),
     mutation(
         "a request that came before is of any key", "hub/enrolment/rejoin.py",
-        "if not same or not self._fits(request, verifier):", "if False:", f"{_REJOIN_DESK}::test_what_was_registered_once_is_not_registered_otherwise"),
+        "if not same or not self._fits(request, verifier):", "if False:",
+        f"{_REJOIN_DESK}::test_what_was_registered_once_is_not_registered_otherwise"),
     mutation(
         "anybody's journal ends", "hub/enrolment/old_identity.py",
         "            if owner != request.old_edge or owner == self._issuer.hub:", "            if False:",

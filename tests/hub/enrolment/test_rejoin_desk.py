@@ -17,6 +17,7 @@ from hub.enrolment.renewals import ApprovalWaits
 from hub.enrolment.revocation import revoke
 from hub.enrolment.sites import SiteRefused
 from hub.ledger.store import UnknownJournal
+from hub.recall import Recall
 from security.certificates import new_key
 from security.signer import Ed25519Signer
 from tests.rejoining import Identity, RejoiningHub
@@ -143,6 +144,25 @@ def test_only_the_old_key_speaks_for_the_old_identity(hub: RejoiningHub, machine
     _refuses(hub, new.request(nonce=bytes(32)), "nonce")
     machine.key = new_key()
     _refuses(hub, new.request(), "did not prove")
+
+
+def test_a_restore_forgets_neither_who_followed_a_machine_nor_whom_a_person_revoked(hub: RejoiningHub, machine: Identity) -> None:
+    stolen, backup = Identity(hub).enrol(), hub.folder / "backup.db"
+    with closing(sqlite3.connect(hub.folder / "hub.db")) as db:
+        db.execute("VACUUM INTO ?", (str(backup),))
+    new = Identity(hub, machine)
+    new.rejoin()
+    revoke(hub.engine, hub.own, str(stolen.edge), "李芳", "stolen", hub.clock.unix_ms())
+    decided = hub.known(machine.edge), hub.known(stolen.edge)
+    hub.engine.dispose()
+    for ending in ("-wal", "-shm"):
+        Path(f"{hub.folder / 'hub.db'}{ending}").unlink(missing_ok=True)
+    backup.replace(hub.folder / "hub.db")
+    hub.restart()
+    Recall(hub.engine, hub.folder / "hub.db", hub.own, hub.hub, bytes(32)).run()
+    assert (hub.known(machine.edge), hub.known(stolen.edge)) == decided
+    assert hub.journal(machine.journal).closed
+    _refuses(hub, Identity(hub, stolen).request(), "was revoked at the hub")
 
 
 def test_all_journals_of_the_old_machine_end(hub: RejoiningHub, machine: Identity) -> None:

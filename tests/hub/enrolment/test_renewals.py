@@ -124,7 +124,7 @@ def test_a_nonce_serves_one_machine_and_for_a_minute(hub: RenewingHub, machine: 
     late = machine.request()
     hub.clock.up_ms += LIFE_MS
     _refuses(hub, late, "too old")
-    with pytest.raises(RenewalRefused, match="not known here.*--replaces"):
+    with pytest.raises(RenewalRefused, match=r"not known here.*--replaces"):
         hub.renewals.nonce(uuid4())
 
 
