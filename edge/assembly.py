@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from functools import cache, partial
 from itertools import pairwise
 from pathlib import Path
 from random import SystemRandom
+from typing import NoReturn
 from uuid import UUID
 
 import structlog
@@ -50,16 +50,13 @@ from edge.renewal import Renewal
 from edge.renewal_wire import RenewalOffice
 from edge.resources import ResourceStore
 from edge.state import IdentityFolder, StateFolder
-from edge.succession import SuccessionRefused, begin, read_succession
+from edge.succession import read_succession
+from edge.successors import Successors
 from edge.tls_pair import TlsFiles
 from edge.uplink import Uplink
 from security.clock import Clock
 from security.signer import BadKey, Ed25519Signer
 from security.suites import Verifier
-
-SUCCESSOR_RETRY_S = 30.0
-ENDED = "journal-ended"
-ENDED_HINT = "本机业务日志已换新，业务照常办理；原有记录均保留在本机，待市中心批准后自动上传。请联系市信息中心，不要重装系统。"
 
 Work = Callable[[], Coroutine[None, None, None]]
 
@@ -101,6 +98,7 @@ async def _work(agent: Agent, ready: Callable[[], None]) -> None:
     folder = state.current
     identity = load_identity(folder.identity)
     alarms = agent.alarms
+    successors = Successors(state, alarms)
     async with AsyncExitStack() as stack:
         forerunners = await stack.enter_async_context(Forerunners(_before(agent.state), folder.known))
         readers = await stack.enter_async_context(_readers(config))
@@ -116,8 +114,7 @@ async def _work(agent: Agent, ready: Callable[[], None]) -> None:
         try:
             journal = await _open_journal(stack, agent, folder, identity, forerunners)
         except CorruptJournal as error:
-            await _begin_behind_the_door(agent, str(error), open_to, ready)
-            raise NextIdentity from error
+            await _begin_behind_the_door(successors, str(error), open_to, ready)
         if identity.certified:
             health, work_of_line = await _line(stack, agent, folder, identity, journal, resources, up_line)
         else:
@@ -127,7 +124,7 @@ async def _work(agent: Agent, ready: Callable[[], None]) -> None:
         async with asyncio.TaskGroup() as tasks:
             for task in work_of_line:
                 tasks.create_task(task())
-            tasks.create_task(_until_stopped(agent, journal))
+            tasks.create_task(_until_stopped(successors, journal))
             tasks.create_task(forerunners.run())
             tasks.create_task(door.run())
             tasks.create_task(alarms.run(journal))
@@ -219,49 +216,26 @@ async def _open_journal(stack: AsyncExitStack, agent: Agent, folder: IdentityFol
     return await stack.enter_async_context(journal)
 
 
-async def _begin_behind_the_door(agent: Agent, reason: str, open_to: Callable[[CounterJournal, LineHealth], Door],
-                                 ready: Callable[[], None]) -> None:
-    """Returns, or raises NextIdentity, once there is a successor; a counter that has to wait for it is told why."""
-    if await _succeeded(agent, reason):
-        return
+async def _begin_behind_the_door(successors: Successors, reason: str, open_to: Callable[[CounterJournal, LineHealth], Door],
+                                 ready: Callable[[], None]) -> NoReturn:
+    """Raises NextIdentity once there is a successor; a counter that has to wait for it is told why."""
+    if await successors.begun(reason):
+        raise NextIdentity
     none = NoJournal(reason)
     door = open_to(none, none)
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(door.run())
         await door.listening()
         ready()
-        tasks.create_task(_until_succeeded(agent, reason))
+        await successors.until_begun(reason)
+        raise NextIdentity
 
 
-async def _until_stopped(agent: Agent, journal: Journal) -> None:
+async def _until_stopped(successors: Successors, journal: Journal) -> None:
     """Raises NextIdentity when the journal has ended."""
     await journal.ended()
-    await _until_succeeded(agent, journal.stopped)
-
-
-async def _until_succeeded(agent: Agent, reason: str) -> None:
-    """Raises NextIdentity."""
-    while not await _succeeded(agent, reason):
-        await asyncio.sleep(SUCCESSOR_RETRY_S)
+    await successors.until_begun(journal.stopped)
     raise NextIdentity
-
-
-async def _succeeded(agent: Agent, reason: str) -> bool:
-    try:
-        await asyncio.to_thread(_begin_successor, agent, reason)
-    except (SuccessionRefused, OSError, sqlite3.Error) as error:
-        log.warning("no successor journal yet", error=str(error), next="make room on this machine's disk")
-        return False
-    return True
-
-
-def _begin_successor(agent: Agent, reason: str) -> None:
-    """The alarm first: a crash behind it begins anew."""
-    agent.alarms.raise_alarm(ENDED, f"the journal has ended: {reason}. The machine goes on with a new identity and journal, "
-                             "which somebody at the hub has to approve: suozhan-hub approvals", ENDED_HINT)
-    successor = begin(agent.state, reason)
-    log.error("a successor of this machine's identity was begun", reason=reason, folder=str(successor.root),
-              next="the counter goes on; somebody at the hub has to approve it: suozhan-hub approvals")
 
 
 def _readers(config: EdgeConfig) -> CardReaders:

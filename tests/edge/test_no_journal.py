@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-import edge.assembly
+import edge.successors
 from edge.assembly import run_edge
 from edge.drafts import JournalStopped
 from edge.no_journal import NoJournal
@@ -50,8 +50,8 @@ def test_the_door_is_open_until_a_successor_can_be_begun(tmp_path: Path, monkeyp
             return begin(state, reason)
         raise trouble[0] if len(trouble) == 1 else trouble.pop(0)
 
-    monkeypatch.setattr(edge.assembly, "begin", begin_once_freed)
-    monkeypatch.setattr(edge.assembly, "SUCCESSOR_RETRY_S", 0.01)
+    monkeypatch.setattr(edge.successors, "begin", begin_once_freed)
+    monkeypatch.setattr(edge.successors, "RETRY_S", 0.01)
 
     async def scenario() -> None:
         ready = asyncio.Event()
