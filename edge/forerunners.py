@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
 from types import TracebackType
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import structlog
 
@@ -119,9 +119,13 @@ class Forerunners:
 
 
 def make_index(before: Sequence[Before], index: Path) -> None:
-    """Whole or not at all. Raises OSError, sqlite3.Error."""
-    unfinished = index.with_name(f".{index.name}.making")
-    unfinished.unlink(missing_ok=True)
+    """Whole or not at all, also beside a thread that an agent left at it when its identity was admitted: one of the two fails.
+
+    Raises OSError, sqlite3.Error.
+    """
+    for left in index.parent.glob(f"*.{index.name}.*.making*"):
+        left.unlink(missing_ok=True)
+    unfinished = index.with_name(f".{index.name}.{uuid4().hex}.making")
     create_database(unfinished, _SCHEMA)
     with closing(open_durable(unfinished)) as db:
         db.execute("BEGIN IMMEDIATE")

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, closing
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, closing, suppress
 from pathlib import Path
 
 import pytest
 
 import edge.forerunner
+import edge.forerunners
 from edge.drafts import IdsUnclear
 from edge.dropped_log import KEPT_LOG
-from edge.forerunner import ends, is_damaged
+from edge.forerunner import callers_ids, ends, is_damaged
 from edge.forerunners import Forerunners, make_index
 from edge.journal import Journal
 from edge.state import IdentityFolder
@@ -160,6 +161,31 @@ def test_an_index_that_is_damaged_under_a_counter_at_work_is_made_anew(machine: 
             return [first, await _said(journal, "a"), await _said(journal, "b")]
 
     assert asyncio.run(work()) == ["unclear", "earlier", "new"]
+
+
+def test_two_who_make_the_index_at_a_time_make_a_whole_one(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thread goes on with it when its agent's identity is admitted; the next one begins again."""
+    asyncio.run(machine.write("a", "b"))
+
+    def with_another_in_the_middle(old: IdentityFolder) -> Iterator[tuple[bytes, int]]:
+        first, *others = callers_ids(old)
+        yield first
+        monkeypatch.setattr(edge.forerunners, "callers_ids", half)
+        with suppress(OSError):
+            _make_index(machine)
+        yield from others
+
+    def half(old: IdentityFolder) -> Iterator[tuple[bytes, int]]:
+        yield next(callers_ids(old))
+        raise OSError("cut off")
+
+    monkeypatch.setattr(edge.forerunners, "callers_ids", with_another_in_the_middle)
+    with pytest.raises(OSError, match="No such file"):
+        _make_index(machine)
+    assert not machine.new.known.exists()
+    monkeypatch.setattr(edge.forerunners, "callers_ids", callers_ids)
+    _make_index(machine)
+    assert [one.name for one in machine.new.known.parent.glob("*known*")] == ["known.db"]
 
 
 def test_an_earlier_index_stands_for_the_journals_before_it_unless_it_is_damaged(tmp_path: Path) -> None:
