@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import shutil
 from pathlib import Path
 from uuid import uuid4
 
@@ -10,7 +11,7 @@ import pytest
 from cryptography import x509
 
 from deploy.demo.city import Hub
-from deploy.demo.processes import DemoFailed, command
+from deploy.demo.processes import DemoFailed
 from hub.enrolment.authority import (
     SERVER_RENEWAL,
     HubAuthority,
@@ -33,6 +34,7 @@ from security.certificates import (
 )
 from security.private_files import write_private
 from security.signer import BadKey
+from tests.hub.commands import command_here
 
 NOW = dt.datetime(2026, 9, 1, tzinfo=dt.UTC)
 HOSTS = ["hub.example", "10.0.0.1"]
@@ -126,15 +128,22 @@ def test_a_server_certificate_or_key_that_is_lost_or_damaged_is_made_anew(tmp_pa
     assert _ensure(tmp_path, authority)[1].count(b"BEGIN CERTIFICATE") == 2
 
 
+@pytest.fixture(scope="module")
+def founded(tmp_path_factory: pytest.TempPathFactory) -> Hub:
+    hub = Hub(tmp_path_factory.mktemp("founded"))
+    hub.init()
+    return hub
+
+
 @pytest.mark.parametrize("name", ["keys/record.key", "keys/time.key", "keys/sealing-1.key", "ca/intermediate.key",
                                   "ca/intermediate.pem", "ca/root.pem"])
-def test_a_damaged_file_of_the_hub_is_one_line_that_names_it(tmp_path: Path, name: str) -> None:
-    hub = Hub(tmp_path)
-    hub.init()
-    path = hub.state / name
+def test_a_damaged_file_of_the_hub_is_one_line_that_names_it(tmp_path: Path, founded: Hub, name: str) -> None:
+    state = tmp_path / "hub"
+    shutil.copytree(founded.state, state)
+    path = state / name
     path.write_bytes(path.read_bytes()[:20])
     with pytest.raises(DemoFailed) as caught:
-        command("hub", hub.state, "run")
+        command_here(state, "run")
     assert f"suozhan-hub: {path} " in str(caught.value)
     assert "damaged" in str(caught.value)
     assert "Traceback" not in str(caught.value)
