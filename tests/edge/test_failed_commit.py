@@ -11,7 +11,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from edge.drafts import CorruptJournal, JournalBusy, JournalFull, JournalStopped
-from edge.journal_store import JournalStore
+from edge.journal_store import JournalStore, Standing
 from edge.key_copies import KeyCopies
 from tests.spine import CEILING_S, Spine, draft
 
@@ -188,3 +188,42 @@ def test_the_same_trouble_is_told_once(tmp_path: Path, monkeypatch: pytest.Monke
 
     told = "journal cannot be written: disk I/O error; make room, or end the program that holds it"
     assert asyncio.run(live()) == [told, told]  # once, and again when it comes back
+
+
+def test_damage_that_shows_in_a_commit_stops_the_journal_and_refuses_all_that_waited(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spine = Spine(tmp_path)
+
+    async def live() -> None:
+        async with asyncio.timeout(CEILING_S), spine.journal() as journal:
+            _fails_once(monkeypatch, "append", CorruptJournal("a page is damaged"))
+            refused = await asyncio.gather(*[journal.submit(draft(caller)) for caller in "abc"], return_exceptions=True)
+            assert [(type(one), str(one)) for one in refused] == [(JournalStopped, "a page is damaged")] * 3
+            assert journal.stopped == "a page is damaged"
+
+    asyncio.run(live())
+
+
+def test_what_the_hub_says_stops_nothing_when_the_disk_does_not_take_it_and_the_journal_when_it_is_damaged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spine = Spine(tmp_path)
+
+    async def live() -> None:
+        async with asyncio.timeout(CEILING_S), spine.journal() as journal:
+            _fails_once(monkeypatch, "set_standing", _disk_error())
+            with capture_logs() as logs:
+                await journal.take_standing(Standing(0, 0, 77))
+            assert [one["error"] for one in logs] == ["disk I/O error"]
+            assert not journal.stopped
+            await journal.take_standing(Standing(0, 0, 77))  # said again, and written now
+        async with asyncio.timeout(CEILING_S), spine.journal() as journal:
+            assert journal.standing == Standing(0, 0, 77)
+            for text in ("a page is damaged", "another page"):
+                _fails_once(monkeypatch, "set_standing", CorruptJournal(text))
+                await journal.take_standing(Standing(0, 0, 78 + len(text)))
+                assert journal.stopped == "a page is damaged"  # the first reason stays
+            await journal.ended()
+
+    asyncio.run(live())

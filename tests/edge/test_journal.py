@@ -6,6 +6,7 @@ import asyncio
 import shutil
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -246,6 +247,31 @@ def test_a_data_key_lives_at_most_a_day(tmp_path: Path) -> None:
             return (await journal.submit(draft("b"))).position
 
     assert asyncio.run(two_days()) == 4
+
+
+def test_a_data_key_serves_all_day_however_long_the_machine_has_run(tmp_path: Path) -> None:
+    spine = Spine(tmp_path)
+    spine.clock.up_ms = 20 * 3600 * 1000
+
+    async def one_day() -> list[int]:
+        async with spine.journal() as journal:
+            await journal.submit(draft("a"))
+            spine.clock.up_ms += 23 * 3600 * 1000
+            return [(await journal.submit(draft(caller))).position for caller in "bc"]
+
+    assert asyncio.run(one_day()) == [3, 4]
+
+
+def test_a_record_of_a_simulated_card_says_so(tmp_path: Path) -> None:
+    spine = Spine(tmp_path)
+
+    async def write() -> list[bool]:
+        async with spine.journal() as journal:
+            await journal.submit(replace(draft("a"), simulated=True))
+            await journal.submit(draft("b"))
+            return [parse_record(payload).simulated for payload in (await journal.after(0, 100, 10**6)).payloads]
+
+    assert asyncio.run(write()) == [False, True, False]
 
 
 async def _until_full(journal: Journal) -> str:
