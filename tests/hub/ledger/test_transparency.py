@@ -9,6 +9,7 @@ import pytest
 
 from hub.ledger.high_water import HighWater
 from hub.ledger.receipts import Receipts
+from hub.ledger.runs import Damaged
 from hub.ledger.stated_epochs import DamagedEpoch
 from hub.ledger.store import Ledger
 from hub.ledger.transparency import TransparencyLog
@@ -440,3 +441,24 @@ def test_a_database_without_log_and_mark_begins_behind_a_first_epoch_that_may_be
     published = hub.log().begin()
     assert published is not None
     assert (published.epoch, published.size) == (epoch, hub.size())
+
+
+@pytest.mark.parametrize("harm", [
+    "UPDATE runs SET leaves = substr(leaves, 2) WHERE idx = ?", "UPDATE runs SET leaves = zeroblob(64) WHERE idx = ?",
+    "DELETE FROM runs WHERE idx = ?"])
+def test_leaves_that_are_not_what_they_say_are_not_signed(hub: Hub, harm: str) -> None:
+    published = hub.log().begin()
+    assert published is not None
+    hub.note(5)
+    damage(hub.spine.hub_db, harm, published.size + 2)
+    with pytest.raises(Damaged, match=rf"the leaves behind index {published.size + 2} "):
+        hub.log().begin()
+    assert hub.marked().size == published.size
+
+
+def test_a_tile_that_is_gone_halts_the_log(hub: Hub) -> None:
+    hub.log().begin()
+    damage(hub.spine.hub_db, "DELETE FROM tiles")
+    log = hub.log()
+    assert log.begin() is None
+    assert "check the tiles against the ledger" in log.halted
