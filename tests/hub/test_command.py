@@ -128,12 +128,12 @@ def test_names_that_would_forge_a_list_are_refused(hub: Hub, name: str) -> None:
 
 
 def test_findings_are_listed_with_their_places_the_newest_last(hub: Hub) -> None:
-    assert hub.command("findings") == "No findings."
+    assert command_here(hub.state, "findings") == "No findings."
     with closing(sqlite3.connect(hub.state / "hub.db", isolation_level=None)) as db:
         for number in range(1, 4):
             db.execute("INSERT INTO audit_findings VALUES (NULL, ?, 'j', 7, 'bad', 0)", (number,))
         db.execute("INSERT INTO projection_findings (cursor, edge, journal, position, reason) VALUES (9, '', '', 0, 'no sense')")
-    assert hub.command("findings", "--last", "2").splitlines() == [
+    assert command_here(hub.state, "findings", "--last", "2").splitlines() == [
         "audit\t1970-01-01 00:00:00+00:00\tcursor 2\tjournal j\tposition 7\tbad",
         "audit\t1970-01-01 00:00:00+00:00\tcursor 3\tjournal j\tposition 7\tbad",
         "not shown\t-\tcursor 9\tjournal ?\tposition ?\tno sense",
