@@ -173,10 +173,11 @@ class Station(Spine):
         return imported
 
     def forget(self) -> None:
-        """The hub comes back from a backup that is older than the machine; site and hub were there."""
+        """The hub comes back from a backup that is older than the machine, and without its decisions; the site was there."""
         self.engine.dispose()
         for ending in ("", "-wal", "-shm"):
             Path(f"{self.hub_db}{ending}").unlink(missing_ok=True)
+            self.hub_db.with_name(f"decisions.db{ending}").unlink(missing_ok=True)
         create(self.hub_db)
         self.own.create()
         add_site(self.engine, "A01", "古魏镇服务所", "office", "")

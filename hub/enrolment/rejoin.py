@@ -146,6 +146,9 @@ class RejoinDesk:
             raise EnrolmentRefused("this request came before for another identity, key or journal; call the city's IT desk")
         if row.revoked_ms is not None:
             raise EnrolmentRefused(f"the identity that this request got was revoked since; {by_invitation(request.old_edge)}")
+        if request.application.invitation:  # perhaps another than before
+            with self._engine.begin() as connection:
+                _use(connection, request, site, self._clock.unix_ms())
         return Admission(request.edge, site.code, site.name, site.kind, row.certificate)
 
     def _fits(self, request: RejoinRequest, verifier: Verifier) -> bool:

@@ -122,6 +122,9 @@ def test_an_invitation_replaces_the_machine_that_it_names_and_no_other(hub: Rejo
     new.rejoin(given)
     new.rejoin(given)  # an answer that was lost
     _refuses(hub, Identity(hub, machine).request(given), "used by another machine")
+    second = hub.invitation(replaces=machine.edge)
+    new.rejoin(second)  # the answer was lost for good
+    _refuses(hub, Identity(hub, machine).request(second), "used by another machine")
     late = hub.invitation(replaces=machine.edge)
     hub.clock.now_ms += 25 * 3600 * 1000
     _refuses(hub, Identity(hub, machine).request(late), "expired")
