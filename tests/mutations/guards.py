@@ -313,6 +313,13 @@ KEYS = (
         "a certificate of another key is saved", "edge/admission.py", "    if not same:", "    if False:",
         "tests/edge/test_rejoin.py::test_an_answer_that_could_not_be_worked_with_is_never_saved"),
     mutation(
+        "a file makes any machine known", "hub/imports/successors.py", "if journal.journal not in file.lineage or (", "if (",
+        "tests/hub/imports/test_forgotten.py::test_no_file_makes_a_forgotten_machine_of_one_that_did_not_sign_it"),
+    mutation(
+        "one key fills the desk's list", "hub/attention/approvals.py", "        if len(waiting) >= WAITING_MAX:",
+        "        if False:",
+        "tests/hub/attention/test_attention.py::test_one_machine_fills_no_list_and_is_heard_once_the_oldest_request_is_decided"),
+    mutation(
         "renewal not signed by the present key", "hub/enrolment/renewals.py",
         "if not renewal_holds(x509.load_der_x509_certificate(present.certificate), request.signature, statement):", "if False:",
         f"{_RENEWALS}::test_only_the_present_key_signs_and_only_for_this_hub_machine_and_request"),
