@@ -161,7 +161,8 @@ def _holes(decisions: list[Decision]) -> Iterator[tuple[UUID, Hole]]:
     while parts:
         journal, first, approval = UUID(parts[0]["journal"]), parts[0]["first"], parts[0]["approval"]["id"]
         records: list[dict[str, str]] = []
-        while parts and (parts[0]["journal"], parts[0]["first"]) == (str(journal), first + len(records)):
+        while parts and (parts[0]["journal"], parts[0]["first"], parts[0]["approval"]["id"]) == (
+                str(journal), first + len(records), approval):
             records += parts.pop(0)["records"]
         yield journal, Hole(first, b"", [bytes.fromhex(one["digest"]) for one in records],
                             [UUID(one["id"]) for one in records], approval)

@@ -30,6 +30,7 @@ from hub.ledger.own_journal import OwnJournal
 from hub.ledger.store import Hole, JournalHead, Ledger
 from hub.ledger.transparency import TransparencyLog
 from hub.ledger.tree_store import TreeStore
+from hub.ledger.verify import LedgerCheck
 from hub.recall import Recall
 from hub.restore import RestoreRefused, Said, reopen, restore
 from hub.state import BadConfig, HubState, checked_config
@@ -310,14 +311,18 @@ def test_a_hole_that_was_accepted_is_accepted_again_where_the_journal_has_come_s
     monkeypatch.setattr("hub.ledger.own_journal.LISTED_MAX", 2)  # in several records
     machine = city.enrol()
     back_up(city.state.database, tmp_path / "backup.db")
-    digests = [bytes([number]) * 32 for number in range(3)]
-    hole = Hole(1, machine.digest(), digests, [uuid4() for _ in digests], 7)
-    city.own.accept_hole(machine.journal, hole, {"id": 7, "by": "周敏", "reason": "x"})
+    digests = [bytes([number]) * 32 for number in range(4)]
+    holes = [Hole(1, machine.digest(), digests[:3], [uuid4() for _ in range(3)], 7),
+             Hole(4, digests[2], digests[3:], [uuid4()], 8)]
+    for hole in holes:  # one behind the other, each approved by itself
+        city.own.accept_hole(machine.journal, hole, {"id": hole.approval, "by": "周敏", "reason": "x"})
     back = restore(city.state, tmp_path / "backup.db", city.clock, SAID)
-    assert city.journal(machine.journal).position == 3
-    assert back.recalled.words == (f"the hole of journal {machine.journal}, positions 1 to 3, is accepted",)
+    assert city.journal(machine.journal).position == 4
+    assert back.recalled.words == tuple(f"the hole of journal {machine.journal}, positions {where}, is accepted"
+                                        for where in ("1 to 3", "4 to 4"))
     with Ledger(city.state.database) as ledger:
-        assert ledger.holes(ledger.journal(machine.journal)) == [hole]
+        assert ledger.holes(ledger.journal(machine.journal)) == holes
+        assert list(LedgerCheck(ledger).findings()) == []
 
 
 def test_an_epoch_that_the_backup_does_not_know_is_stated_again(city: City, tmp_path: Path) -> None:
