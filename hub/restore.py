@@ -100,7 +100,8 @@ def lost_decisions(fault: str) -> str:
     """What people have to do then."""
     return (f"what this hub decided after its backup was made cannot be known: {fault}. Decide again what was decided since: "
             "revoked machines (suozhan-hub revoke), revoked tokens (suozhan-hub token revoke), new sites; machines that were "
-            "enrolled since need an invitation: suozhan-edge rejoin TOKEN. Requests are made again by whoever needs them")
+            "enrolled since need an invitation: suozhan-hub invite SITE --replaces EDGE. Requests are made again by whoever "
+            "needs them")
 
 
 def _checked_copy(backup: Path, state: HubState) -> Path:
