@@ -110,8 +110,7 @@ def test_a_machine_that_the_backup_does_not_know_works_on_and_a_revoked_one_does
     hub.command("backup", str(tmp_path / "before.db"))
     machine: Machine = request.getfixturevalue("machine")
     _start(machine)
-    _deliver(machine, "a1")
-    hub.command("backup", str(tmp_path / "after.db"))
+    _deliver(machine, "a1")  # which it keeps: it is in no backup
     hub.service.stop()
     said = hub.command("restore", str(tmp_path / "before.db"), "--by", "周敏", "--reason", "disk failure")
     assert "of site A01 is enrolled" in said
@@ -119,6 +118,7 @@ def test_a_machine_that_the_backup_does_not_know_works_on_and_a_revoked_one_does
     _until(lambda: _items(hub) == 1)
     _deliver(machine, "b1")
     assert "certificate-adopted" in hub.command("alarms")
+    hub.command("backup", str(tmp_path / "after.db"))
     edge = hub.reader().call("GET", "/v1/edges")[1][0]["edge"]
     hub.command("revoke", edge, "--by", "李芳", "--reason", "stolen")
     hub.service.stop()
