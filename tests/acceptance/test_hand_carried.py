@@ -12,6 +12,7 @@ import pytest
 from deploy.demo.city import Hub, Machine
 from deploy.demo.processes import CHECKOUT, DemoFailed, command
 from tests.acceptance.test_rejoin import _approve, _check, _ledger, _say, _settled, _until
+from tests.hub.commands import command_here
 
 
 def _import(hub: Hub, file: Path, code: int = 0) -> str:
@@ -58,13 +59,13 @@ def test_a_damaged_machine_without_a_line_delivers_by_hand_and_comes_back_on_lin
 
     # The line is back: the machine rejoins with the keys that are known here already, and says nothing twice.
     machine.service.start()
-    _until(lambda: "rejoin" in hub.command("approvals"))
+    _until(lambda: "rejoin" in command_here(hub.state, "approvals"))
     _approve(hub, 2)
     _until(lambda: _settled(machine))
     records += _say(machine, "d1")
     machine.wait_for("delivery", queued=0)
     _check(hub, records)
-    assert len(_ledger(hub)) == len(records)
+    assert len(_ledger(hub.reader())) == len(records)
 
 
 def test_a_stopped_machine_in_order_delivers_by_hand_and_goes_on(hub: Hub, machine: Machine, tmp_path: Path) -> None:

@@ -14,11 +14,12 @@ from typing import Any
 import pytest
 
 from deploy.demo.city import Hub, Machine
-from deploy.demo.processes import DemoFailed, command
+from deploy.demo.processes import Caller, DemoFailed, command
 from edge.channel import HubChannel, held_over
 from edge.identity import load_identity
 from edge.state import StateFolder
 from edge.tls_pair import load_pair
+from tests.hub.commands import command_here
 
 WAIT_MAX_S = 60.0
 
@@ -55,13 +56,13 @@ def _diagnosis(machine: Machine) -> str:
         return ""  # the door opens again in a moment, with another journal behind it
 
 
-def _ledger(hub: Hub) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = hub.reader().call("GET", "/v1/sites/A01/ledger?limit=1000")[1]["rows"]
+def _ledger(reader: Caller) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = reader.call("GET", "/v1/sites/A01/ledger?limit=1000")[1]["rows"]
     return rows
 
 
 def _approve(hub: Hub, request: int) -> None:
-    hub.command("approvals", "approve", str(request), "--by", "周敏", "--reason", "现场核实")
+    command_here(hub.state, "approvals", "approve", str(request), "--by", "周敏", "--reason", "现场核实")
 
 
 def _settled(machine: Machine) -> bool:
@@ -71,10 +72,11 @@ def _settled(machine: Machine) -> bool:
 
 def _check(hub: Hub, expected: list[str]) -> None:
     """Each transaction once, and a ledger without a finding."""
-    _until(lambda: len(_ledger(hub)) >= len(expected))
+    reader = hub.reader()
+    _until(lambda: len(_ledger(reader)) >= len(expected))
     time.sleep(1)  # a double would come late
-    assert sorted(row["record"] for row in _ledger(hub)) == sorted(expected)
-    assert " 0 of them damage" in hub.command("verify")
+    assert sorted(row["record"] for row in _ledger(reader)) == sorted(expected)
+    assert " 0 of them damage" in command_here(hub.state, "verify")
 
 
 def test_a_cloned_disk_is_found_out_and_both_machines_go_on_without_losing_a_transaction(
@@ -102,7 +104,7 @@ def test_a_cloned_disk_is_found_out_and_both_machines_go_on_without_losing_a_tra
     _until(lambda: _diagnosis(machine) == "rejoining" and "第 1 号" in machine.status()["line"]["hint"])
     records += _say(machine, "d1")  # the counter never waits for the approval
     assert _say(machine, "c1", status=200) == [records[5]]  # what was said before is known
-    assert "journal-forked" in hub.command("alarms")
+    assert "journal-forked" in command_here(hub.state, "alarms")
     _approve(hub, 1)
     _until(lambda: _settled(machine))
     _check(hub, records)
@@ -144,7 +146,7 @@ def test_a_restored_backup_of_a_machine_goes_on_in_a_new_journal(hub: Hub, machi
     machine.service.start()
     records += _say(machine, "c1")
     _until(lambda: _diagnosis(machine) == "rejoining")
-    _until(lambda: "rejoin" in hub.command("approvals"))
+    _until(lambda: "rejoin" in command_here(hub.state, "approvals"))
     _approve(hub, 1)
     _until(lambda: _settled(machine))
     _check(hub, records)
@@ -190,7 +192,7 @@ def test_a_damaged_page_stops_no_counter_and_what_is_whole_is_delivered(hub: Hub
     records += _say(machine, "c1")
     assert _say(machine, "b7", status=200) == [records[8]]
     hub.service.start()
-    _until(lambda: "rejoin" in hub.command("approvals"))
+    _until(lambda: "rejoin" in command_here(hub.state, "approvals"))
     _approve(hub, 1)
     _until(lambda: _settled(machine))
     _check(hub, records)

@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from deploy.demo.city import Hub, Machine
-from deploy.demo.processes import DemoFailed, command
+from deploy.demo.processes import Caller, DemoFailed, command
 from edge.receipt_store import ReceiptStore
 from edge.state import StateFolder
+from tests.hub.commands import command_here
 
 WAIT_MAX_S = 30.0
 
@@ -41,8 +42,8 @@ def _receipts(machine: Machine) -> list[tuple[int, int]]:
     return sorted((one.epoch, one.position) for one in store.after(0))
 
 
-def _items(hub: Hub) -> int:
-    return len(hub.reader().call("GET", "/v1/sites/A01/ledger?limit=1000")[1]["rows"])
+def _items(reader: Caller) -> int:
+    return len(reader.call("GET", "/v1/sites/A01/ledger?limit=1000")[1]["rows"])
 
 
 def _start(machine: Machine) -> None:
@@ -69,15 +70,16 @@ def test_a_restored_hub_says_so_and_gets_again_what_its_machines_hold(hub: Hub, 
     assert list(hub.state.glob("before-restore-*-hub.db"))
     hub.service.start()
     machine.wait_for("connection", connected=True)
-    _until(lambda: _items(hub) == 4)
+    reader = hub.reader()
+    _until(lambda: _items(reader) == 4)
     _deliver(machine, "c1")
     _until(lambda: _receipts(machine)[-1][0] == 2)
     assert "hub-restored" in command("edge", machine.state, "alarms")
     hub.command("catalogue", "publish")
-    _until(lambda: "catalogue" in str(hub.reader().call("GET", "/v1/edges")[1]) and "2." in str(
-        hub.reader().call("GET", "/v1/edges")[1][0]["resources"]))
-    assert " 0 of them damage" in hub.command("verify")
-    assert "No open alarms" in hub.command("alarms")
+    _until(lambda: "catalogue" in str(reader.call("GET", "/v1/edges")[1]) and "2." in str(
+        reader.call("GET", "/v1/edges")[1][0]["resources"]))
+    assert " 0 of them damage" in command_here(hub.state, "verify")
+    assert "No open alarms" in command_here(hub.state, "alarms")
 
 
 def test_a_database_that_was_put_back_by_hand_is_noticed_and_signs_nothing_until_somebody_says_so(
@@ -94,14 +96,15 @@ def test_a_database_that_was_put_back_by_hand_is_noticed_and_signs_nothing_until
     shutil.copy(backup, hub.state / "hub.db")
     mark = (hub.state / "high-water.note").read_bytes()
     hub.service.start()  # records go on
-    _until(lambda: _items(hub) == 2)
-    _until(lambda: "log-halted" in hub.command("alarms"))
+    reader = hub.reader()
+    _until(lambda: _items(reader) == 2)
+    _until(lambda: "log-halted" in command_here(hub.state, "alarms"))
     assert (hub.state / "high-water.note").read_bytes() == mark
     hub.service.stop()
     assert hub.command("reopen", "--by", "周敏", "--reason", "put back by hand").startswith("Epoch 2")
     hub.service.start()
     _until(lambda: bool(_receipts(machine)) and _receipts(machine)[-1][0] == 2)
-    assert " 0 of them damage" in hub.command("verify")
+    assert " 0 of them damage" in command_here(hub.state, "verify")
 
 
 def test_a_machine_that_the_backup_does_not_know_works_on_and_a_revoked_one_does_not(
@@ -115,11 +118,12 @@ def test_a_machine_that_the_backup_does_not_know_works_on_and_a_revoked_one_does
     said = hub.command("restore", str(tmp_path / "before.db"), "--by", "周敏", "--reason", "disk failure")
     assert "of site A01 is enrolled" in said
     hub.service.start()
-    _until(lambda: _items(hub) == 1)
+    reader = hub.reader()
+    _until(lambda: _items(reader) == 1)
     _deliver(machine, "b1")
-    assert "certificate-adopted" in hub.command("alarms")
+    assert "certificate-adopted" in command_here(hub.state, "alarms")
     hub.command("backup", str(tmp_path / "after.db"))
-    edge = hub.reader().call("GET", "/v1/edges")[1][0]["edge"]
+    edge = reader.call("GET", "/v1/edges")[1][0]["edge"]
     hub.command("revoke", edge, "--by", "李芳", "--reason", "stolen")
     hub.service.stop()
     said = hub.command("restore", str(tmp_path / "after.db"), "--by", "周敏", "--reason", "once more")
