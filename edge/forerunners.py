@@ -128,6 +128,7 @@ def make_index(before: Sequence[Before], index: Path) -> None:
     unfinished = index.with_name(f".{index.name}.{uuid4().hex}.making")
     create_database(unfinished, _SCHEMA)
     with closing(open_durable(unfinished)) as db:
+        db.execute("PRAGMA cache_spill = ON")  # a million ids do not wait in memory
         db.execute("BEGIN IMMEDIATE")
         for _, old in reversed(before):
             db.executemany("INSERT OR IGNORE INTO known VALUES (?, ?)", callers_ids(old))
