@@ -11,8 +11,17 @@ from pathlib import Path
 
 import pytest
 
-from edge.drafts import BadDraft, CallerIdConflict, CorruptJournal, Draft, JournalBusy, JournalFull, JournalStopped
-from edge.journal import Journal, JournalLimits
+from edge.drafts import (
+    BadDraft,
+    CallerIdConflict,
+    CorruptJournal,
+    Draft,
+    JournalBusy,
+    JournalFull,
+    JournalStopped,
+    Stored,
+)
+from edge.journal import GROUP_MAX, Journal, JournalLimits
 from edge.journal_store import JournalStore, Standing
 from security.chain import digests_after
 from security.record import Record, SealedBody, Times, WrappedKey, parse_record
@@ -55,6 +64,47 @@ def test_a_caller_that_hangs_up_finds_its_record_when_it_asks_again(tmp_path: Pa
             assert (again.position, journal.head.position) == (2, 2)
 
     asyncio.run(hang_up())
+
+
+def test_who_waits_when_the_agent_stops_is_told_so_and_has_stored_nothing(tmp_path: Path) -> None:
+    spine = Spine(tmp_path)
+
+    async def stop() -> list[Stored | BaseException]:
+        async with asyncio.timeout(CEILING_S), spine.journal() as journal:
+            waiting = [asyncio.create_task(journal.submit(draft(f"c{number}"))) for number in range(GROUP_MAX + 9)]
+            await asyncio.sleep(0)
+        return await asyncio.gather(*waiting, return_exceptions=True)
+
+    refused = [one for one in asyncio.run(stop()) if isinstance(one, BaseException)]
+    assert len(refused) >= 9  # those beyond the first group, and it, too, where it did not reach its commit
+    assert {(type(one), str(one)) for one in refused} == {(JournalStopped, "the agent is stopping")}
+
+
+def test_what_waits_for_its_commit_when_the_journal_is_stopped_is_refused_for_that_reason(tmp_path: Path) -> None:
+    spine = Spine(tmp_path)
+
+    async def stop() -> None:
+        async with asyncio.timeout(CEILING_S), spine.journal() as journal:
+            waiting = asyncio.create_task(journal.submit(draft("a")))
+            await asyncio.sleep(0)
+            journal.stop("its history is in doubt")
+            with pytest.raises(JournalStopped, match="its history is in doubt"):
+                await waiting
+            assert journal.head.position == 0
+
+    asyncio.run(stop())
+
+
+def test_a_stored_record_is_found_by_its_callers_id(tmp_path: Path) -> None:
+    spine = Spine(tmp_path)
+
+    async def find() -> None:
+        async with asyncio.timeout(CEILING_S), spine.journal() as journal:
+            stored = await journal.submit(draft("a"))
+            assert await journal.find("a") == replace(stored, repeat=True)
+            assert await journal.find("b") is None
+
+    asyncio.run(find())
 
 
 def test_the_same_id_with_other_content_is_a_conflict(tmp_path: Path) -> None:

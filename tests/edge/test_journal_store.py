@@ -127,6 +127,7 @@ def test_a_value_of_another_type_is_damage_and_ends_what_is_read(spine: Spine, v
 
 
 @pytest.mark.parametrize(("harm", "expected"), [
+    ("UPDATE digests SET id = zeroblob(16) WHERE position = 1", "the id beside the record at position 1 is another"),
     ("UPDATE digests SET id = zeroblob(16) WHERE position = 4", "the id beside the record at position 4 is another"),
     ("UPDATE digests SET id = zeroblob(16) WHERE position = 30", "the id beside the record at position 30 is another"),
     ("UPDATE envelopes SET signature = zeroblob(64) WHERE position = 30", "the signature at position 30 does not hold"),
