@@ -9,13 +9,15 @@ import sqlite3
 from collections.abc import Awaitable, Callable
 from contextlib import closing
 from copy import copy
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
+from uuid import UUID
 
 import pytest
 
 from edge.drafts import CorruptJournal
-from edge.journal_store import JournalStore
+from edge.journal_store import JournalIdentity, JournalStore, create_journal, read_stop
 from security.run import Run
 from tests.spine import CEILING_S, Spine, damage, draft
 
@@ -169,3 +171,23 @@ def test_pages_that_cannot_be_read_cost_what_is_on_them_and_nothing_before(spine
             await store.after(found, 100, 2**20)
 
     _read(spine, read)
+
+
+@pytest.mark.parametrize("predecessor", [None, UUID(int=7)])
+def test_a_journal_says_whose_it_is_and_which_one_it_follows(written: Spine, tmp_path: Path, predecessor: UUID | None) -> None:
+    spine = copy(written)
+    spine.journal_db = tmp_path / "business.db"
+    genesis = replace(written.genesis, predecessor=predecessor)
+    create_journal(spine.journal_db, "business", genesis)
+
+    async def identity(store: JournalStore) -> JournalIdentity:
+        return store.identity
+
+    assert _read(spine, identity) == JournalIdentity("business", genesis)
+
+
+@pytest.mark.parametrize(("kept", "reason"), [("损坏".encode(), "损坏"), (b"\xff", "\ufffd"), (b"", "it was stopped")])
+def test_a_stopped_journal_stays_stopped_whatever_is_left_of_the_reason(tmp_path: Path, kept: bytes, reason: str) -> None:
+    assert read_stop(tmp_path / "business.db") == ""
+    (tmp_path / "business.stopped").write_bytes(kept)
+    assert read_stop(tmp_path / "business.db") == reason
