@@ -9,6 +9,8 @@ import sqlite3
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import sqlalchemy as sa
+
 from hub.alone import undisturbed
 from hub.attention.alarms import Alarms
 from hub.backup import copy_database, finish_copy
@@ -16,6 +18,7 @@ from hub.database import open_engine
 from hub.keys import load_keys, log_key
 from hub.ledger.high_water import HighWater
 from hub.ledger.own_journal import OwnJournal
+from hub.ledger.runs import Damaged
 from hub.ledger.signed_roots import LogKey
 from hub.ledger.store import Ledger
 from hub.ledger.stored_tree import StoredTree
@@ -109,11 +112,20 @@ def _checked_copy(backup: Path, state: HubState) -> Path:
     new = state.database.with_name(f".{state.database.name}.restored")
     try:
         copy_database(backup, new)
+        _upgrade(new)  # a backup may be older than this program
         finish_copy(new)
         _check(new, backup, log_key(state))
-    except sqlite3.DatabaseError as error:
+    except (sqlite3.DatabaseError, sa.exc.DBAPIError, Damaged) as error:
         raise RestoreRefused(f"{backup} cannot be copied ({error}); look for another backup, or at both disks") from error
     return new
+
+
+def _upgrade(copy: Path) -> None:
+    engine = open_engine(copy)
+    try:
+        upgrade(engine)
+    finally:
+        engine.dispose()
 
 
 def _check(copy: Path, backup: Path, log: LogKey | None) -> None:

@@ -11,6 +11,8 @@ from uuid import UUID, uuid4
 
 import pytest
 import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from typer.testing import CliRunner
 
@@ -158,6 +160,21 @@ def test_what_is_no_database_or_a_damaged_one_changes_nothing(city: City, tmp_pa
         restore(city.state, backup, city.clock, SAID)
     assert city.size() == size
     assert not list(city.state.root.glob("before-restore-*"))
+
+
+def test_a_backup_of_an_older_program_is_restored(city: City, tmp_path: Path) -> None:
+    old, config = tmp_path / "old.db", Config()
+    old.touch()
+    config.set_main_option("script_location", "hub:migrations")
+    engine = open_engine(old)
+    with engine.connect() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0005")
+        connection.commit()
+    engine.dispose()
+    city.note("x")
+    assert restore(city.state, old, city.clock, SAID).recalled.taken_back >= 1
+    assert city.size() >= 2
 
 
 def test_nothing_lies_beside_the_restored_file_that_would_be_replayed_onto_it(
