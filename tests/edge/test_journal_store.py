@@ -16,6 +16,7 @@ from uuid import UUID
 
 import pytest
 
+import edge.journal_store
 from edge.drafts import CorruptJournal
 from edge.journal_store import JournalIdentity, JournalStore, create_journal, read_stop
 from security.run import Run
@@ -144,6 +145,19 @@ def test_nothing_is_written_behind_a_damaged_end(spine: Spine, harm: str, expect
         return await store.head_damage(await store.head(), 0)
 
     assert expected in _read(spine, read)
+
+
+def test_the_end_is_checked_as_far_as_its_bytes_allow_and_no_whole_record_is_accused(
+    spine: Spine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(edge.journal_store, "TAIL_MAX_BYTES", 3_000)
+
+    async def read(store: JournalStore) -> str:
+        return await store.head_damage(await store.head(), 0)
+
+    assert _read(spine, read) == ""
+    damage(spine.journal_db, "UPDATE digests SET id = randomblob(16) WHERE position IN (5, 29)")
+    assert "position 29 is another" in _read(spine, read)  # what lies further back is looked at in idle time
 
 
 def test_pages_that_cannot_be_read_cost_what_is_on_them_and_nothing_before(spine: Spine) -> None:
