@@ -8,32 +8,25 @@ only one, and cut the index under the agent's feet.
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-DESCRIPTORS = Path("/proc/self/fd")
+_held: dict[tuple[int, int], int] = {}  # by device and inode, which a descriptor keeps from being given to another file
+_alone = threading.Lock()
 
 
 @contextmanager
 def reading(path: Path) -> Iterator[int]:
-    """A descriptor for os.pread: SQLite's own where it has the file open, which must stay so inside. Raises OSError."""
-    held = _held(path)
-    descriptor = os.open(path, os.O_RDONLY) if held is None else held
-    try:
-        yield descriptor
-    finally:
-        if held is None:
-            os.close(descriptor)
-
-
-def _held(path: Path) -> int | None:
-    wanted = path.stat()
-    for entry in DESCRIPTORS.iterdir():
-        try:
-            found = os.fstat(int(entry.name))
-        except OSError:  # closed meanwhile
-            continue
-        if (found.st_dev, found.st_ino) == (wanted.st_dev, wanted.st_ino):
-            return int(entry.name)
-    return None
+    """A descriptor for os.pread, of this process's own and open until it ends: a journal's files are few. One that SQLite or
+    another reader has may be closed, and its number given to another file, in the middle of reading. Raises OSError.
+    """
+    with _alone:
+        found = path.stat()
+        descriptor = _held.get((found.st_dev, found.st_ino))
+        if descriptor is None:
+            descriptor = os.open(path, os.O_RDONLY)
+            opened = os.fstat(descriptor)
+            _held[opened.st_dev, opened.st_ino] = descriptor
+    yield descriptor

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from edge.dropped_log import may_be_dropped
+from edge.sqlite_locks import reading
 from edge.sqlite_pages import PageFile
 from tests.spine import Spine, draft
 
@@ -48,3 +50,12 @@ def test_a_look_at_the_files_leaves_the_locks_to_sqlite(tmp_path: Path, look: Ca
 
     asyncio.run(live())
     assert _free(spine.journal_db, DATABASE_LOCK)
+
+
+def test_whoever_else_closes_the_file_takes_it_from_no_reader(tmp_path: Path) -> None:
+    """Two salvages at a time in one agent borrowed each other's descriptors, and told whole records as lost."""
+    (tmp_path / "file").write_bytes(b"whole")
+    other = os.open(tmp_path / "file", os.O_RDONLY)
+    with reading(tmp_path / "file") as descriptor:
+        os.close(other)
+        assert os.pread(descriptor, 5, 0) == b"whole"
