@@ -18,7 +18,7 @@ import pytest
 
 import edge.journal_store
 from edge.drafts import CorruptJournal
-from edge.journal_store import JournalIdentity, JournalStore, create_journal, read_stop
+from edge.journal_store import SCHEMA_VERSION, JournalIdentity, JournalStore, create_journal, read_stop
 from security.run import Run
 from tests.spine import CEILING_S, Spine, damage, draft
 
@@ -205,3 +205,43 @@ def test_a_stopped_journal_stays_stopped_whatever_is_left_of_the_reason(tmp_path
     assert read_stop(tmp_path / "business.db") == ""
     (tmp_path / "business.stopped").write_bytes(kept)
     assert read_stop(tmp_path / "business.db") == reason
+
+
+def _schema(path: Path) -> list[tuple[object, ...]]:
+    with closing(sqlite3.connect(path)) as db:
+        return db.execute("SELECT type, name, sql FROM sqlite_schema ORDER BY type, name").fetchall()
+
+
+def test_a_journal_of_the_first_version_becomes_one_of_this_version_when_it_is_opened_for_writing(
+    written: Spine, tmp_path: Path
+) -> None:
+    spine = copy(written)
+    spine.journal_db = tmp_path / "business.db"
+    genesis = written.genesis
+    with closing(sqlite3.connect(spine.journal_db)) as db:
+        db.executescript((Path(__file__).parent / "fixtures" / "journal_v1.sql").read_text(encoding="utf-8"))
+        db.execute("INSERT INTO journal VALUES (1, 1, 'business', ?, ?, ?, ?, NULL)",
+                   (genesis.edge.bytes, genesis.journal.bytes, int(genesis.suite), genesis.public_key))
+        db.execute("INSERT INTO head VALUES (1, 0, ?)", (genesis.digest(),))
+        db.execute("INSERT INTO standing VALUES (1, 0, 0, 0)")
+        db.commit()
+    old = _schema(spine.journal_db)
+
+    async def identity(store: JournalStore) -> JournalIdentity:
+        return store.identity
+
+    async def look() -> JournalIdentity:
+        async with JournalStore(spine.journal_db, quota_bytes=2**30, readonly=True) as store:
+            return store.identity
+
+    async def write() -> int:
+        async with asyncio.timeout(CEILING_S), spine.journal() as journal:
+            return (await journal.submit(draft("a"))).position
+
+    assert asyncio.run(look()) == JournalIdentity("business", genesis)
+    assert _schema(spine.journal_db) == old
+    assert asyncio.run(write()) == 2
+    assert _schema(spine.journal_db) == _schema(written.journal_db) != old
+    assert _read(spine, identity) == JournalIdentity("business", genesis)
+    with closing(sqlite3.connect(spine.journal_db)) as db:
+        assert db.execute("SELECT version FROM journal").fetchall() == [(SCHEMA_VERSION,)]
