@@ -18,7 +18,8 @@ import pytest
 
 import edge.journal_store
 from edge.drafts import CorruptJournal
-from edge.journal_store import SCHEMA_VERSION, JournalIdentity, JournalStore, create_journal, read_stop
+from edge.dropped_log import KEPT_LOG
+from edge.journal_store import SCHEMA_VERSION, JournalIdentity, JournalStore, Standing, create_journal, read_stop
 from security.run import Run
 from tests.spine import CEILING_S, Spine, damage, draft
 
@@ -245,3 +246,32 @@ def test_a_journal_of_the_first_version_becomes_one_of_this_version_when_it_is_o
     assert _read(spine, identity) == JournalIdentity("business", genesis)
     with closing(sqlite3.connect(spine.journal_db)) as db:
         assert db.execute("SELECT version FROM journal").fetchall() == [(SCHEMA_VERSION,)]
+
+
+def test_who_looks_at_a_journal_that_rests_leaves_nothing_beside_it_and_cannot_write(spine: Spine) -> None:
+    async def look() -> None:
+        async with JournalStore(spine.journal_db, quota_bytes=2**30, readonly=True) as store:
+            assert (await store.head()).position == LAST
+            assert list(spine.journal_db.parent.iterdir()) == [spine.journal_db]
+            with pytest.raises(sqlite3.OperationalError, match=r"readonly|read-only"):
+                await store.set_standing(Standing(1, 1, 1))
+
+    asyncio.run(look())
+
+
+@pytest.mark.parametrize("readonly", [False, True])
+def test_the_log_of_a_journal_that_cannot_be_opened_is_kept_by_who_would_have_ended_it(spine: Spine, readonly: bool) -> None:
+    """Closing ends it, and it may hold records that the damaged pages do not."""
+    damage(spine.journal_db, "DELETE FROM journal")
+
+    async def fail() -> None:
+        async with JournalStore(spine.journal_db, quota_bytes=2**30, readonly=readonly):
+            raise AssertionError("it opened")
+
+    with closing(sqlite3.connect(spine.journal_db)) as beside:
+        beside.execute("CREATE TABLE more (a)")  # so that there is a log
+        log = Path(f"{spine.journal_db}-wal").read_bytes()
+        with pytest.raises(CorruptJournal, match="names no journal"):
+            asyncio.run(fail())
+    kept = [path.read_bytes() for path in spine.journal_db.parent.glob(f"*{KEPT_LOG}*")]
+    assert kept == ([] if readonly else [log])
