@@ -6,6 +6,7 @@ import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, closing, suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,8 @@ async def _said(journal: Journal, caller: str) -> str:
         stored = await journal.submit(draft(caller))
     except IdsUnclear:
         return "unclear"
+    assert await journal.find(caller) == replace(stored, repeat=True)
+    assert stored.repeat or not stored.earlier
     return "earlier" if stored.earlier else "repeat" if stored.repeat else "new"
 
 
