@@ -74,6 +74,7 @@ class Check:
     def __init__(self, world: World) -> None:
         self._world = world
         self.alarms_expected = False
+        self.alarms_allowed = frozenset[str]()  # kinds, of the hub
         self._held: set[bytes] = set()
         self.records = 0
 
@@ -94,7 +95,7 @@ class Check:
                      f"{books.ids.get(record_id(edge, one.caller))}" for one in lost]
         problems += _repeated([one.position for one in said], "position given to two callers:")
         problems += flaws(self._world, signed, ledger)
-        problems += [] if self.alarms_expected else alarms(self._world)
+        problems += [] if self.alarms_expected else alarms(self._world, self.alarms_allowed)
         if len(StateFolder(self._world.edge_state).identities()) > 1:
             problems.append("the machine has begun anew, and nothing was wrong with its journal")
         self.records += len(books.digests) + len(ledger)

@@ -55,6 +55,7 @@ def _round(one: Round, library: Path) -> Outcome:
     counted: Tally[str] = Tally()
     with World(one.template, one.folder, one.ports) as world:
         counter, check = Counter(world), Check(world)
+        check.alarms_allowed = frozenset({"authority-ends"} if jump.side == "hub" else ())  # years ahead it is so
         clocks = {side: MovedClock(library, one.folder / f"{side}.clock") for side in ("edge", "hub")}
         world.with_environment(hub=clocks["hub"].environment, edge=clocks["edge"].environment)
         line = Line(one.ports.work)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from contextlib import closing
 from dataclasses import dataclass
 
@@ -127,12 +127,12 @@ def _tiles(world: World, leaves: Sequence[bytes]) -> Iterator[str]:
             yield f"the tiles do not make the root of the first {size} entries"
 
 
-def alarms(world: World) -> Iterator[str]:
-    """Whoever is alarmed. Nobody has to be, where nothing was rewritten and nobody copied."""
+def alarms(world: World, allowed: Set[str] = frozenset()) -> Iterator[str]:
+    """Whoever is alarmed. Nobody has to be, where nothing was rewritten and nobody copied; `allowed` are kinds of the hub."""
     try:
         with closing(open_readonly(world.hub_db)) as db:
             yield from (f"alarm at the hub: {kind}, {text}" for kind, text in db.execute(
-                "SELECT kind, text FROM alarms WHERE cleared_ms IS NULL"))
+                "SELECT kind, text FROM alarms WHERE cleared_ms IS NULL") if kind not in allowed)
     except sqlite3.OperationalError as error:
         yield f"the hub's alarms cannot be read: {error}"
     yield from (f"alarm at the edge: {path.read_text(encoding='utf-8')}" for path in world.edge_state.glob("alarms/*.json"))
