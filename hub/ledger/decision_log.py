@@ -40,7 +40,8 @@ CREATE TRIGGER decisions_never_go BEFORE DELETE ON decisions BEGIN
     SELECT RAISE(ABORT, 'decisions are never deleted');
 END;
 """
-_LOST = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR}  # the last one: without our table
+# Also what has not our tables and triggers any more, or ones that take nothing.
+_LOST = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CONSTRAINT}
 
 
 class DecisionsLost(Damaged):
@@ -61,6 +62,7 @@ class DecisionLog:
             create_database(self.path, SCHEMA)
         with self._damage_told():
             self._db = open_durable(self.path)
+            self._db.text_factory = bytes  # one flipped bit makes text of a blob: it is the same bytes all the same
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
@@ -76,14 +78,15 @@ class DecisionLog:
         """Of a position from 1 to the end."""
         with self._damage_told():
             rows = self._db.execute("SELECT digest FROM decisions WHERE position = ?", (position,)).fetchall()
-        return b"".join(bytes(digest) for (digest,) in rows)
+            return b"".join(self._blob(digest) for (digest,) in rows)
 
     def after(self, position: int, previous: bytes, limit: int) -> Run:
         """What comes behind a position, at which the digest is `previous`; nothing of it is checked."""
         with self._damage_told():
             rows = self._db.execute("SELECT payload, signature FROM decisions WHERE position > ? ORDER BY position LIMIT ?",
                                     (position, limit)).fetchall()
-        return Run(position + 1, previous, [bytes(payload) for payload, _ in rows], [bytes(signature) for _, signature in rows])
+            return Run(position + 1, previous, [self._blob(payload) for payload, _ in rows],
+                       [self._blob(signature) for _, signature in rows])
 
     def append(self, run: Run, digests: Sequence[bytes]) -> None:
         """Behind the end; durable on return."""
@@ -102,10 +105,17 @@ class DecisionLog:
     def _damage_told(self) -> Iterator[None]:
         try:
             yield
+        except UnicodeDecodeError as error:  # Python's, of SQLite's message that quotes a damaged schema
+            raise DecisionsLost(f"{self.path} is damaged (its schema cannot be read)") from error
         except sqlite3.DatabaseError as error:
-            if error.sqlite_errorcode & 0xFF in _LOST:
+            if getattr(error, "sqlite_errorcode", 0) & 0xFF in _LOST:
                 raise DecisionsLost(f"{self.path} is damaged ({error})") from error
             raise
+
+    def _blob(self, value: object) -> bytes:
+        if not isinstance(value, bytes):
+            raise DecisionsLost(f"{self.path} is damaged (a column is of another type)")
+        return value
 
 
 def put_aside(path: Path, now_ms: int) -> Path:

@@ -159,8 +159,11 @@ class OwnJournal:
             run = Run(first, held.digest, [one.payload for one in links], [one.signature for one in links])
             digests = [one.digest for one in links]
             self._put(ledger, run, digests)
-            if decisions is not None:
-                decisions.append(run, digests)
+            lost = _written_down(decisions, run, digests) if decisions is not None else ""
+        if lost:
+            self._put_aside(lost)
+            with self._caught_up(ledger):  # out of the ledger, which has this run by now
+                pass
 
     def _put(self, ledger: Ledger, run: Run, digests: Sequence[bytes]) -> None:
         now = self._clock.unix_ms()
@@ -183,10 +186,13 @@ class OwnJournal:
             except DecisionsLost as error:
                 stack.close()
                 lost = str(error)
-                aside = decision_log.put_aside(self._decisions, self._clock.unix_ms())
-                log.warning("the decision log is begun anew", reason=str(error), aside=str(aside))
+                self._put_aside(lost)
                 decisions = self._open(stack, ledger)
             yield decisions, lost
+
+    def _put_aside(self, reason: str) -> None:
+        aside = decision_log.put_aside(self._decisions, self._clock.unix_ms())
+        log.warning("the decision log is begun anew", reason=reason, aside=str(aside))
 
     def _open(self, stack: ExitStack, ledger: Ledger) -> DecisionLog | None:
         decisions = stack.enter_context(DecisionLog(self._decisions))
@@ -202,7 +208,7 @@ class OwnJournal:
     def _catch_up(self, ledger: Ledger, decisions: DecisionLog) -> None:
         head, end = ledger.journal(self._hub), decisions.end()
         common = min(head.position, end)
-        if common and decisions.digest_at(common) != ledger.digest_at(head, common):
+        if common and not self._same(ledger, head, decisions, common):
             self._sound(ledger, head, common - 1, 1)  # else it is the ledger that is damaged
             raise DecisionsLost(f"{decisions.path} is of another history than the database at position {common}")
         if end < head.position:
@@ -215,6 +221,11 @@ class OwnJournal:
             self._put(ledger, run, checked.digests)
             log.warning("decisions that the database lacked were taken back", first=run.first, last=run.last)
             head = ledger.journal(self._hub)
+
+    def _same(self, ledger: Ledger, head: JournalHead, decisions: DecisionLog, common: int) -> bool:
+        """The head is asked first: where the newest entry is damaged, the log still goes on."""
+        digest = decisions.digest_at(common)
+        return (common == head.position and digest == head.digest) or digest == ledger.digest_at(head, common)
 
     def _fill(self, decisions: DecisionLog, ledger: Ledger, head: JournalHead, after: int) -> None:
         while after < head.position:
@@ -230,3 +241,12 @@ class OwnJournal:
         if not page or checked.broken is not None or checked.digests != [one.digest for one in page]:
             raise Damaged(f"the hub's own journal is damaged behind position {after}; run: suozhan-hub verify")
         return run, checked.digests
+
+
+def _written_down(decisions: DecisionLog, run: Run, digests: Sequence[bytes]) -> str:
+    """Why it was not, "" if it was: a log whose triggers are damaged can be read and takes nothing."""
+    try:
+        decisions.append(run, digests)
+    except DecisionsLost as error:
+        return str(error)
+    return ""

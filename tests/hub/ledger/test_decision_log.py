@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import sqlite3
 from contextlib import closing
@@ -41,6 +42,13 @@ def _put_back(spine: Spine, file: Path) -> None:
     for ending in ("-wal", "-shm"):
         Path(f"{spine.hub_db}{ending}").unlink(missing_ok=True)
     shutil.copy(file, spine.hub_db)
+
+
+def _flip(spine: Spine, whole: bytes, flipped: bytes) -> None:
+    file = spine.folder / "decisions.db"
+    damaged, places = re.subn(whole, flipped, file.read_bytes(), flags=re.DOTALL)
+    assert places
+    file.write_bytes(damaged)
 
 
 def test_each_record_stands_in_both_byte_by_byte(spine: Spine) -> None:
@@ -137,6 +145,41 @@ def test_a_log_that_is_lost_or_damaged_is_put_aside_and_made_anew_out_of_the_led
     assert _kinds(spine) == ["key.registered", "before", "after"]
     assert _logged(spine) == [one.payload for one in _own(spine)]
     assert len(list(spine.folder.glob("decisions-*.db"))) == 1
+
+
+@pytest.mark.parametrize(("whole", "flipped"), [
+    (rb"(?<=\x00)\x4c(?=..\x81\x0c)", b"\x4d"),  # a digest that is a text
+    (rb"coalesce", b"\xe3oalesce"), (rb"coalesce", b"coalescd"), (rb"\+ 1 FROM", b"* 1 FROM"),  # a trigger
+])
+def test_a_log_with_a_flipped_bit_keeps_nothing_from_being_decided(spine: Spine, whole: bytes, flipped: bytes) -> None:
+    spine.own.note("before", {})
+    _flip(spine, whole, flipped)
+    spine.own.note("after", {})
+    spine.own.take_back()
+    spine.own.note("later", {})
+    assert _kinds(spine) == ["key.registered", "before", "after", "later"]
+    assert _logged(spine) == [one.payload for one in _own(spine)]
+    spine.check_ledger()
+
+
+def test_a_log_with_a_number_in_the_place_of_a_signature_is_damaged(spine: Spine, tmp_path: Path) -> None:
+    shutil.copy(spine.hub_db, tmp_path / "old.db")
+    spine.own.note("before", {})
+    _flip(spine, rb"(?<=\x00\x4c..)\x81(?=\x0c)", b"\x01")
+    _put_back(spine, tmp_path / "old.db")
+    assert "damaged" in spine.own.take_back().fault
+
+
+def test_the_log_goes_on_where_the_newest_entry_of_the_ledger_is_damaged(spine: Spine, tmp_path: Path) -> None:
+    """Else a restore would say that it knows all that was decided, and have lost what came behind the damage."""
+    shutil.copy(spine.hub_db, tmp_path / "old.db")
+    spine.own.note("before", {})
+    damage(spine.hub_db, "UPDATE runs SET digests = zeroblob(length(digests)) WHERE idx = 1")
+    spine.own.note("after", {})
+    spine.own.note("later", {})
+    _put_back(spine, tmp_path / "old.db")
+    assert spine.own.take_back() == TakenBack(3, "")
+    assert _kinds(spine) == ["key.registered", "before", "after", "later"]
 
 
 def test_nothing_is_taken_back_that_this_hub_has_not_signed(spine: Spine, tmp_path: Path) -> None:
