@@ -120,6 +120,7 @@ class JournalImport:
         """Into the hub's own journal, verbatim, what is not there or elsewhere yet; the positions that were."""
         if not positions:
             return []
+        self._own.catch_up(self._ledger)
         self._copies.catch_up(self._ledger)
         fresh = [at for at in positions if digests[at - run.first] not in self._copies
                  and len(run.payloads[at - run.first]) <= CARRIED_MAX_BYTES]

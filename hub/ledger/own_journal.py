@@ -123,6 +123,13 @@ class OwnJournal:
                 fault = f"{self._decisions} is gone" if missing else lost
                 return TakenBack(ledger.journal(self._hub).position - before, fault)
 
+    def catch_up(self, ledger: Ledger) -> None:
+        """Before somebody asks the ledger what was written: a crash may have left it in the decision log only. As a part of the
+        caller's transaction.
+        """
+        with self._caught_up(ledger):
+            pass
+
     def accept_hole(self, journal: UUID, hole: Hole, approval: dict[str, object]) -> None:
         """Let a journal go on behind what is lost, with records that list every position: all in one commit."""
         with Ledger(self._path) as ledger, ledger.transaction():
@@ -162,8 +169,7 @@ class OwnJournal:
             lost = _written_down(decisions, run, digests) if decisions is not None else ""
         if lost:
             self._put_aside(lost)
-            with self._caught_up(ledger):  # out of the ledger, which has this run by now
-                pass
+            self.catch_up(ledger)  # it is made out of the ledger, which has this run by now
 
     def _put(self, ledger: Ledger, run: Run, digests: Sequence[bytes]) -> None:
         now = self._clock.unix_ms()

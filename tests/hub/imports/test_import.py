@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import sqlite3
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -24,6 +25,7 @@ from hub.imports.check import ImportRefused
 from hub.imports.importing import import_file
 from hub.imports.journal_import import JournalImport
 from hub.imports.order import Order
+from hub.ledger.decision_log import DecisionLog
 from hub.ledger.store import Hole, Ledger
 from security.bundle.lines import LINE_MAX_BYTES
 from security.certificates import pin_of
@@ -462,4 +464,25 @@ def test_an_import_that_died_anywhere_is_finished_by_the_next(station: Station, 
     assert died > 3
     assert station.carried() == list(range(11, 24))
     assert station.shown() == [2, *range(4, 10), *range(11, 24)]
+    station.check_ledger()
+
+
+def test_what_an_import_carried_whose_commit_was_lost_is_not_carried_twice(
+    station: Station, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The decision log has it, and gives it back before the next import looks (invariant 2)."""
+    station.say(*_names("a", 8))
+    _lose(station, 5)
+    file, append = station.export(), DecisionLog.append
+
+    def dies(self: DecisionLog, run: Run, digests: Sequence[bytes]) -> None:
+        append(self, run, digests)
+        raise OSError("the plug was pulled")
+
+    with monkeypatch.context() as crash:
+        crash.setattr(DecisionLog, "append", dies)
+        with pytest.raises(OSError, match="plug"):
+            station.take(file)
+    station.take(file)
+    assert station.carried() == [6, 7, 8, 9]
     station.check_ledger()
