@@ -16,18 +16,26 @@ import sqlalchemy as sa
 import structlog
 
 from hub.api.tables import api_tokens
+from hub.attention.alarms import Alarms, cleared_again, open_again
 from hub.enrolment.revocation import followed_by, said_by
 from hub.enrolment.tables import declarations, edges, sites
 from hub.ledger.own_journal import OwnJournal, TakenBack
 from hub.ledger.runs import Damaged
 from hub.ledger.stated_epochs import stated
-from hub.ledger.store import Hole, Ledger, UnknownJournal
+from hub.ledger.store import Hole, JournalHead, Ledger, UnknownJournal
 from hub.ledger.tree_store import TreeStore
 from hub.outage import Outage
+from hub.transactions.tables import cursors
 from security.chain import Genesis
 from security.log_epoch import open_epoch
 from security.record import ClearBody, parse_record
 from security.suites import Suite
+
+NAME = "recall"
+DECIDE_AGAIN = (
+    "Decide again what was decided since: revoked machines (suozhan-hub revoke), revoked tokens (suozhan-hub token revoke), new "
+    "sites; machines that were enrolled since need an invitation: suozhan-hub invite SITE --replaces EDGE. Requests are made "
+    "again by whoever needs them")
 
 log = structlog.get_logger()
 
@@ -64,28 +72,52 @@ class Recall:
         self._log_key = log_key
 
     def run(self) -> Recalled:
-        """Raises sqlite3.Error, sa.exc.DBAPIError."""
-        return self._gone_over(self._own_journal.take_back())
+        """All of it. Raises sqlite3.Error, sa.exc.DBAPIError."""
+        return self._gone_over(self._own_journal.take_back(), 0)
 
-    def at_start(self) -> None:
-        """Of a hub whose database somebody may have put back without a word: it must not let in whom it has sent away."""
+    def at_start(self, alarms: Alarms) -> None:
+        """Of a hub whose database somebody may have put back without a word: it must not let in whom it has sent away. What was
+        written since the last start is gone over: a command may have taken back records before us.
+        """
         with Outage("decisions"):
             taken = self._own_journal.take_back()
             if taken.fault:
-                log.warning("the decision log was lost, and is made anew out of the ledger", reason=taken.fault)
-            if taken.count:
-                log.warning("the database lacked what this hub had decided", applied=self._gone_over(taken).words)
+                alarms.raise_alarm("decisions-lost", "ledger", (
+                    f"{taken.fault}, and was made anew out of the ledger: nothing is lost by that, unless the database was put "
+                    f"back, too. Then this hub does not know what it decided since. {DECIDE_AGAIN}"))
+            words = self._gone_over(taken, self._reached()).words
+            if words:
+                log.warning("the database lacked what this hub had decided", applied=words)
 
-    def _gone_over(self, taken: TakenBack) -> Recalled:
+    def _reached(self) -> int:
+        with self._engine.connect() as connection:
+            return connection.execute(sa.select(cursors.c.cursor).where(cursors.c.name == NAME)).scalar_one_or_none() or 0
+
+    def _gone_over(self, taken: TakenBack, after: int) -> Recalled:
         with Ledger(self._database) as ledger:
-            decisions = list(_decisions(ledger, self._hub))
-            end = ledger.journal(self._hub).position - taken.count
+            head = ledger.journal(self._hub)
+            decisions = list(_decisions(ledger, head, after))
             words = [word for one in decisions for word in self._applied(ledger, one)]
             words += [word for hole in _holes(decisions) for word in _accepted(ledger, *hole)]
+        words += self._alarmed(decisions)
         words += [f"request {one.body['id']} ({one.body['kind']}, {one.body['subject']}) was {one.kind.removeprefix('request.')} "
                   f"by {one.body['by']}: whoever still needs it asks again" for one in decisions
-                  if one.position > end and one.kind.startswith("request.")]
+                  if one.position > head.position - taken.count and one.kind.startswith("request.")]
+        with self._engine.begin() as connection:
+            connection.execute(cursors.delete().where(cursors.c.name == NAME))
+            connection.execute(cursors.insert().values(name=NAME, cursor=head.position))
         return Recalled(taken.count, tuple(words), taken.fault)
+
+    def _alarmed(self, decisions: list[Decision]) -> Iterator[str]:
+        """Most alarms are not raised again by what happens later."""
+        last = {(one.body["kind"], one.body["subject"]): one for one in decisions
+                if one.kind in {"alarm.raised", "alarm.cleared"}}
+        for (kind, subject), one in last.items():
+            if one.kind == "alarm.raised":
+                if open_again(self._engine, kind, subject, one.body["text"], one.decided_ms):
+                    yield f"the alarm {kind} ({subject}) is open: {one.body['text']}"
+            elif cleared_again(self._engine, kind, subject, one.body["by"], one.decided_ms):
+                yield f"the alarm {kind} ({subject}) was cleared by {one.body['by']}"
 
     def _applied(self, ledger: Ledger, one: Decision) -> Iterator[str]:
         """In words, if it was not so already."""
@@ -144,10 +176,10 @@ class Recall:
             return connection.execute(update).rowcount > 0
 
 
-def _decisions(ledger: Ledger, hub: UUID) -> Iterator[Decision]:
-    """All of them that are in clear, in order; up to a place that is damaged."""
+def _decisions(ledger: Ledger, own: JournalHead, after: int) -> Iterator[Decision]:
+    """Those behind a position that are in clear, in order; up to a place that is damaged."""
     try:
-        for entry in ledger.entries(ledger.journal(hub), 0):
+        for entry in ledger.entries(own, after):
             record = parse_record(entry.payload)
             if isinstance(record.content, ClearBody):
                 yield Decision(entry.position, record.kind, json.loads(record.content.data), record.times.claimed_ms)
@@ -175,7 +207,9 @@ def _accepted(ledger: Ledger, journal: UUID, hole: Hole) -> Iterator[str]:
         head = ledger.journal(journal)
     except UnknownJournal:
         return
-    if head.position == hole.first - 1 and not head.closed:
+    if head.closed:  # its machine carries over what it has, and names the rest
+        return
+    if head.position == hole.first - 1:
         with ledger.transaction():
             ledger.add_hole(journal, Hole(hole.first, head.digest, hole.digests, hole.ids, hole.approval))
         yield f"{where}, is accepted"

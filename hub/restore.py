@@ -27,7 +27,7 @@ from hub.ledger.tree_check import tree_check
 from hub.ledger.verify import LedgerCheck
 from hub.migrate import upgrade
 from hub.names import name_fault
-from hub.recall import Recall, Recalled
+from hub.recall import DECIDE_AGAIN, Recall, Recalled
 from hub.resources.store import renew_epoch
 from hub.state import HubState
 from security.clock import Clock
@@ -101,10 +101,7 @@ def _reopen(state: HubState, clock: Clock, said: Said) -> Back:
 
 def lost_decisions(fault: str) -> str:
     """What people have to do then."""
-    return (f"what this hub decided after its backup was made cannot be known: {fault}. Decide again what was decided since: "
-            "revoked machines (suozhan-hub revoke), revoked tokens (suozhan-hub token revoke), new sites; machines that were "
-            "enrolled since need an invitation: suozhan-hub invite SITE --replaces EDGE. Requests are made again by whoever "
-            "needs them")
+    return f"what this hub decided after its backup was made cannot be known: {fault}. {DECIDE_AGAIN}"
 
 
 def _checked_copy(backup: Path, state: HubState) -> Path:

@@ -84,3 +84,21 @@ class Alarms:
             connection.execute(alarms.update().where(alarms.c.id == alarm_id)
                                .values(cleared_ms=self._clock.unix_ms(), cleared_by=by))
         return found
+
+
+def open_again(engine: sa.Engine, kind: str, subject: str, text: str, raised_ms: int) -> bool:
+    """An alarm that a record tells of, in a database that was put back. False when it is open."""
+    try:
+        with engine.begin() as connection:
+            connection.execute(alarms.insert().values(kind=kind, subject=subject, text=text, raised_ms=raised_ms,
+                                                      repeated_ms=raised_ms, times=1, cleared_by=""))
+    except sa.exc.IntegrityError:
+        return False
+    return True
+
+
+def cleared_again(engine: sa.Engine, kind: str, subject: str, by: str, cleared_ms: int) -> bool:
+    """False when it is not open."""
+    still_open = alarms.update().where(alarms.c.kind == kind, alarms.c.subject == subject, alarms.c.cleared_ms.is_(None))
+    with engine.begin() as connection:
+        return connection.execute(still_open.values(cleared_ms=cleared_ms, cleared_by=by)).rowcount > 0

@@ -81,6 +81,12 @@ class City:
         self.own.register_machine([("business", genesis)], site)
         return genesis
 
+    def start(self) -> None:
+        """As far as a start looks at what was decided before."""
+        with self.engine() as engine:
+            Recall(engine, self.state.database, self.own, self.hub, self.keys.log.public_key).at_start(
+                Alarms(engine, self.own, self.clock))
+
     @contextmanager
     def engine(self) -> Iterator[sa.Engine]:
         engine = open_engine(self.state.database)
@@ -292,8 +298,7 @@ def test_a_hub_whose_database_was_put_back_by_hand_lets_nobody_in_whom_it_has_se
     stolen, damaged, _ = _decided(city, tmp_path / "backup.db")
     city.put_back(tmp_path / "backup.db")
     assert not city.revoked(stolen.edge)
-    with city.engine() as engine:
-        Recall(engine, city.state.database, city.own, city.hub, city.keys.log.public_key).at_start()
+    city.start()
     assert city.revoked(stolen.edge)
     assert city.journal(damaged.journal).closed
     assert "reopen" in city.sign().halted
@@ -301,6 +306,62 @@ def test_a_hub_whose_database_was_put_back_by_hand_lets_nobody_in_whom_it_has_se
     assert said.exit_code == 1
     assert "suozhan-hub reopen" in said.output  # no backup is needed: every entry is whole
     assert "suozhan-hub restore" not in said.output
+
+
+def test_what_a_command_took_back_before_the_start_is_applied_at_the_start(city: City, tmp_path: Path) -> None:
+    """Any command that writes takes back first, and applies nothing."""
+    stolen, damaged, _ = _decided(city, tmp_path / "backup.db")
+    city.start()
+    city.put_back(tmp_path / "backup.db")
+    city.note("alarm of somebody's")
+    city.start()
+    assert city.revoked(stolen.edge)
+    assert city.journal(damaged.journal).closed
+
+
+def test_a_start_goes_over_what_came_since_the_last_one_only(city: City) -> None:
+    machine = city.enrol()
+    city.start()
+    with Ledger(city.state.database) as ledger, pytest.MonkeyPatch.context() as patched:
+        journal, entries = ledger.journal(city.hub), Ledger.entries
+        asked: list[int] = []
+        patched.setattr(Ledger, "entries", lambda self, head, after: asked.append(after) or entries(self, head, after))
+        city.start()
+    assert asked == [journal.position]
+    assert not city.revoked(machine.edge)
+
+
+@pytest.mark.parametrize("lost", ["gone", "damaged"])
+def test_a_decision_log_that_is_lost_before_a_start_is_an_alarm(city: City, tmp_path: Path, lost: str) -> None:
+    """Who put the database back by hand, and the log with it or away, hears it: at `reopen` both are the same again."""
+    _decided(city, tmp_path / "backup.db")
+    city.put_back(tmp_path / "backup.db")
+    decisions = city.state.root / "decisions.db"
+    decisions.unlink() if lost == "gone" else decisions.write_bytes(b"nonsense" * 1_000)
+    city.start()
+    assert city.alarms() == ["decisions-lost"]
+    city.start()
+    reopen(city.state, city.clock, SAID)
+    assert city.alarms() == ["decisions-lost"]
+
+
+def test_an_alarm_is_not_lost_with_a_database_and_one_that_was_cleared_does_not_come_back(city: City, tmp_path: Path) -> None:
+    with city.engine() as engine:
+        alarms = Alarms(engine, city.own, city.clock)
+        alarms.raise_alarm("audit", "ledger", "a finding")
+        alarms.raise_alarm("broken-signature", "edge 1", "once")
+        (audit, broken) = alarms.open_alarms()
+        alarms.clear(broken.id, "周敏")
+        back_up(city.state.database, tmp_path / "backup.db")
+        alarms.raise_alarm("broken-signature", "edge 1", "again")
+        alarms.raise_alarm("clone", "edge 2", "two machines")
+        alarms.clear(audit.id, "周敏")
+    back = restore(city.state, tmp_path / "backup.db", city.clock, SAID)
+    assert city.alarms() == ["broken-signature", "clone"]
+    assert back.recalled.words == (
+        "the alarm audit (ledger) was cleared by 周敏", "the alarm broken-signature (edge 1) is open: again",
+        "the alarm clone (edge 2) is open: two machines")
+    assert reopen(city.state, city.clock, SAID).recalled.words == ()
 
 
 def test_a_revoked_token_stays_revoked(city: City, tmp_path: Path) -> None:
@@ -371,6 +432,5 @@ def test_an_epoch_without_a_checkpoint_goes_on_only_over_its_own_base(city: City
     city.sign()
     reopen(city.state, city.clock, SAID)
     city.put_back(tmp_path / "older.db")
-    with city.engine() as engine:
-        Recall(engine, city.state.database, city.own, city.hub, city.keys.log.public_key).at_start()
+    city.start()
     assert "reopen" in city.sign().halted
