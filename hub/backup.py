@@ -27,14 +27,15 @@ def back_up(database: Path, target: Path) -> int:
         raise BackupFailed(f"there is no folder {target.parent}; make it, or mount its disk, and try again")
     temporary = target.with_name(f".{target.name}.new")
     try:
-        copy_database(database, temporary)
+        with Ledger(database):  # so that there is a WAL: a hub that starts meanwhile must not write into what is copied
+            copy_database(database, temporary)
         with Ledger(temporary) as held:
             heads, size = held.journals(), held.size()
             # What is new in the copy is verified as an auditor would: on this word edges drop their own.
             marks = {head.journal: sound_to(held, head) for head in heads}
         finish_copy(temporary)
     except (sqlite3.Error, OSError) as error:
-        temporary.unlink(missing_ok=True)
+        remove_copy(temporary)
         raise BackupFailed(f"the copy could not be made ({error}); no edge prunes anything; check both disks") from error
     temporary.replace(target)
     sync_folder(target.parent)
@@ -50,10 +51,16 @@ def back_up(database: Path, target: Path) -> int:
 
 def copy_database(database: Path, temporary: Path) -> None:
     """All that is committed there, also what still lies in its WAL. Raises sqlite3.Error, OSError."""
-    temporary.unlink(missing_ok=True)
+    remove_copy(temporary)
     temporary.touch(mode=0o600)
     with closing(open_look(database)) as source, closing(sqlite3.connect(temporary)) as copy:
         source.backup(copy)  # in one step: a copy in several begins again whenever the hub commits between them
+
+
+def remove_copy(temporary: Path) -> None:
+    """With the WAL that somebody left who was killed while looking at it."""
+    for ending in ("-shm", "-wal", ""):
+        Path(f"{temporary}{ending}").unlink(missing_ok=True)
 
 
 def finish_copy(temporary: Path) -> None:

@@ -13,19 +13,18 @@ import sqlalchemy as sa
 
 from hub.alone import undisturbed
 from hub.attention.alarms import Alarms
-from hub.backup import copy_database, finish_copy
+from hub.backup import copy_database, finish_copy, remove_copy
 from hub.database import open_engine
 from hub.keys import load_keys, log_key
 from hub.ledger.high_water import HighWater
 from hub.ledger.own_journal import OwnJournal
-from hub.ledger.runs import Damaged
 from hub.ledger.signed_roots import LogKey
 from hub.ledger.store import Ledger
 from hub.ledger.stored_tree import StoredTree
 from hub.ledger.transparency import TransparencyLog
 from hub.ledger.tree_check import tree_check
 from hub.ledger.verify import LedgerCheck
-from hub.migrate import upgrade
+from hub.migrate import DatabaseNewer, upgrade
 from hub.names import name_fault
 from hub.recall import DECIDE_AGAIN, Recall, Recalled
 from hub.resources.store import renew_epoch
@@ -112,8 +111,12 @@ def _checked_copy(backup: Path, state: HubState) -> Path:
         _upgrade(new)  # a backup may be older than this program
         finish_copy(new)
         _check(new, backup, log_key(state))
-    except (sqlite3.DatabaseError, sa.exc.DBAPIError, Damaged) as error:
+    except (sqlite3.DatabaseError, sa.exc.DBAPIError) as error:
+        remove_copy(new)
         raise RestoreRefused(f"{backup} cannot be copied ({error}); look for another backup, or at both disks") from error
+    except (RestoreRefused, DatabaseNewer, OSError):
+        remove_copy(new)  # it may be what fills the disk
+        raise
     return new
 
 

@@ -20,6 +20,7 @@ from hub.ledger.store import Ledger
 from hub.ledger.verify import LedgerCheck
 from proto import sync_pb2
 from security.chain import digests_after, leaf_hashes
+from security.durable_sqlite import look_uri, open_look
 from security.run import Run
 from tests.spine import CutWire, Spine, draft
 
@@ -80,6 +81,23 @@ def test_a_backup_ends_while_the_hub_goes_on_writing(spine: Spine, tmp_path: Pat
         stop.set()
         writer.join()
     assert _mark(spine) > 400
+
+
+def test_a_hub_that_starts_during_a_backup_writes_into_no_file_that_is_copied(
+    spine: Spine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file that rests is read without locks, which is for a short look; and a WAL ends in the file at any time."""
+    looked: list[str] = []
+    assert "immutable" in look_uri(spine.hub_db)
+
+    def look(path: Path) -> sqlite3.Connection:
+        looked.append(look_uri(path))
+        return open_look(path)
+
+    monkeypatch.setattr("hub.backup.open_look", look)
+    back_up(spine.hub_db, tmp_path / "one.db")
+    assert len(looked) == 1
+    assert "immutable" not in looked[0]
 
 
 @pytest.mark.parametrize("column", ["payloads", "signatures", "leaves", "digests"])
