@@ -144,18 +144,20 @@ class Recall:
         body, edge, site = one.body, one.body["edge"], one.body["site"]
         genesis = Genesis(UUID(edge), UUID(body["journal"]), Suite(body["suite"]), bytes.fromhex(body["public_key"]),
                           UUID(body["predecessor"]) if "predecessor" in body else None)
-        with ledger.transaction():
-            new = ledger.register(body["name"], genesis, one.decided_ms)
-        with self._engine.begin() as connection:
+        with self._engine.connect() as connection:
             strange = connection.execute(sa.select(edges).where(edges.c.edge == edge)).first() is None
             nowhere = connection.execute(sa.select(sites).where(sites.c.code == site)).first() is None
-            if strange and not nowhere:
-                connection.execute(edges.insert().values(edge=edge, site=site, machine="", enrolled_ms=one.decided_ms))
-                connection.execute(declarations.insert().values(journal=body["journal"], edge=edge, name=body["name"]))
-        if strange and nowhere:
+        if strange and nowhere:  # nothing of it is known then, as of any machine that a restored hub forgot
             yield (f"machine {edge} belongs to site {site}, which this database does not know: suozhan-hub site add {site}, then "
                    "suozhan-hub reopen once more")
-        elif new or strange:
+            return
+        with ledger.transaction():
+            new = ledger.register(body["name"], genesis, one.decided_ms)
+        if strange:
+            with self._engine.begin() as connection:
+                connection.execute(edges.insert().values(edge=edge, site=site, machine="", enrolled_ms=one.decided_ms))
+                connection.execute(declarations.insert().values(journal=body["journal"], edge=edge, name=body["name"]))
+        if new or strange:
             yield f"machine {edge} of site {site} is enrolled, with journal {body['journal']}"
 
     def _revoked(self, body: Mapping[str, Any], one: Decision) -> Iterator[str]:

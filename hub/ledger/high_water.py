@@ -12,7 +12,7 @@ from security.private_files import write_private
 
 
 class HighWater:
-    """`path` may lie on another disk than the database (`high_water` in hub.toml)."""
+    """`path` is of the file; nothing of it is in the database or its backups."""
 
     def __init__(self, path: Path) -> None:
         self.path = path

@@ -29,7 +29,7 @@ from hub.founding import found_hub
 from hub.keys import load_keys
 from hub.ledger.high_water import HighWater
 from hub.ledger.own_journal import OwnJournal
-from hub.ledger.store import Hole, JournalHead, Ledger
+from hub.ledger.store import Hole, JournalHead, Ledger, UnknownJournal
 from hub.ledger.transparency import TransparencyLog
 from hub.ledger.tree_store import TreeStore
 from hub.ledger.verify import LedgerCheck
@@ -383,10 +383,13 @@ def test_a_machine_of_a_site_that_the_backup_does_not_know_is_named(city: City, 
     machine = city.enrol("B07")
     (word,) = restore(city.state, tmp_path / "backup.db", city.clock, SAID).recalled.words
     assert "site add B07, then suozhan-hub reopen" in word
+    with pytest.raises(UnknownJournal):  # a file of the machine would be taken, and its records belong to no site for ever
+        city.journal(machine.journal)
     with city.engine() as engine:
         add_site(engine, "B07", "站", "station", "")
     assert len(reopen(city.state, city.clock, SAID).recalled.words) == 1
     assert not city.revoked(machine.edge)
+    assert city.journal(machine.journal).edge == machine.edge
 
 
 def test_a_hole_that_was_accepted_is_accepted_again_where_the_journal_has_come_so_far(
