@@ -213,8 +213,7 @@ def token_revoke(context: typer.Context, token_id: str) -> None:
     """End a token now; its id is the part between the dots."""
     from hub.api.tokens import revoke_token  # noqa: PLC0415 - one command
 
-    revoke_token(_engine(context.obj), token_id, SystemClock().unix_ms())
-    own_journal(context.obj).note("token.revoked", {"token": token_id})  # so that no restore makes it good again
+    revoke_token(_engine(context.obj), own_journal(context.obj), token_id, SystemClock().unix_ms())
     typer.echo(f"Token {token_id} is revoked.")
 
 

@@ -11,6 +11,7 @@ from uuid import uuid4
 import sqlalchemy as sa
 
 from hub.api.tables import api_tokens
+from hub.ledger.own_journal import OwnJournal
 from hub.names import name_fault
 from security.suites import sha256
 
@@ -46,12 +47,16 @@ def make_token(engine: sa.Engine, name: str, scopes: Sequence[str], now_ms: int,
     return f"{PREFIX}.{token_id}.{secret}"
 
 
-def revoke_token(engine: sa.Engine, token_id: str, now_ms: int) -> None:
+def revoke_token(engine: sa.Engine, own_journal: OwnJournal, token_id: str, now_ms: int) -> None:
     """From the next request on. Raises TokenRefused."""
-    with engine.begin() as connection:
-        done = connection.execute(api_tokens.update().where(api_tokens.c.id == token_id).values(revoked_ms=now_ms))
-    if not done.rowcount:
+    with engine.connect() as connection:
+        known = connection.execute(sa.select(api_tokens.c.id).where(api_tokens.c.id == token_id)).first()
+    if known is None:
         raise TokenRefused(f"there is no token {token_id}; list them with: suozhan-hub token list")
+    # The record first, so that no restore makes it good again: a crash behind it leaves a decision that can be given again.
+    own_journal.note("token.revoked", {"token": token_id})
+    with engine.begin() as connection:
+        connection.execute(api_tokens.update().where(api_tokens.c.id == token_id).values(revoked_ms=now_ms))
 
 
 def list_tokens(engine: sa.Engine) -> list[sa.RowMapping]:

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from typer.testing import CliRunner
 
 from hub.alone import alone, beside_others, undisturbed
-from hub.api.tokens import list_tokens, make_token
+from hub.api.tokens import list_tokens, make_token, revoke_token
 from hub.attention.alarms import Alarms
 from hub.backup import back_up
 from hub.command import app
@@ -374,6 +374,21 @@ def test_a_revoked_token_stays_revoked(city: City, tmp_path: Path) -> None:
     restore(city.state, tmp_path / "backup.db", city.clock, SAID)
     with city.engine() as engine:
         assert list_tokens(engine)[0]["revoked_ms"] is not None
+
+
+def test_a_token_whose_revocation_is_no_record_yet_is_not_revoked(city: City, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else the list says that it is, and a restore makes it good again."""
+    with city.engine() as engine:
+        make_token(engine, "t", ["feed:read"], 1, None)
+        (token,) = list_tokens(engine)
+        monkeypatch.setattr(OwnJournal, "note", _no_space)
+        with pytest.raises(OSError, match="full"):
+            revoke_token(engine, city.own, token["id"], 2)
+        assert list_tokens(engine)[0]["revoked_ms"] is None
+
+
+def _no_space(*_: object) -> None:
+    raise OSError("the disk is full")
 
 
 def test_a_machine_of_a_site_that_the_backup_does_not_know_is_named(city: City, tmp_path: Path) -> None:

@@ -329,7 +329,7 @@ def test_tokens_open_what_their_scopes_say_until_they_end(spine: Spine, engine: 
         spine.clock.now_ms += 1000
         assert (await client.get("/v1/feed")).status_code == 401
         spine.clock.now_ms -= 1000
-        revoke_token(engine, feed_only.split(".")[1], now)
+        revoke_token(engine, spine.own, feed_only.split(".")[1], now)
         assert (await client.get("/v1/feed")).status_code == 401
 
     ask(spine, engine, visit, feed_only)
