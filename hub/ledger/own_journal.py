@@ -133,13 +133,13 @@ class OwnJournal:
     def accept_hole(self, journal: UUID, hole: Hole, approval: dict[str, object]) -> None:
         """Let a journal go on behind what is lost, with records that list every position: all in one commit."""
         with Ledger(self._path) as ledger, ledger.transaction():
+            ledger.add_hole(journal, hole)  # first: where it does not fit any more, nothing is written down as accepted
             for start in range(0, len(hole.ids), LISTED_MAX):
                 end = min(start + LISTED_MAX, len(hole.ids))
                 self._append(ledger, "hole.accepted", {
                     "journal": str(journal), "first": hole.first + start, "last": hole.first + end - 1, "approval": approval,
                     "records": [{"id": str(one), "digest": digest.hex()}
                                 for one, digest in zip(hole.ids[start:end], hole.digests[start:end], strict=True)]})
-            ledger.add_hole(journal, hole)
 
     def carry(self, ledger: Ledger, records: Sequence[tuple[CarriedRecord, bool]]) -> None:
         """Records that their own journal cannot take, verbatim, each with whether it is simulated; as a part of the caller's

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +15,7 @@ from hub.attention.approvals import Approvals
 from hub.backup import back_up
 from hub.database import open_engine
 from hub.ledger.holes import HoleDesk, HoleRefused
+from hub.ledger.own_journal import TakenBack
 from hub.ledger.receipts import Receipts
 from hub.ledger.shown_receipt import ShownReceipt
 from hub.ledger.store import Hole, JournalHead, Ledger
@@ -81,6 +83,18 @@ def test_what_the_hub_has_signed_that_it_held_is_asked_for_and_accepted(lost: Lo
     assert lost.head.position == 2
     assert lost.desk.settle(lost.head, lost.hole, lost.shown).state == "approved"
     assert (lost.head.position, lost.head.digest) == (5, lost.hole.digests[-1])
+
+
+def test_a_hole_that_does_not_fit_any_more_is_nowhere_written_down_as_accepted(lost: Lost) -> None:
+    """Another stream of the machine was quicker, or a file brought the records: a log of decisions forgets nothing."""
+    lost.spine.transparency().open_epoch()
+    request = lost.desk.settle(lost.head, lost.hole, lost.shown)
+    lost.approvals.decide(request.id, "周敏", "no newer backup", approved=True)
+    before = lost.head
+    lost.desk.settle(before, lost.hole, lost.shown)
+    with pytest.raises(sqlite3.IntegrityError):
+        lost.desk.settle(before, lost.hole, lost.shown)
+    assert lost.spine.own.take_back() == TakenBack(0, "")
 
 
 def test_after_the_approval_nothing_else_may_be_listed_than_what_was_approved(lost: Lost) -> None:
