@@ -42,8 +42,9 @@ class Shown:
 
     def body(self) -> dict[str, object]:
         """For the one who decides: these are the hub's words, not the machine's."""
-        return {"known_as": self.machine, "revoked": self.revoked, "certificate": f"generation {self.generation}, the newest is "
-                f"{self.newest}; it ends {_day(self.ends_ms)}"}
+        newest = "none is known here since a restore" if self.newest < 0 else f"the newest is {self.newest}"
+        return {"known_as": self.machine, "revoked": self.revoked,
+                "certificate": f"generation {self.generation}, {newest}; it ends {_day(self.ends_ms)}"}
 
 
 class OldIdentities:

@@ -16,6 +16,7 @@ from hub.enrolment.rejoin_request import Forerunner, RejoinRequest
 from hub.enrolment.renewals import ApprovalWaits
 from hub.enrolment.revocation import revoke
 from hub.enrolment.sites import SiteRefused
+from hub.enrolment.tables import machine_certificates
 from hub.ledger.store import UnknownJournal
 from hub.recall import Recall
 from security.certificates import new_key
@@ -69,6 +70,15 @@ def test_who_decides_reads_what_the_hub_knows_and_not_only_what_the_machine_says
     assert waiting.body["revoked"].endswith(f": machine {first.edge} follows it")
     assert waiting.body["certificate"].startswith("generation 0, the newest is 0; it ends 20")
     assert (waiting.body["known_as"], waiting.body["machine_was_told"], waiting.body["hub_holds"]) == ("窗口1", 7, 0)
+
+
+def test_a_machine_whose_certificates_a_restore_forgot_is_shown_as_that(hub: RejoiningHub, machine: Identity) -> None:
+    with hub.engine.begin() as connection:
+        connection.execute(machine_certificates.delete())
+    with pytest.raises(ApprovalWaits):
+        hub.rejoins.admit(Identity(hub, machine).request())
+    [waiting] = hub.approvals.waiting()
+    assert waiting.body["certificate"].startswith("generation 0, none is known here since a restore; it ends 20")
 
 
 def test_a_machine_that_a_person_revoked_comes_back_by_an_invitation_only(hub: RejoiningHub, machine: Identity) -> None:
