@@ -17,6 +17,7 @@ from hub.enrolment.callers import Caller, CallerRefused, Callers
 from hub.enrolment.open_streams import OpenStreams
 from hub.ledger.ingest import Ingest
 from hub.ledger.predecessors import NotBefore, Predecessors
+from hub.outage import trouble
 from hub.resources.versions import MalformedWatch
 from hub.resources.watch import Watch
 from hub.resources.wire import serve_watch
@@ -97,7 +98,9 @@ class SyncService(sync_pb2_grpc.SyncServicer):
             return await asyncio.to_thread(self._callers.admit, uri.decode(errors="replace"), certificate)
         except CallerRefused as refused:
             await self._unauthenticated(context, refused)
-        except sa.exc.OperationalError as error:
+        except (sqlite3.DatabaseError, sa.exc.DBAPIError) as error:  # of an alarm, too: its record goes past SQLAlchemy
+            if not trouble(error):
+                raise
             log.warning("caller not let in; see to the disk and to who else writes", reason=str(error).splitlines()[0])
             await context.abort(grpc.StatusCode.UNAVAILABLE, "the hub's database cannot be used now; try again later")
 

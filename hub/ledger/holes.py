@@ -13,6 +13,7 @@ from hub.ledger.append_rule import Head
 from hub.ledger.own_journal import OwnJournal
 from hub.ledger.shown_receipt import ReceiptRefused, ShownReceipt, check_receipt
 from hub.ledger.signed_roots import LogKey
+from hub.ledger.stated_epochs import stated
 from hub.ledger.store import Hole, JournalHead
 from hub.ledger.tree_store import TreeStore
 from hub.ledger.wire import MISSING_MAX_RECORDS, MalformedMessage, MissingPart
@@ -87,8 +88,8 @@ class HoleDesk:
 
     def _require_restored(self) -> None:
         with TreeStore(self._database) as store:
-            statements = store.epochs()
-        if not statements or self._log_key.epoch(statements[-1].encode()).number == 1:
+            epochs = list(stated(store, self._log_key.hub, self._log_key.key).values())
+        if not epochs or epochs[-1].number == 1:
             raise HoleRefused("this hub never came back from a backup, so that it cannot have lost anything. If its database was "
                               f"put back by hand, stop it and run: suozhan-hub reopen. If not, look at this machine; {REJOIN}")
 

@@ -18,11 +18,12 @@ from hub.ledger.holes import HoleDesk, HoleRefused
 from hub.ledger.own_journal import TakenBack
 from hub.ledger.receipts import Receipts
 from hub.ledger.shown_receipt import ShownReceipt
+from hub.ledger.stated_epochs import DamagedEpoch
 from hub.ledger.store import Hole, JournalHead, Ledger
 from security.chain import signing_input
 from security.record import ClearBody
 from tests.hub.audit.test_audit import Machine
-from tests.spine import Spine
+from tests.spine import Spine, damage
 
 
 class Lost:
@@ -115,6 +116,13 @@ def test_a_hub_that_was_never_restored_has_lost_nothing(lost: Lost) -> None:
     with pytest.raises(HoleRefused, match="never came back"):
         lost.desk.settle(lost.head, lost.hole, lost.shown)
     assert lost.approvals.waiting() == []
+
+
+def test_a_damaged_epoch_is_trouble_of_this_hub_and_nothing_is_decided(lost: Lost) -> None:
+    lost.spine.transparency().open_epoch()
+    damage(lost.spine.hub_db, "UPDATE epochs SET statement = 'nonsense'")
+    with pytest.raises(DamagedEpoch):
+        lost.desk.settle(lost.head, lost.hole, lost.shown)
 
 
 def _forged(lost: Lost) -> ShownReceipt:
