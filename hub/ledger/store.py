@@ -144,12 +144,12 @@ class Ledger:
     """`with Ledger(path) as ledger`. Opening never creates; `hub.migrate` does. A backup is opened `readonly`."""
 
     def __init__(self, path: Path, *, readonly: bool = False) -> None:
-        self._path = path
+        self.path = path
         self._readonly = readonly
 
     def __enter__(self) -> Ledger:
         try:
-            self._db = open_readonly(self._path) if self._readonly else open_durable(self._path)
+            self._db = open_readonly(self.path) if self._readonly else open_durable(self.path)
             # A damaged type makes text of bytes: to be told as damage where it is read, not quoted in an error.
             self._db.text_factory = lambda raw: raw.decode("utf-8", "surrogateescape")
         except UnicodeDecodeError as error:  # Python's, of SQLite's message that quotes a damaged schema

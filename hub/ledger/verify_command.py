@@ -16,6 +16,7 @@ import typer
 
 from hub.alone import alone
 from hub.keys import log_key
+from hub.ledger.decision_check import decision_findings
 from hub.ledger.findings import Finding
 from hub.ledger.high_water import HighWater
 from hub.ledger.reached_file import ReachedFile
@@ -133,6 +134,8 @@ def _verify(state: HubState, file: Path | None, *, resume: bool, signatures: boo
         tree = tree_check(stored, log, None if readonly else HighWater(state.high_water), begin.tiles if begin else None)
         check = LedgerCheck(ledger, tree, begin, signatures=signatures)
         _go_over(check, kept, tally, state, file)
+        if file is None:
+            tally.tell(list(decision_findings(ledger)))
         kept.remove()
         typer.echo(f"{check.checked} entries checked, {tally.findings} findings, {tally.damages} of them damage.")
         if log is None:

@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from hub.ledger.decision_check import decision_findings
 from hub.ledger.decision_log import DecisionLog
+from hub.ledger.findings import Finding
 from hub.ledger.own_journal import TakenBack
 from hub.ledger.runs import Entry
 from hub.ledger.store import Ledger
@@ -42,6 +44,15 @@ def _put_back(spine: Spine, file: Path) -> None:
     for ending in ("-wal", "-shm"):
         Path(f"{spine.hub_db}{ending}").unlink(missing_ok=True)
     shutil.copy(file, spine.hub_db)
+
+
+def _log_findings(spine: Spine) -> list[Finding]:
+    with Ledger(spine.hub_db) as ledger:
+        return list(decision_findings(ledger))
+
+
+def _locked(_log: DecisionLog) -> DecisionLog:
+    raise sqlite3.OperationalError("database is locked")
 
 
 def _flip(spine: Spine, whole: bytes, flipped: bytes) -> None:
@@ -168,6 +179,26 @@ def test_a_log_with_a_number_in_the_place_of_a_signature_is_damaged(spine: Spine
     _flip(spine, rb"(?<=\x00\x4c..)\x81(?=\x0c)", b"\x01")
     _put_back(spine, tmp_path / "old.db")
     assert "damaged" in spine.own.take_back().fault
+
+
+@pytest.mark.parametrize("column", ["payload", "signature"])
+def test_verify_names_damage_of_the_log_before_it_is_needed(spine: Spine, monkeypatch: pytest.MonkeyPatch, column: str) -> None:
+    monkeypatch.setattr("hub.ledger.decision_check.PAGE_RECORDS", 2)
+    spine.own.note("b", {})
+    spine.own.note("c", {})
+    spine.own.note("d", {})
+    assert _log_findings(spine) == []
+    damage(spine.folder / "decisions.db", f"UPDATE decisions SET {column} = zeroblob(length({column})) WHERE position = 3")
+    [found] = _log_findings(spine)
+    assert (found.where, found.damage) == ("decision log, position 3", False)
+    (spine.folder / "decisions.db").write_bytes(b"nonsense" * 1_000)
+    assert "is damaged" in _log_findings(spine)[0].reason
+    with pytest.MonkeyPatch.context() as locked:
+        locked.setattr(DecisionLog, "__enter__", _locked)
+        assert "give the command again" in _log_findings(spine)[0].reason
+    (spine.folder / "decisions.db").unlink()
+    assert _log_findings(spine) == []
+    assert not (spine.folder / "decisions.db").exists()  # at the next start that is an alarm
 
 
 def test_the_log_goes_on_where_the_newest_entry_of_the_ledger_is_damaged(spine: Spine, tmp_path: Path) -> None:
