@@ -34,7 +34,7 @@ def ends(old: IdentityFolder) -> tuple[int, int]:
             match db.execute(_ENDS).fetchone():
                 case (int(position), int(held)) if held >= 0:
                     return position, min(held, position)
-    except (sqlite3.Error, DatabaseMissing, UnicodeDecodeError):
+    except (sqlite3.Error, DatabaseMissing):
         pass
     return 0, 0
 
@@ -90,7 +90,7 @@ class Forerunner:
 
     def __enter__(self) -> Forerunner:
         self._db: sqlite3.Connection | None = None
-        with suppress(sqlite3.Error, OSError, UnicodeDecodeError):
+        with suppress(sqlite3.Error, OSError):
             if not self._hides_records():
                 self._db = open_readonly(self._path)
                 # Else an id that is not found may be one that a damaged index leads past.
@@ -119,7 +119,7 @@ class Forerunner:
             raise Unclear
         try:
             row = self._db.execute(_FIND, (record.bytes,)).fetchone()
-        except (sqlite3.Error, UnicodeDecodeError) as error:
+        except sqlite3.Error as error:
             raise Unclear from error
         match row:
             case None:

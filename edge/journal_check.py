@@ -24,7 +24,7 @@ from edge.journal_store import (
 from edge.salvage import damaged_pages
 from edge.sqlite_log import read_log
 from security.chain import next_digest
-from security.durable_sqlite import READ_PRAGMAS, look_uri
+from security.durable_sqlite import READ_PRAGMAS, Connection, look_uri
 from security.record import PlaceCheck, id_bytes, signature_holds
 from security.suites import Verifier
 
@@ -70,7 +70,8 @@ class JournalCheck:
         self._path = path
 
     def __enter__(self) -> JournalCheck:
-        self._db = sqlite3.connect(look_uri(self._path), uri=True, isolation_level=None, check_same_thread=False)
+        self._db = sqlite3.connect(look_uri(self._path), uri=True, isolation_level=None, check_same_thread=False,
+                                   factory=Connection)
         self._db.text_factory = as_text
         try:
             for pragma in READ_PRAGMAS:
@@ -99,8 +100,6 @@ class JournalCheck:
         """Raises CorruptJournal, or sqlite3.Error for what may pass."""
         try:
             yield from self._db.execute(sql, values)
-        except UnicodeDecodeError as error:  # Python's, of SQLite's message that quotes a damaged schema
-            raise CorruptJournal(f"{self._path} is damaged (its schema cannot be read); {KEEP_AND_CALL}") from error
         except sqlite3.DatabaseError as error:
             if getattr(error, "sqlite_errorcode", 0) & 0xFF in (*DAMAGED, sqlite3.SQLITE_IOERR):
                 raise CorruptJournal(f"{self._path} is damaged ({error}); {KEEP_AND_CALL}") from error

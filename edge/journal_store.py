@@ -18,7 +18,15 @@ import structlog
 from edge.drafts import CorruptJournal, ForeignJournal
 from edge.dropped_log import keep_log
 from security.chain import Genesis, digests_after, next_digest
-from security.durable_sqlite import BRIEF_PRAGMAS, READ_PRAGMAS, create_database, database_uri, look_uri, open_durable
+from security.durable_sqlite import (
+    BRIEF_PRAGMAS,
+    READ_PRAGMAS,
+    Connection,
+    create_database,
+    database_uri,
+    look_uri,
+    open_durable,
+)
 from security.private_files import write_private
 from security.record import Link, id_bytes, signature_holds
 from security.run import Run
@@ -179,7 +187,7 @@ class JournalStore:
         uri = self._uri()
         if not self._path.stat().st_size:
             raise CorruptJournal(f"{self._path} is empty; {KEEP_AND_CALL}")  # SQLite would begin a new database in it
-        self._db = await aiosqlite.connect(uri, uri=True, isolation_level=None)
+        self._db = await aiosqlite.connect(uri, uri=True, isolation_level=None, factory=Connection)
         self._db.text_factory = as_text
         try:
             for pragma in READ_PRAGMAS if self._readonly else BRIEF_PRAGMAS:
@@ -212,8 +220,6 @@ class JournalStore:
         """Every statement goes through here. Raises CorruptJournal, or sqlite3.Error for what may pass."""
         try:
             return list(await self._db.execute_fetchall(sql, values))
-        except UnicodeDecodeError as error:  # Python's, of SQLite's message that quotes a damaged schema
-            raise CorruptJournal(f"{self._path} is damaged (its schema cannot be read); {KEEP_AND_CALL}") from error
         except sqlite3.DatabaseError as error:
             if getattr(error, "sqlite_errorcode", 0) & 0xFF in DAMAGED:
                 raise CorruptJournal(f"{self._path} is damaged ({error}); {KEEP_AND_CALL}") from error

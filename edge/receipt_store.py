@@ -116,8 +116,6 @@ def _read(row: Sequence[Any]) -> Receipt | None:
 def _damage_named(path: Path) -> Iterator[None]:
     try:
         yield
-    except UnicodeDecodeError as error:  # Python's, of SQLite's message that quotes a damaged schema
-        raise DamagedReceipts(f"the receipts in {path} cannot be read: its schema is damaged") from error
     except sqlite3.DatabaseError as error:
         if getattr(error, "sqlite_errorcode", 0) & 0xFF in DAMAGED:
             raise DamagedReceipts(f"the receipts in {path} cannot be read: {error}") from error

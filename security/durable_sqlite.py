@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 from security.private_files import sync_folder
@@ -33,6 +34,18 @@ class DatabaseMissing(FileNotFoundError):
     """Opening never creates: a mistyped path is an error, not an empty site."""
 
 
+class Connection(sqlite3.Connection):
+    """All trouble with the file is a sqlite3.Error: Python cannot decode what SQLite says when it quotes a damaged schema."""
+
+    def execute(self, sql: str, parameters: Any = (), /) -> sqlite3.Cursor:
+        try:
+            return super().execute(sql, parameters)
+        except UnicodeDecodeError as error:
+            damaged = sqlite3.DatabaseError("its schema cannot be read")
+            damaged.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+            raise damaged from error
+
+
 def database_uri(path: Path, *, mode: str) -> str:
     """SQLite URI of an existing file; mode "rw" or "ro". Raises DatabaseMissing."""
     if not path.is_file():
@@ -44,7 +57,7 @@ def open_durable(path: Path) -> sqlite3.Connection:
     """Read-write, autocommit: statements say BEGIN IMMEDIATE themselves. For transactions of megabytes at most, and one thread
     at a time."""
     connection = sqlite3.connect(
-        database_uri(path, mode="rw"), uri=True, isolation_level=None, check_same_thread=False
+        database_uri(path, mode="rw"), uri=True, isolation_level=None, check_same_thread=False, factory=Connection
     )
     for pragma in BRIEF_PRAGMAS:
         connection.execute(pragma)
@@ -54,7 +67,7 @@ def open_durable(path: Path) -> sqlite3.Connection:
 def open_readonly(path: Path) -> sqlite3.Connection:
     """A reader that cannot change a row and does not create a file."""
     connection = sqlite3.connect(
-        database_uri(path, mode="ro"), uri=True, isolation_level=None, check_same_thread=False
+        database_uri(path, mode="ro"), uri=True, isolation_level=None, check_same_thread=False, factory=Connection
     )
     for pragma in READ_PRAGMAS:
         connection.execute(pragma)
@@ -72,7 +85,7 @@ def look_uri(path: Path) -> str:
 
 def open_look(path: Path) -> sqlite3.Connection:
     """As `open_readonly`, and leaves nothing beside a file that rests; close it soon."""
-    connection = sqlite3.connect(look_uri(path), uri=True, isolation_level=None, check_same_thread=False)
+    connection = sqlite3.connect(look_uri(path), uri=True, isolation_level=None, check_same_thread=False, factory=Connection)
     for pragma in READ_PRAGMAS:
         connection.execute(pragma)
     return connection

@@ -289,6 +289,13 @@ def clear_page(database: Path, table: str) -> None:
         file.write(b"\xa5" * size)
 
 
+def flip_schema(database: Path, table: str) -> None:
+    """A bit of a table's schema, so that SQLite quotes what is no text."""
+    content, words = database.read_bytes(), f"CREATE TABLE {table} (".encode()
+    assert content.count(words) == 1
+    database.write_bytes(content.replace(words, words.replace(b"A", bytes([ord("A") ^ 0x80]), 1)))
+
+
 def damage(database: Path, statement: str, *values: object) -> None:
     """As a bad disk does it: no trigger and no constraint is asked."""
     with closing(sqlite3.connect(database, isolation_level=None)) as db:

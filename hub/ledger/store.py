@@ -148,12 +148,9 @@ class Ledger:
         self._readonly = readonly
 
     def __enter__(self) -> Ledger:
-        try:
-            self._db = open_readonly(self.path) if self._readonly else open_durable(self.path)
-            # A damaged type makes text of bytes: to be told as damage where it is read, not quoted in an error.
-            self._db.text_factory = lambda raw: raw.decode("utf-8", "surrogateescape")
-        except UnicodeDecodeError as error:  # Python's, of SQLite's message that quotes a damaged schema
-            raise Damaged("its schema cannot be read") from error
+        self._db = open_readonly(self.path) if self._readonly else open_durable(self.path)
+        # A damaged type makes text of bytes: to be told as damage where it is read, not quoted in an error.
+        self._db.text_factory = lambda raw: raw.decode("utf-8", "surrogateescape")
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,

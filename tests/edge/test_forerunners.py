@@ -20,7 +20,7 @@ from edge.forerunners import Forerunners, make_index
 from edge.journal import Journal
 from edge.state import IdentityFolder
 from tests.edge.test_carry import Machine
-from tests.spine import CEILING_S, clear_page, damage, draft
+from tests.spine import CEILING_S, clear_page, damage, draft, flip_schema
 
 
 @pytest.fixture
@@ -150,6 +150,23 @@ def test_a_damaged_index_stops_no_start_and_is_made_anew(machine: Machine) -> No
 
     for harmed in (b"", b"x", bytes(len(whole)), whole[:4096] + b"\xa5" * (len(whole) - 4096)):
         assert asyncio.run(start(harmed)) == ["earlier"] * 3
+
+
+def test_an_index_whose_schema_is_damaged_stops_no_start_and_no_later_index(machine: Machine) -> None:
+    asyncio.run(machine.write("a"))
+    _make_index(machine)
+    flip_schema(machine.new.known, "known")
+
+    async def start() -> str:
+        async with _at_work(machine) as (journal, _):
+            return await _said(journal, "a")
+
+    assert asyncio.run(start()) == "earlier"
+    _make_index(machine)
+    flip_schema(machine.new.known, "known")
+    machine.new.known.rename(machine.old.known)
+    _make_index(machine)
+    assert asyncio.run(start()) == "earlier"
 
 
 def test_an_index_that_is_damaged_under_a_counter_at_work_is_made_anew(machine: Machine) -> None:

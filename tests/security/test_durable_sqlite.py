@@ -21,6 +21,7 @@ from security.durable_sqlite import (
     open_look,
     open_readonly,
 )
+from tests.spine import flip_schema
 
 SCHEMA = "CREATE TABLE parents (id INTEGER PRIMARY KEY) STRICT; CREATE TABLE children (p INTEGER REFERENCES parents) STRICT"
 FULL = 2
@@ -86,6 +87,16 @@ def test_a_reader_cannot_change_a_row(database: Path) -> None:
         for statement in ("INSERT INTO parents VALUES (2)", "DELETE FROM parents", "CREATE TABLE more (x)"):
             with pytest.raises(sqlite3.OperationalError, match=r"readonly|read-only"):
                 reader.execute(statement)
+
+
+@pytest.mark.parametrize("opener", [open_durable, open_readonly, open_look])
+def test_a_damaged_schema_is_trouble_of_sqlite_and_nothing_else(
+        database: Path, opener: Callable[[Path], sqlite3.Connection]) -> None:
+    """Python cannot decode the message that quotes it."""
+    flip_schema(database, "parents")
+    with pytest.raises(sqlite3.DatabaseError) as caught, closing(opener(database)) as db:
+        db.execute("SELECT * FROM parents")
+    assert caught.value.sqlite_errorcode == sqlite3.SQLITE_CORRUPT
 
 
 def test_a_look_sees_what_a_writer_has_committed_and_leaves_nothing_beside_a_file_that_rests(database: Path) -> None:
