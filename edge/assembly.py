@@ -169,8 +169,7 @@ async def _line(stack: AsyncExitStack, agent: Agent, folder: IdentityFolder, ide
     work: list[Work] = [uplink.run, downlink.run, renewal.run, examination.run]
 
     # What the journals before this one could not deliver, the oldest first.
-    carriers = [Carrier(old, new, succession, journal) for old, new in pairwise(agent.state.identities())
-                if (succession := read_succession(new))]
+    carriers = [Carrier(old, new, read_succession(old, new), journal) for old, new in pairwise(agent.state.identities())]
     return examination, [*work, Predecessors(carriers, held_over(channel), up_line).run]
 
 
@@ -203,8 +202,8 @@ def _waiting_line(agent: Agent, identity: Identity) -> tuple[LineHealth, list[Wo
 
 
 def _before(state: StateFolder) -> list[tuple[UUID, IdentityFolder]]:
-    """The machine's earlier identities. Raises ValueError when one does not say which it follows."""
-    return [(succession.old_edge_id, old) for old, new in pairwise(state.identities()) if (succession := read_succession(new))]
+    """The machine's earlier identities. Raises NotEnrolled when it cannot be told of one which it was."""
+    return [(read_succession(old, new).old_edge_id, old) for old, new in pairwise(state.identities())]
 
 
 async def _open_journal(stack: AsyncExitStack, agent: Agent, folder: IdentityFolder, identity: Identity,

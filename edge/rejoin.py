@@ -12,7 +12,7 @@ import structlog
 from edge.advice import Diagnosis, waiting_to_rejoin
 from edge.carry import Held
 from edge.enrol import EnrolmentRefused, EnrolmentUnavailable
-from edge.identity import load_identity
+from edge.identity import NotEnrolled, load_identity
 from edge.old_journals import known_digests, old_journals
 from edge.rejoin_wire import OldKey, RejoinAnswer, RejoinCall, rejoin_call
 from edge.state import IdentityFolder, StateFolder
@@ -46,7 +46,7 @@ class Rejoin:
     def ask(self, invitation: Invitation | None = None) -> int:
         """0 once the hub has admitted it, and that is on disk; else the approval that is waited for.
 
-        Raises EnrolmentRefused, EnrolmentUnavailable, BadKey, OSError.
+        Raises EnrolmentRefused, EnrolmentUnavailable, BadKey, NotEnrolled, OSError.
         """
         while pair := self._next():
             if waiting_for := self._ask(*pair, invitation):
@@ -62,8 +62,7 @@ class Rejoin:
         return next(((old, new) for old, new in pairwise(identities) if not load_identity(new.identity).certified), None)
 
     def _ask(self, old: IdentityFolder, new: IdentityFolder, invitation: Invitation | None) -> int:
-        succession = read_succession(new)
-        assert succession is not None
+        succession = read_succession(old, new)
         call = self._call(old, new, succession)
         word = invitation or self._old_key(old)
         answer = rejoin_call(call, self._address, word)
@@ -86,7 +85,7 @@ class Rejoin:
                 self._become(waiting_to_rejoin(waiting_for, ""))
             except EnrolmentUnavailable as error:
                 self._become(waiting_to_rejoin(0, str(error)))
-            except (EnrolmentRefused, BadKey, OSError) as error:
+            except (EnrolmentRefused, BadKey, NotEnrolled, OSError) as error:
                 self._become(waiting_to_rejoin(0, str(error)))
                 pause_s = REFUSED_RETRY_S
             await asyncio.sleep(pause_s)

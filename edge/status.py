@@ -28,7 +28,7 @@ async def describe(state: StateFolder, alarms: Sequence[Alarm]) -> str:
         "site": f"{identity.site} {identity.site_name} ({identity.site_kind})",
         "hub": identity.work_address,
         "certificate": _certificate(folder, identity),
-        **_succession(folder),
+        **_succession(state.identities()),
         **({"line": f"{said[0]} (found at {_time(said[1])})"} if (said := read_diagnosis(state.diagnosis)) else {}),
         "journal": str(store.identity.genesis.journal),
         "head": str(head.position),
@@ -44,10 +44,11 @@ async def describe(state: StateFolder, alarms: Sequence[Alarm]) -> str:
     return "\n".join([*told, *(f"{name + ':':<18}{value}" for name, value in rows.items())])
 
 
-def _succession(folder: IdentityFolder) -> dict[str, str]:
-    succession = read_succession(folder)
-    if succession is None:
+def _succession(identities: Sequence[IdentityFolder]) -> dict[str, str]:
+    if len(identities) == 1:
         return {}
+    *_, old, folder = identities
+    succession = read_succession(old, folder)
     settled = "all of it is settled" if folder.carried.exists() else "what it could not deliver is not carried over yet"
     return {"follows": f"journal {succession.old_journal} ({succession.reason}); {settled}"}
 

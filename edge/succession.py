@@ -10,6 +10,8 @@ import shutil
 from dataclasses import asdict, dataclass, replace
 from uuid import UUID, uuid4
 
+import structlog
+
 from edge.forerunner import ends
 from edge.identity import Identity, load_identity
 from edge.journal_store import KEEP_AND_CALL, create_journal
@@ -21,6 +23,9 @@ from security.signer import Ed25519Signer
 
 SUCCESSORS_MAX = 100
 REASON_MAX_CHARS = 120
+REASON_GONE = "why is not known: succession.json is damaged"
+
+log = structlog.get_logger()
 
 
 class SuccessionRefused(Exception):
@@ -89,12 +94,17 @@ def _fill(folder: IdentityFolder, old: Identity, reason: str, old_ends: tuple[in
         sync_folder(one)
 
 
-def read_succession(folder: IdentityFolder) -> Succession | None:
-    """None for a machine's first identity. Raises ValueError when the file is damaged."""
-    if not folder.succession.exists():
-        return None
+def read_succession(old: IdentityFolder, new: IdentityFolder) -> Succession:
+    """Of two identities of a machine, one behind the other. Where `new` no longer says it, `old` says who it was.
+
+    Raises NotEnrolled when neither does, ExposedSecret.
+    """
     try:
-        return Succession(**json.loads(read_private(folder.succession)))
-    except (ValueError, TypeError) as error:
-        raise ValueError(f"{folder.succession} is damaged ({error}); restore it, or remove {folder.root} and rejoin again: its "
-                         "journal holds what was taken since, so keep a copy") from error
+        said = Succession(**json.loads(read_private(new.succession)))
+        UUID(said.old_edge), UUID(said.old_journal)
+    except (FileNotFoundError, ValueError, TypeError, AttributeError) as error:
+        log.warning("an earlier identity's own files say what this one does not", file=str(new.succession), error=str(error),
+                    next="look after this machine's disk")
+        identity = load_identity(old.identity)
+        return Succession(identity.edge, identity.journal, REASON_GONE, *ends(old))
+    return said

@@ -125,9 +125,8 @@ class Station(Spine):
         asyncio.run(self._rejoin(successor))
 
     async def _rejoin(self, successor: IdentityFolder) -> None:
-        identity, said = load_identity(successor.identity), read_succession(successor)
+        identity, said = load_identity(successor.identity), read_succession(self.state, successor)
         signer = Ed25519Signer.load(successor.record_key)
-        assert said is not None
         with Ledger(self.hub_db) as ledger:
             old = ledger.journal(said.old_journal_id)
             Held(old.position, 0, ledger.digests(old, 0, 10**6)).save(successor)

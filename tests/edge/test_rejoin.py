@@ -37,6 +37,7 @@ from security.invitations import Invitation
 from security.renewal import rejoin_statement
 from security.signer import Ed25519Signer
 from security.suites import Verifier
+from tests.edge.machine import NOBODY, enrolled
 from tests.rejoining import PEER, RejoiningHub
 from tests.spine import CEILING_S, draft
 
@@ -189,6 +190,25 @@ def test_a_damaged_journal_still_says_what_it_had(machine: Machine) -> None:
     machine.state.journal.write_bytes(data)
     begin(machine.state, "the disk")
     assert machine.rejoin() == Held(3, 3, [])
+
+
+def test_a_damaged_earlier_identity_is_told_and_stops_no_agent(tmp_path: Path) -> None:
+    state = enrolled(tmp_path / "edge")
+    begin(state, "the disk")
+    begin(state, "once more")
+    state.identities()[1].identity.write_bytes(bytes(200))
+    rejoin = Rejoin(state, NOBODY)
+
+    async def ask() -> None:
+        async with asyncio.timeout(CEILING_S):
+            asking = asyncio.create_task(rejoin.run())
+            while "identity.json is damaged" not in rejoin.diagnosis.english:
+                assert not asking.done(), asking
+                await asyncio.sleep(0.01)
+            asking.cancel()
+            await asyncio.wait([asking])
+
+    asyncio.run(ask())
 
 
 def test_a_hub_that_forgot_the_machine_gets_its_keys_back(machine: Machine, tmp_path: Path,

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from edge.identity import NotEnrolled
 from edge.journal_store import KEEP_AND_CALL
-from edge.succession import REASON_MAX_CHARS, begin, read_succession
-from tests.edge.machine import enrolled
+from edge.succession import REASON_GONE, REASON_MAX_CHARS, begin, read_succession
+from tests.edge.machine import enrolled, fill
 
 
 @pytest.mark.parametrize(("reason", "told"), [
@@ -22,6 +25,22 @@ from tests.edge.machine import enrolled
 ])
 def test_who_approves_a_successor_reads_in_one_line_what_is_damaged(tmp_path: Path, reason: str, told: str) -> None:
     state = enrolled(tmp_path / "a-folder-with-a-name-that-alone-would-fill-half-of-the-reason" / "edge")
-    said = read_succession(begin(state, reason.format(path=state.journal)))
-    assert said is not None
+    said = read_succession(state, begin(state, reason.format(path=state.journal)))
     assert said.reason == told
+
+
+@pytest.mark.parametrize("harm", [lambda path: path.unlink(), lambda path: path.write_bytes(bytes(200)),
+                                  lambda path: path.write_text(path.read_text().replace("-", "x"))])
+def test_a_successor_that_no_longer_says_what_it_follows_follows_it_all_the_same(
+        tmp_path: Path, harm: Callable[[Path], None]) -> None:
+    """Else its callers' ids would be new again, and nothing would be carried over."""
+    state = enrolled(tmp_path / "edge")
+    fill(state, 2)
+    new = begin(state, "two")
+    whole = read_succession(state, new)
+    assert whole.old_position == 3
+    harm(new.succession)
+    assert read_succession(state, new) == replace(whole, reason=REASON_GONE)
+    state.identity.write_bytes(bytes(200))
+    with pytest.raises(NotEnrolled, match="restore it from a copy"):
+        read_succession(state, new)
