@@ -80,6 +80,8 @@ async def run_edge(state: StateFolder, clock: Clock, ready: Callable[[], None]) 
                 await _work(agent, told)
             except* NextIdentity:
                 pass
+            if (task := asyncio.current_task()) is not None and task.cancelling():
+                raise asyncio.CancelledError  # a group of tasks that ends by itself at that moment swallows it
 
 
 @dataclass(frozen=True)
