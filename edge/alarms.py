@@ -65,11 +65,10 @@ class Alarms:
         names = [kind, *(f"{kind}-{number}" for number in range(2, ALIKE_MAX + 1))]
         with self._raising:
             alike = {alarm.kind: alarm.evidence for alarm in self.open_alarms() if alarm.kind in names}
-            if alike and (not evidence or evidence.hex() in alike.values()):
-                return
-            log.error("alarm", kind=kind, text=text)
-            if name := next((name for name in names if name not in alike), ""):
-                self._unwritten[name] = Alarm(name, text, hint, self._clock.unix_ms(), evidence.hex())
+            if not alike or (evidence and evidence.hex() not in alike.values()):
+                log.error("alarm", kind=kind, text=text)
+                if name := next((name for name in names if name not in alike), ""):
+                    self._unwritten[name] = Alarm(name, text, hint, self._clock.unix_ms(), evidence.hex())
             self._write()
 
     def write_again(self) -> None:

@@ -94,6 +94,20 @@ def test_an_alarm_that_a_full_disk_did_not_take_is_open_all_the_same_and_written
     assert bytes.fromhex(alarms.open_alarms()[0].evidence) == b"evidence"
 
 
+def test_an_alarm_that_is_raised_again_is_written_once_there_is_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A successor that begins as soon as the disk is freed: a crash behind it must not forget why."""
+    def full(_path: Path, _data: bytes) -> None:
+        raise OSError(28, "No space left on device")
+
+    folder, clock = tmp_path / "alarms", Spine(tmp_path).clock
+    alarms = Alarms(folder, clock)
+    with monkeypatch.context() as disk:
+        disk.setattr(edge.alarms, "write_private", full)
+        alarms.raise_alarm("journal-ended", "a damaged page", "提示")
+    alarms.raise_alarm("journal-ended", "a damaged page", "提示")
+    assert [one.text for one in Alarms(folder, clock).open_alarms()] == ["a damaged page"]
+
+
 def test_evidence_longer_than_a_record_is_named_by_its_digest(
         tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     evidence = bytes(range(256)) * 400
