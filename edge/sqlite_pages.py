@@ -52,11 +52,13 @@ class PageFile:
     def __enter__(self) -> PageFile:
         """Raises OSError."""
         self.logs = [read_log(path) for path in self._paths[1:]]
-        with ExitStack() as stack:
-            self._files = [stack.enter_context(reading(path if path.exists() else Path(os.devnull))) for path in self._paths]
-            self._stack = stack.pop_all()
         self.count = -(-self._paths[0].stat().st_size // PAGE_BYTES)
         self._read_log_copies()
+        database, *logs = [path if path.exists() else Path(os.devnull) for path in self._paths]
+        with ExitStack() as stack:  # SQLite locks no log, and one that it drops gives its disk space back once it is closed
+            opened = [stack.enter_context(log.open("rb")) for log in logs]
+            self._files = [stack.enter_context(reading(database)), *(log.fileno() for log in opened)]
+            self._stack = stack.pop_all()
         return self
 
     def __exit__(

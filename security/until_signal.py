@@ -10,7 +10,7 @@ import threading
 from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
 
-THREADS_MAX_S = 3.0  # that they get when all else has ended
+THREADS_MAX_S = 5.0  # that they get when all else has ended
 
 
 def until_signal(service: Coroutine[None, None, None]) -> None:

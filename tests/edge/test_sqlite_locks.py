@@ -52,6 +52,20 @@ def test_a_look_at_the_files_leaves_the_locks_to_sqlite(tmp_path: Path, look: Ca
     assert _free(spine.journal_db, DATABASE_LOCK)
 
 
+def test_a_log_that_was_looked_at_goes_when_sqlite_drops_it(tmp_path: Path) -> None:
+    """Else an agent that works for months holds the disk space of each."""
+    spine = Spine(tmp_path)
+
+    async def live() -> None:
+        async with spine.journal() as journal:
+            await journal.submit(draft("a"))
+            _pages(spine.journal_db)
+
+    asyncio.run(live())
+    held = [str(one.readlink()) for one in Path("/proc/self/fd").iterdir() if one.is_symlink()]
+    assert not [one for one in held if one.startswith(f"{spine.journal_db}-wal")]
+
+
 def test_whoever_else_closes_the_file_takes_it_from_no_reader(tmp_path: Path) -> None:
     """Two salvages at a time in one agent borrowed each other's descriptors, and told whole records as lost."""
     (tmp_path / "file").write_bytes(b"whole")
