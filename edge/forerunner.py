@@ -40,7 +40,7 @@ def ends(old: IdentityFolder) -> tuple[int, int]:
 
 
 def callers_ids(old: IdentityFolder) -> Iterator[tuple[bytes, int]]:
-    """Id and position of each record that is not lost. Takes minutes where a large journal is damaged.
+    """Id and position of each record that is not lost, or that the hub has. Takes minutes where a large journal is damaged.
 
     Raises OSError, sqlite3.Error.
     """
@@ -49,8 +49,10 @@ def callers_ids(old: IdentityFolder) -> Iterator[tuple[bytes, int]]:
             yield from db.execute("SELECT id, position FROM digests")
         return
     with suppress(NothingToSalvage, FileNotFoundError), salvage(old.journal, known_identity(old)) as salvaged:
+        held = salvaged.standing.position if salvaged.standing else 0
         for entry in salvaged.entries():
-            if entry.id is not None and not (isinstance(entry, Lost) and entry.payload is None):
+            lost = isinstance(entry, Lost) and entry.payload is None and entry.position > held
+            if entry.id is not None and not lost:
                 yield entry.id.bytes, entry.position
 
 

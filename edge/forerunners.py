@@ -2,7 +2,7 @@
 
 An index beside the journal answers. It is made while the counter works: a large journal that is damaged takes minutes. Until
 then the journals themselves are asked; where they cannot tell whether they know an id, its caller is told to say it again later.
-Ids of lost records are not in the index, so that saying them again brings them back.
+Ids of records that are lost before the hub had them are not in the index, so that saying them again brings them back.
 """
 
 from __future__ import annotations

@@ -78,6 +78,20 @@ def test_a_callers_id_of_the_old_journal_is_known_unless_its_record_is_lost(mach
         assert db.execute("SELECT count(*) FROM known").fetchone()[0] == 2  # the data key, and a
 
 
+def test_a_lost_record_that_the_hub_has_acknowledged_does_not_come_back(machine: Machine) -> None:
+    """It would stand in the ledger twice (invariant 2)."""
+    asyncio.run(machine.write("a", "b"))
+    damage(machine.old.journal, "UPDATE standing SET position = 3")
+    _lose(machine)
+    _make_index(machine)
+
+    async def say() -> list[str]:
+        async with _at_work(machine) as (journal, _):
+            return [await _said(journal, caller) for caller in ("a", "b", "c")]
+
+    assert asyncio.run(say()) == ["earlier", "earlier", "new"]
+
+
 def test_a_counter_works_before_the_index_is_made_and_only_what_is_unclear_waits(machine: Machine,
                                                                                  monkeypatch: pytest.MonkeyPatch) -> None:
     """Salvage of a large journal takes minutes."""
