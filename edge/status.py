@@ -14,6 +14,8 @@ from edge.succession import read_succession
 from edge.tls_pair import load_pair
 from security.signer import BadKey
 
+_STOPPED = "it takes no more records; the agent goes on in a new journal as soon as it can begin one: suozhan-edge run"
+
 
 async def describe(state: StateFolder, alarms: Sequence[Alarm]) -> str:
     """Lines for a technician, alarms first. Raises NotEnrolled, DatabaseMissing, CorruptJournal."""
@@ -37,7 +39,7 @@ async def describe(state: StateFolder, alarms: Sequence[Alarm]) -> str:
         "backed up": str(standing.backed_up),
         "kept here from": str(first) if first is not None else "-",
         "heard of the hub": heard,
-        **({"stopped": f"{stopped} (once that is settled, remove {folder.journal.with_suffix('.stopped')})"} if stopped else {}),
+        **({"stopped": f"{stopped} ({_STOPPED})"} if stopped else {}),
         "journal file": f"{folder.journal.stat().st_size} bytes",
     }
     told = [f"ALARM {one.kind}: {one.text} ({one.hint})" for one in alarms]
