@@ -99,7 +99,7 @@ def silent(error: str) -> Diagnosis:
 def refused(error: str) -> Diagnosis:
     return Diagnosis(
         Kind.REFUSED,
-        f"the hub refuses this machine: {error}. If that does not help, call the city's IT desk",
+        f"the hub refuses this machine: {error}; if that does not help, call the city's IT desk",
         f"市中心拒绝本机连接。{_KEPT}请联系市信息中心。",
     )
 
@@ -127,7 +127,7 @@ def waiting(first_ms: int, last_ms: int, approval: int) -> Diagnosis:
     return Diagnosis(
         Kind.WAITING_FOR_APPROVAL,
         f"this machine's certificate holds {_span(first_ms, last_ms)}; it was away for so long that a person has to approve "
-        f"its renewal. Call the city's IT desk, they run: suozhan-hub approvals approve {approval}",
+        f"its renewal. Call the city's IT desk, they run: suozhan-hub approvals approve {approval} --by NAME --reason TEXT",
         f"本机停用时间过长，证书已过期，正等待市中心批准（第 {approval} 号申请）。{_KEPT}请联系市信息中心批准。",
     )
 

@@ -194,7 +194,7 @@ def _idle_check(agent: Agent, folder: IdentityFolder, identity: Identity, journa
 
 def _waiting_line(agent: Agent, identity: Identity) -> tuple[LineHealth, list[Work]]:
     """Until the hub admits a successor, its records wait in its journal."""
-    rejoin = Rejoin(agent.state, agent.config.hub_enrol_address or identity.enrol_address)
+    rejoin = Rejoin(agent.state, agent.config.hub_enrol_address or identity.enrol_address, agent.clock)
 
     async def admitted() -> None:
         await rejoin.run()

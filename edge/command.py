@@ -117,7 +117,7 @@ def rejoin(
     """Go on with new keys and a new journal: a copied disk, a restored backup, damage. Loses nothing. Safe to repeat."""
     from edge.rejoin_command import rejoin_machine  # noqa: PLC0415 - gRPC loads only where it is used
 
-    typer.echo(rejoin_machine(context.obj, token, reason))
+    typer.echo(rejoin_machine(context.obj, token, reason, SystemClock()))
 
 
 @app.command()

@@ -12,6 +12,7 @@ import structlog
 from edge.advice import Diagnosis, waiting_to_rejoin
 from edge.carry import Held
 from edge.enrol import EnrolmentRefused, EnrolmentUnavailable
+from edge.examination import keep_diagnosis
 from edge.identity import NotEnrolled, load_identity
 from edge.old_journals import known_digests, old_journals
 from edge.rejoin_wire import OldKey, RejoinAnswer, RejoinCall, rejoin_call
@@ -19,6 +20,7 @@ from edge.state import IdentityFolder, StateFolder
 from edge.succession import Succession, read_succession
 from edge.tls_pair import load_pair
 from security.certificates import der
+from security.clock import Clock
 from security.invitations import Invitation, enrolment_proof
 from security.private_files import read_private
 from security.renewal import rejoin_proof_name, sign_renewal
@@ -35,9 +37,10 @@ class Rejoin:
     call `ask` in a thread.
     """
 
-    def __init__(self, state: StateFolder, address: str) -> None:
+    def __init__(self, state: StateFolder, address: str, clock: Clock) -> None:
         self._state = state
         self._address = address
+        self._clock = clock
         self._known: dict[IdentityFolder, list[tuple[int, bytes]]] = {}  # asking goes on for days, and a damaged journal is slow
         self.diagnosis: Diagnosis = waiting_to_rejoin(0, "")
 
@@ -82,17 +85,25 @@ class Rejoin:
                 if not waiting_for:
                     log.warning("admitted with a new identity", folder=str(self._state.current.root))
                     return
-                self._become(waiting_to_rejoin(waiting_for, ""))
+                await self._become(waiting_to_rejoin(waiting_for, ""))
             except EnrolmentUnavailable as error:
-                self._become(waiting_to_rejoin(0, str(error)))
+                await self._become(waiting_to_rejoin(0, str(error)))
             except (EnrolmentRefused, BadKey, NotEnrolled, OSError) as error:
-                self._become(waiting_to_rejoin(0, str(error)))
+                await self._become(waiting_to_rejoin(0, str(error)))
                 pause_s = REFUSED_RETRY_S
-            await asyncio.sleep(pause_s)
+            await self._pause(pause_s)
 
-    def _become(self, diagnosis: Diagnosis) -> None:
+    async def _pause(self, longest_s: float) -> None:
+        """Ends when a command beside the agent was quicker."""
+        for _ in range(round(longest_s / POLL_S)):
+            await asyncio.sleep(POLL_S)
+            if await asyncio.to_thread(self._next) is None:
+                return
+
+    async def _become(self, diagnosis: Diagnosis) -> None:
         if diagnosis != self.diagnosis:
             log.warning("not admitted yet", text=diagnosis.english)
+            await asyncio.to_thread(keep_diagnosis, self._state.diagnosis, diagnosis, self._clock.unix_ms())
         self.diagnosis = diagnosis
 
     def _call(self, old: IdentityFolder, new: IdentityFolder, succession: Succession) -> RejoinCall:

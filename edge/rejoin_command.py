@@ -10,10 +10,11 @@ from edge.rejoin import Rejoin
 from edge.start import AlreadyRunning
 from edge.state import StateFolder
 from edge.succession import SuccessionRefused, begin
+from security.clock import Clock
 from security.invitations import Invitation
 
 
-def rejoin_machine(state: StateFolder, token: str, reason: str) -> str:
+def rejoin_machine(state: StateFolder, token: str, reason: str, clock: Clock) -> str:
     """What to tell the technician. Raises NotEnrolled, BadToken, SuccessionRefused, EnrolmentRefused/-Unavailable, BadKey."""
     invitation = Invitation.from_token(token) if token else None
     identity = load_identity(state.current.identity)
@@ -23,7 +24,7 @@ def rejoin_machine(state: StateFolder, token: str, reason: str) -> str:
         _begin(state, reason or ("an invitation to replace it" if token else ""))
         identity = load_identity(state.current.identity)
     config = load_config(state.config)
-    waiting_for = Rejoin(state, config.hub_enrol_address or identity.enrol_address).ask(invitation)
+    waiting_for = Rejoin(state, config.hub_enrol_address or identity.enrol_address, clock).ask(invitation)
     if waiting_for:
         decide = f"suozhan-hub approvals approve {waiting_for} --by NAME --reason TEXT"
         return (f"Request {waiting_for} waits at the hub: somebody there decides with {decide}. Meanwhile the counter works: "

@@ -68,6 +68,7 @@ def begin(state: StateFolder, reason: str) -> IdentityFolder:
     finished = IdentityFolder(state.successors / str(number))
     unfinished.root.rename(finished.root)
     sync_folder(state.successors)
+    state.diagnosis.unlink(missing_ok=True)  # why the old one had no line
     return finished
 
 

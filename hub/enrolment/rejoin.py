@@ -108,8 +108,8 @@ class RejoinDesk:
         if approval.state == "waiting":
             raise ApprovalWaits(approval.id)
         if approval.state == "refused":
-            raise EnrolmentRefused(f"{approval.decided_by} refused request {approval.id}: {approval.reason}; ask them, or the "
-                                   "city's IT desk")
+            raise EnrolmentRefused(f"{approval.decided_by} refused request {approval.id}: {approval.reason}; if it is to go on "
+                                   f"after all, {by_invitation(request.old_edge)}")
         return {"approval": approval.id, "by": approval.decided_by, "reason": approval.reason}
 
     def _held(self, request: RejoinRequest) -> int:

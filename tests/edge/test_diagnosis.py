@@ -69,7 +69,7 @@ def _says_what_to_do(found: Diagnosis) -> None:
 
 
 def test_the_texts_carry_what_the_technician_needs() -> None:
-    assert "approvals approve 7" in diagnose(replace(SEEN, certificate=ENDED, renewal=WAITING)).english
+    assert "approvals approve 7 --by NAME --reason TEXT" in diagnose(replace(SEEN, certificate=ENDED, renewal=WAITING)).english
     assert "第 7 号" in diagnose(replace(SEEN, certificate=ENDED, renewal=WAITING)).chinese
     wrong = diagnose(replace(SEEN, own_ms=BOOT_1970))
     assert "1970-01-01" in wrong.english

@@ -18,6 +18,7 @@ import edge.enrol
 import edge.rejoin
 from edge.carry import Held
 from edge.enrol import EnrolmentRefused, enrol
+from edge.examination import read_diagnosis
 from edge.identity import load_identity
 from edge.journal import Journal, JournalLimits
 from edge.rejoin import Rejoin
@@ -33,6 +34,7 @@ from hub.ledger.store import Ledger
 from proto import enrolment_pb2
 from security.certificates import der, edge_certificate, new_csr, new_key
 from security.chain import leaf_hashes
+from security.clock import SystemClock
 from security.invitations import Invitation
 from security.renewal import rejoin_statement
 from security.signer import Ed25519Signer
@@ -129,7 +131,7 @@ class Machine:
 
     def rejoin(self, invitation: Invitation | None = None) -> Held:
         """A successor that the hub admits."""
-        rejoin = Rejoin(self.state, "h:2")
+        rejoin = Rejoin(self.state, "h:2", SystemClock())
         if waiting_for := rejoin.ask(invitation):
             self.hub.approvals.decide(waiting_for, "李芳", "looked at it", approved=True)
             assert rejoin.ask(invitation) == 0
@@ -227,7 +229,7 @@ def test_a_hub_that_forgot_the_machine_gets_its_keys_back(machine: Machine, tmp_
     monkeypatch.setattr(edge.rejoin, "rejoin_call", Office(restored).rejoin)
     begin(machine.state, "the hub was restored")
     replaced = load_identity(machine.state.identities()[-2].identity).edge_id
-    assert Rejoin(machine.state, "h:2").ask(restored.invitation("B07", replaced)) == 0
+    assert Rejoin(machine.state, "h:2", SystemClock()).ask(restored.invitation("B07", replaced)) == 0
     for folder in identities:
         head = restored.journal(load_identity(folder.identity).journal_id)
         assert head.closed
@@ -262,12 +264,12 @@ def _bad_sealing_key(reply: enrolment_pb2.EnrolReply) -> None:
 def test_an_answer_that_could_not_be_worked_with_is_never_saved(machine: Machine, office: Office, tmp_path: Path,
                                                                 nonsense: Changed | None) -> None:
     begin(machine.state, "the disk")
-    waiting = Rejoin(machine.state, "h:2").ask()
+    waiting = Rejoin(machine.state, "h:2", SystemClock()).ask()
     machine.hub.approvals.decide(waiting, "李芳", "looked at it", approved=True)
     before = _snapshot(machine.state)
     office.change = nonsense or _other_key(office)
     with pytest.raises(EnrolmentRefused, match="nothing was changed"):
-        Rejoin(machine.state, "h:2").ask()
+        Rejoin(machine.state, "h:2", SystemClock()).ask()
     assert _snapshot(machine.state) == before
     other = StateFolder(tmp_path / "other")
     with pytest.raises(EnrolmentRefused, match="nothing was changed"):
@@ -280,16 +282,56 @@ def test_an_agent_notices_that_a_command_was_quicker(machine: Machine) -> None:
     old = load_identity(machine.state.identity).edge_id
     machine.state.tls_key.unlink()
     begin(machine.state, "the key is gone")
-    agent = Rejoin(machine.state, "h:2")
+    agent = Rejoin(machine.state, "h:2", SystemClock())
     with pytest.raises(OSError, match=r"tls\.key"):
         agent.ask()
-    assert Rejoin(machine.state, "h:2").ask(machine.hub.invitation(replaces=old)) == 0
+    assert Rejoin(machine.state, "h:2", SystemClock()).ask(machine.hub.invitation(replaces=old)) == 0
     assert agent.ask() == 0
+
+
+def test_who_looks_reads_why_the_new_identity_waits_and_not_what_the_old_one_was_refused_for(machine: Machine) -> None:
+    machine.state.diagnosis.write_text('{"english": "the hub refuses this machine: FORKED", "since_ms": 1}', encoding="utf-8")
+    begin(machine.state, "forked")
+    assert read_diagnosis(machine.state.diagnosis) is None
+
+    async def told() -> str:
+        async with asyncio.timeout(CEILING_S):
+            agent = asyncio.create_task(Rejoin(machine.state, "h:2", SystemClock()).run())
+            while (said := read_diagnosis(machine.state.diagnosis)) is None:
+                await asyncio.sleep(0.01)
+            agent.cancel()
+            return said[0]
+
+    assert "request 1 waits at the hub" in asyncio.run(told())
+
+
+def test_an_agent_that_was_refused_goes_on_as_soon_as_a_command_was_admitted(machine: Machine,
+                                                                          monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its own next question would come minutes later."""
+    monkeypatch.setattr(edge.rejoin, "POLL_S", 0.05)
+    old = load_identity(machine.state.identity).edge_id
+    begin(machine.state, "forked")
+
+    async def admitted() -> None:
+        async with asyncio.timeout(CEILING_S):
+            rejoin = Rejoin(machine.state, "h:2", SystemClock())
+            waiting = await asyncio.to_thread(rejoin.ask)
+            machine.hub.approvals.decide(waiting, "李芳", "ask first", approved=False)
+            agent = asyncio.create_task(rejoin.run())
+            while (said := read_diagnosis(machine.state.diagnosis)) is None:
+                await asyncio.sleep(0.01)
+            assert f"ask first; if it is to go on after all, ask the city's IT desk for an invitation (suozhan-hub invite SITE "\
+                f"--replaces {old})" in said[0]
+            command = Rejoin(machine.state, "h:2", SystemClock())
+            assert await asyncio.to_thread(command.ask, machine.hub.invitation(replaces=old)) == 0
+            await agent
+
+    asyncio.run(admitted())
 
 
 def test_an_invitation_is_reason_enough(machine: Machine) -> None:
     old = load_identity(machine.state.identity).edge_id
     given = machine.hub.invitation(replaces=old)
-    assert rejoin_machine(machine.state, given.token(), "").startswith("Admitted as ")
+    assert rejoin_machine(machine.state, given.token(), "", SystemClock()).startswith("Admitted as ")
     assert machine.hub.known(old).successor == load_identity(machine.state.current.identity).edge_id  # type: ignore[union-attr]
-    assert "has rejoined already" in rejoin_machine(machine.state, given.token(), "")
+    assert "has rejoined already" in rejoin_machine(machine.state, given.token(), "", SystemClock())
