@@ -12,7 +12,7 @@ import shutil
 import sqlite3
 from collections.abc import Iterable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from uuid import UUID
@@ -227,10 +227,12 @@ class Journal:
 
         A disk that does not take it, or is damaged there, stops no delivery: the hub says it again, and nothing is pruned.
         """
-        self.standing = standing
-        if standing == self._standing_on_disk:
-            return
+        before, self.standing = self.standing, standing
         try:
+            if standing.backed_up < before.backed_up:
+                self.standing = standing = await self._with_what_was_pruned(standing, before)
+            if standing == self._standing_on_disk:
+                return
             async with self._store_in_use:
                 await self._store.set_standing(standing)
             self._standing_on_disk = standing
@@ -240,6 +242,13 @@ class Journal:
         except CorruptJournal as error:
             if not self.stopped:
                 self.stop(str(error))
+
+    async def _with_what_was_pruned(self, standing: Standing, before: Standing) -> Standing:
+        """A hub that came back from a backup does not know that this very backup was made: what was pruned because of it is not
+        missing now.
+        """
+        pruned = min(before.backed_up, await self.pruned_to(), standing.position)
+        return replace(standing, backed_up=max(standing.backed_up, pruned))
 
     async def _prune(self) -> None:
         last = min(self.standing.backed_up - 1, self._proved)

@@ -22,6 +22,7 @@ from edge.drafts import (
     Stored,
 )
 from edge.journal import GROUP_MAX, Journal, JournalLimits
+from edge.journal_check import JournalCheck
 from edge.journal_store import JournalStore, Standing
 from security.chain import digests_after
 from security.record import Record, SealedBody, Times, WrappedKey, parse_record
@@ -157,6 +158,30 @@ def test_a_repeat_is_known_after_pruning_and_restart(tmp_path: Path) -> None:
 
     asyncio.run(prune())
     assert asyncio.run(_submit(spine, "c3", "new")) == [5, 23]
+
+
+@pytest.mark.parametrize(("position", "backed_up"), [(15, 14), (21, 14), (9, 9)])
+def test_what_was_pruned_is_not_missing_once_the_hub_came_back_from_that_very_backup(tmp_path: Path, position: int,
+                                                                                 backed_up: int) -> None:
+    """The backup was marked in the database after it was made, so its copy does not know the mark."""
+    spine = Spine(tmp_path)
+
+    async def restored() -> None:
+        async with asyncio.timeout(CEILING_S), spine.journal() as journal:
+            for number in range(20):
+                await journal.submit(draft(f"c{number}"))
+            prove(spine.journal_db, 21)
+            await journal.proved(21)
+            await journal.take_standing(Standing(21, 15, 0))
+            assert await journal.pruned_to() == 14
+            await journal.take_standing(Standing(position, 0, 1))
+            assert journal.standing == Standing(position, backed_up, 1)
+            assert await journal.pruned_to() == 14
+
+    asyncio.run(restored())
+    with JournalCheck(spine.journal_db) as check:
+        missing = [finding.position for finding in check.step(0)[1]]
+    assert missing == list(range(backed_up + 1, 15))  # what the hub lost and the machine has pruned
 
 
 def test_digest_and_signature_are_told_of_what_is_here_and_of_nothing_else(tmp_path: Path) -> None:
