@@ -187,7 +187,7 @@ def pair(
     """Print a one-time code with which a counter program gets its token; it ends after 10 minutes."""
     from edge.door.pairing import make_code  # noqa: PLC0415 - one command
 
-    load_identity(context.obj.identity)
+    load_identity(context.obj.current.identity)
     if origin and not _ORIGIN.fullmatch(origin.rstrip("/")):
         raise BadConfig(f"{origin!r} is no origin of a page; write it as a browser does: https://counter.example[:port], "
                         "a Chinese name in its xn-- form")

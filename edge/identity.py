@@ -11,6 +11,8 @@ from security.private_files import read_private, write_private
 from security.suites import Suite, Verifier
 
 KEY_BYTES = 32
+RESTORE = ("restore it from a copy; without one keep this folder, which may hold records that no hub has, and call the city's IT "
+           "desk")
 
 
 class NotEnrolled(Exception):
@@ -81,9 +83,10 @@ def load_identity(path: Path) -> Identity:
         identity = Identity(**json.loads(read_private(path)))
         identity.check()
     except FileNotFoundError as error:
+        if (path.parent / "succession.json").exists():
+            raise NotEnrolled(f"{path} is gone; {RESTORE}") from error
         raise NotEnrolled(f"no machine is enrolled in {path.parent}; run: suozhan-edge --state {path.parent} enrol TOKEN"
                           ) from error
     except (ValueError, TypeError) as error:
-        raise NotEnrolled(f"{path} is damaged ({error}); restore it from a copy; without one keep this folder, which "
-                          "may hold records that no hub has, and call the city's IT desk") from error
+        raise NotEnrolled(f"{path} is damaged ({error}); {RESTORE}") from error
     return identity

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from edge.identity import NotEnrolled
+from edge.identity import NotEnrolled, load_identity
 from edge.journal_store import KEEP_AND_CALL
 from edge.succession import REASON_GONE, REASON_MAX_CHARS, begin, read_succession
 from tests.edge.machine import enrolled, fill
@@ -44,3 +44,10 @@ def test_a_successor_that_no_longer_says_what_it_follows_follows_it_all_the_same
     state.identity.write_bytes(bytes(200))
     with pytest.raises(NotEnrolled, match="restore it from a copy"):
         read_succession(state, new)
+
+
+def test_nobody_is_sent_to_enrol_where_a_successor_has_lost_its_name(tmp_path: Path) -> None:
+    newest = begin(enrolled(tmp_path), "forked")
+    newest.identity.unlink()
+    with pytest.raises(NotEnrolled, match=r"identity\.json is gone; restore it from a copy"):
+        load_identity(newest.identity)
