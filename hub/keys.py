@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from hub.ledger.signed_roots import LogKey
 from hub.state import HubState
 from security.sealing import Unsealer, create_sealing_key
-from security.signer import Ed25519Signer, Signer, read_key
+from security.signer import BadKey, Ed25519Signer, Signer, read_key
 
 SEALING_KEY = "sealing-1.key"
 LOG_KEY = "log.key"
@@ -38,7 +38,7 @@ def create_keys(folder: Path) -> None:
 
 def load_keys(folder: Path) -> HubKeys:
     """Raises FileNotFoundError, ExposedSecret, BadKey. A hub that was founded before there was a log key gets one here."""
-    if not (folder / LOG_KEY).exists():
+    if not _has_log_key(folder):
         Ed25519Signer.create(folder / LOG_KEY)
     newest = X25519PrivateKey.from_private_bytes(read_key(folder / SEALING_KEY))
     return HubKeys(
@@ -55,4 +55,12 @@ def log_key(state: HubState) -> LogKey | None:
     """By which a reader checks what was signed; None when there is no log key: nothing was signed then. Raises ExposedSecret,
     BadKey, BadConfig."""
     path = state.keys / LOG_KEY
-    return LogKey(state.config().hub, Ed25519Signer.load(path).public_key) if path.exists() else None
+    return LogKey(state.config().hub, Ed25519Signer.load(path).public_key) if _has_log_key(state.keys) else None
+
+
+def _has_log_key(folder: Path) -> bool:
+    """Raises BadKey where it was lost: machines know the one that has signed, and take no other."""
+    path = folder / LOG_KEY
+    if not path.exists() and HubState(folder.parent).high_water.exists():
+        raise BadKey(f"{path} is gone, and this hub has signed with it; put it back from a copy")
+    return path.exists()

@@ -55,7 +55,7 @@ def test_a_token_ends_within_a_hundred_years_and_the_list_survives_one_that_does
 
 def test_a_catalogue_that_is_a_folder_or_absent_is_one_line(hub: Hub, tmp_path: Path) -> None:
     assert f"Is a directory: '{tmp_path}'" in _refusal(hub, "catalogue", "publish", str(tmp_path))
-    assert "No such file" in _refusal(hub, "catalogue", "publish", str(tmp_path / "nowhere.toml"))
+    assert "nowhere.toml is not there; check the name" in _refusal(hub, "catalogue", "publish", str(tmp_path / "nowhere.toml"))
 
 
 @pytest.mark.parametrize("host", ["", "中心 x", "a b", "hub.example.", "-hub", "a" * 64, "10.0.0.256", "fe80::1%eth0",
@@ -138,3 +138,18 @@ def test_findings_are_listed_with_their_places_the_newest_last(hub: Hub) -> None
         "audit\t1970-01-01 00:00:00+00:00\tcursor 3\tjournal j\tposition 7\tbad",
         "not shown\t-\tcursor 9\tjournal ?\tposition ?\tno sense",
         "2 findings of the audit, 1 records that are not shown."]
+
+
+@pytest.mark.parametrize("command", [("alarms",), ("approvals", "approve", "1", "--by", "a", "--reason", "b"), ("verify",)])
+def test_a_log_key_that_is_gone_is_not_made_anew_once_it_has_signed(hub: Hub, command: tuple[str, ...]) -> None:
+    """Machines know it and take no other; a new one would look like two histories to the whole city."""
+    key = hub.state / "keys" / "log.key"
+    key.unlink()
+    (hub.state / "high-water.note").write_text("signed\n", encoding="utf-8")
+    assert "log.key is gone, and this hub has signed with it; put it back from a copy" in _refusal(hub, *command)
+    assert not key.exists()
+
+
+def test_a_key_that_is_gone_is_named_with_what_to_do(hub: Hub) -> None:
+    (hub.state / "keys" / "record.key").unlink()
+    assert "record.key is not there; check the name, or put it back from a copy" in _refusal(hub, "run")
