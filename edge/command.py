@@ -98,6 +98,8 @@ def alarms_list(context: typer.Context) -> None:
     for one in alarms:
         raised = datetime.fromtimestamp(one.raised_ms / 1000, UTC).isoformat(timespec="seconds")
         typer.echo(f"{one.kind}\t{raised}\t{one.text}\t{one.hint}")
+    if not alarms:
+        load_identity(context.obj.current.identity)  # a mistyped folder has none either
     typer.echo(f"{len(alarms)} open alarms." if alarms else "No open alarms.")
 
 
@@ -201,7 +203,9 @@ def main() -> None:
     try:
         app()
     except mendable as error:
-        typer.echo(f"suozhan-edge: {error}", err=True)
+        gone = isinstance(error, FileNotFoundError) and error.filename
+        text = f"{gone} is not there; check the name, or put it back from a copy" if gone else str(error)
+        typer.echo(f"suozhan-edge: {text}", err=True)
         raise SystemExit(1) from error
     except sqlite3.Error as error:
         typer.echo(f"suozhan-edge: {error}; look after the disk of this machine's state folder", err=True)

@@ -17,7 +17,8 @@ from security.chain import Genesis
 from security.private_files import read_private
 from security.signer import BadKey, Ed25519Signer
 
-RESTORE = "restore it from a copy, or let this machine rejoin: suozhan-edge rejoin --reason TEXT"
+REJOIN = "without one let this machine rejoin: suozhan-edge rejoin --reason TEXT"
+RESTORE = f"put it back from a copy; {REJOIN}"
 INVITED = ("restore it from a copy, or ask for an invitation (suozhan-hub invite SITE --replaces {}) and run: suozhan-edge "
            "rejoin TOKEN")
 
@@ -47,7 +48,7 @@ def check_keys(state: IdentityFolder, genesis: Genesis | None) -> Iterator[Findi
         if genesis and signer.public_key != genesis.public_key:
             yield Finding("keys", f"{state.record_key} is not the key of {state.journal}; restore both from one copy")
     except (BadKey, OSError) as error:
-        yield Finding("keys", f"{error}; {RESTORE}" if isinstance(error, FileNotFoundError) else str(error))
+        yield Finding("keys", f"{error}; {RESTORE if isinstance(error, FileNotFoundError) else REJOIN}")
     if not identity.certified:
         return
     try:

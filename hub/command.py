@@ -272,7 +272,9 @@ def main() -> None:
     try:
         app()
     except mendable as error:
-        typer.echo(f"suozhan-hub: {error}", err=True)
+        gone = isinstance(error, FileNotFoundError) and error.filename
+        text = f"{gone} is not there; check the name, or put it back from a copy" if gone else str(error)
+        typer.echo(f"suozhan-hub: {text}", err=True)
         raise SystemExit(1) from error
     except (sqlite3.DatabaseError, DBAPIError) as error:
         if not trouble(error):

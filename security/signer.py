@@ -63,7 +63,7 @@ def read_key(path: Path) -> bytes:
     """32 raw bytes. Raises FileNotFoundError, ExposedSecret, BadKey."""
     raw = read_private(path)
     if len(raw) != 32:
-        raise BadKey(f"{path} has {len(raw)} bytes instead of 32: the key file is damaged; restore it or re-enrol")
+        raise BadKey(f"{path} has {len(raw)} bytes instead of 32: the key file is damaged; put it back from a copy")
     if not any(raw):
-        raise BadKey(f"{path} holds nothing but zeros: the key file is damaged; restore it or re-enrol")
+        raise BadKey(f"{path} holds nothing but zeros: the key file is damaged; put it back from a copy")
     return raw

@@ -75,8 +75,11 @@ class Approvals:
         if not by.strip() or not reason.strip() or name_fault(by) or name_fault(reason):
             raise AttentionRefused("a decision has a name and a reason; give --by and --reason")
         found = self._one(approvals.c.id == approval_id)
-        if found is None or found.state not in {"waiting", state}:
-            raise AttentionRefused(f"no request {approval_id} waits; list them with: suozhan-hub approvals")
+        if found is None:
+            raise AttentionRefused(f"there is no request {approval_id}; list them with: suozhan-hub approvals")
+        if found.state not in {"waiting", state}:
+            raise AttentionRefused(f"request {approval_id} was {found.state} by {found.decided_by}, and that stays. A machine "
+                                   "comes back by: suozhan-hub invite SITE --replaces EDGE; it ends by: suozhan-hub revoke EDGE")
         if found.state == "waiting":
             self._own_journal.note(f"request.{state}", {
                 "id": found.id, "kind": found.kind, "subject": found.subject, "body": found.body, "by": by, "reason": reason})

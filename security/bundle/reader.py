@@ -71,6 +71,9 @@ class BundleReader:
         self._hash.update(line)
         self._number += 1
         kind = kind_of(line)
+        if kind == SIGNATURE_KIND and self._check is not None:
+            raise self._refused("signature", "something stands behind it: files were joined, or something was added; get the "
+                                "bundle again")
         try:
             part = part_of(*self._sums.opened(line))
             self._take(part)

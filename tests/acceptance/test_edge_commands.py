@@ -22,7 +22,7 @@ def _said(state: Path, *arguments: str) -> str:
 
 
 def test_before_enrolment_each_command_says_so(tmp_path: Path) -> None:
-    for arguments in (["run"], ["status"], ["pair", "--name", "counter"]):
+    for arguments in (["run"], ["status"], ["alarms"], ["pair", "--name", "counter"]):
         assert "enrol TOKEN" in _said(tmp_path, *arguments)
     assert not list(tmp_path.iterdir())
 

@@ -70,7 +70,7 @@ def test_a_request_is_asked_once_decided_once_and_recorded(tmp_path: Path) -> No
         approvals.decide(99, "周敏", "seen", approved=True)
     assert approvals.decide(asked.id, "周敏", "looked at the disk", approved=True).state == "approved"
     assert approvals.decide(asked.id, "周敏", "again", approved=True).reason == "looked at the disk"
-    with pytest.raises(AttentionRefused):
+    with pytest.raises(AttentionRefused, match=f"request {asked.id} was approved by 周敏, and that stays.*revoke EDGE"):
         approvals.decide(asked.id, "周敏", "changed my mind", approved=False)
     approvals.decide(other.id, "周敏", "unknown machine", approved=False)
     assert approvals.waiting() == []

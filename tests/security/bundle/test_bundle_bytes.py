@@ -117,6 +117,16 @@ def test_a_bundle_that_is_cut_anywhere_is_not_whole(tmp_path: Path) -> None:
     assert refusal(cut).subject.endswith(("position 2", "signature"))
 
 
+def test_two_bundles_joined_are_told_apart_from_a_changed_byte(tmp_path: Path) -> None:
+    _, file = _small(tmp_path)
+    joined = tmp_path / "joined.bundle"
+    joined.write_bytes(file.read_bytes() * 2)
+    refused = refusal(joined)
+    assert refused.subject == "signature"
+    assert refused.line == len(file.read_bytes().splitlines())
+    assert "files were joined" in refused.reason
+
+
 def test_a_byte_that_no_entry_covers_is_still_covered_by_the_signature(tmp_path: Path) -> None:
     """With sums made anew, the header alone is left to be found by the signature: it is the exporter's word."""
     _, file = _small(tmp_path)
