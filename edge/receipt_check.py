@@ -21,6 +21,7 @@ from security.tree import HASH_BYTES
 _DIGEST = "SELECT digest FROM digests WHERE position = ?"
 _SIGNATURE = "SELECT signature FROM envelopes WHERE position = ?"
 KEEP = "keep this machine as it is and call the city's security officer"
+COPY = "copy this machine's state folder and look after its disk"
 STEP_RECEIPTS = 500
 ROOTS_MAX = 10_000  # sizes of which the root is remembered: receipts under one checkpoint lie close together
 
@@ -52,7 +53,7 @@ class ReceiptCheck:
             with closing(open_look(self._journal)) as db:
                 findings = [finding for row, receipt in rows for finding in self._found(db, row, receipt)]
         except DamagedReceipts as error:
-            return after, [Finding("receipts", f"{error}; {KEEP}")]
+            return after, [Finding("receipts", f"{error}; {COPY}")]
         return rows[-1][0] if rows else after, findings
 
     def newest(self) -> list[Finding]:
@@ -60,14 +61,14 @@ class ReceiptCheck:
         try:
             note = ReceiptStore(self._journal).checkpoint()
         except DamagedReceipts as error:
-            return [Finding("newest checkpoint", f"{error}; {KEEP}")]
+            return [Finding("newest checkpoint", f"{error}; {COPY}")]
         fault = self._opened(note)[0] if note else ""
         return [Finding("newest checkpoint", f"{fault}; {KEEP}")] if fault else []
 
     def _found(self, db: sqlite3.Connection, row: int, receipt: Receipt | None) -> Iterator[Finding]:
         self.checked += 1
         if receipt is None:
-            yield Finding(f"receipt in row {row}", f"it is damaged; {KEEP}")
+            yield Finding(f"receipt in row {row}", f"it is damaged; {COPY}")
         elif fault := self._fault(db, receipt):
             yield Finding(f"receipt for position {receipt.position}, epoch {receipt.epoch}", f"{fault}; {KEEP}")
 

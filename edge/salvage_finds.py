@@ -135,12 +135,13 @@ class SalvageFinds:
                cells: Sequence[EnvelopeCell]) -> None:
         """Name a page whose header or rows are not what SQLite writes."""
         found = {row.start for row in rows} | {cell.start for cell in cells}
-        held = "digests" if rows else "records" if cells else "something else"
+        held = "digests" if rows else "records"
         kind = page[FILE_HEADER_BYTES if number == 1 else 0] if page else 0
         if number == 1 and not page.startswith(MAGIC):
             self.damaged[number] = "the file does not begin as a database of SQLite"
         elif kind not in (FIRST_BYTES if not found else (0, TABLE_LEAF)):
-            self.damaged[number] = f"the header of a page of {held} is damaged"
+            self.damaged[number] = (f"the header of a page of {held} is damaged" if found else
+                                    "its header is damaged, and what it held cannot be told")
         elif found and kind == TABLE_LEAF and found != set(starts):
             self.damaged[number] = f"rows, or the list of rows, in a page of {held} are damaged"
         elif any(row.position != position for row, position in _with_positions(starts, rows)):
