@@ -53,7 +53,7 @@ def test_a_receipt_that_proves_nothing_is_named(proved: Spine, tmp_path: Path, h
     damage(copy, harm)
     (finding,) = _check(proved, copy)[1]
     assert words in finding
-    assert "security officer" in finding
+    assert ("look after its disk" if "in row" in words else "security officer") in finding
 
 
 def test_receipts_that_sqlite_cannot_read_are_a_finding(proved: Spine, tmp_path: Path) -> None:

@@ -199,7 +199,7 @@ def test_a_damaged_earlier_identity_is_told_and_stops_no_agent(tmp_path: Path) -
     begin(state, "the disk")
     begin(state, "once more")
     state.identities()[1].identity.write_bytes(bytes(200))
-    rejoin = Rejoin(state, NOBODY)
+    rejoin = Rejoin(state, NOBODY, SystemClock())
 
     async def ask() -> None:
         async with asyncio.timeout(CEILING_S):

@@ -135,8 +135,10 @@ def test_what_a_machine_signed_wrongly_is_no_damage_and_is_backed_up(tmp_path: P
     with Ledger(spine.hub_db) as ledger:
         found = list(LedgerCheck(ledger).findings())
     assert [(one.position, one.damage) for one in found] == [(4, False), (5, False)]
-    assert "prove the digest" in command("hub", tmp_path, "verify")
-    back_up(spine.hub_db, tmp_path / "one.db")
+    alone = tmp_path / "alone"
+    alone.mkdir()
+    back_up(spine.hub_db, alone / "hub.db")
+    assert "prove the digest" in command("hub", alone, "verify")
     assert _mark(spine) == RECORDS + 1
 
 
