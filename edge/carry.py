@@ -186,7 +186,7 @@ class Carrier:
 
     def _drafts(self, salvaged: Salvaged, common: int, last: int, count: _Count) -> Iterator[Draft]:
         key_id = Verifier(salvaged.identity.genesis.suite, salvaged.identity.genesis.public_key).key_id
-        keys: dict[int, WrappedKey] = {}
+        keys: dict[int, WrappedKey | None] = {}
         for entry in takewhile(lambda one: one.position <= last, salvaged.entries(common + 1)):
             saved = whole(self._old, salvaged, entry)
             if saved is None:
@@ -196,13 +196,22 @@ class Carrier:
             record = parse_record(saved.payload)
             if isinstance(record.content, WrappedKey):
                 keys[saved.position] = record.content
-            key = keys.get(record.content.key_position) if isinstance(record.content, SealedBody) else None
-            if isinstance(record.content, SealedBody) and key is None and record.content.key_position > common:
-                count.unopened += 1
+            key = None
+            if isinstance(record.content, SealedBody):
+                at = record.content.key_position
+                key = keys[at] = keys[at] if at in keys else self._key_at(salvaged, at)
+                count.unopened += key is None and at > common
             count.carried += 1
             carried = CarriedRecord(saved.previous, key_id, saved.payload, saved.signature, key)
             yield Draft(f"{KIND}:{salvaged.identity.genesis.journal}:{saved.position}", KIND, b"", record.simulated,
                         carried=carried)
+
+    def _key_at(self, salvaged: Salvaged, position: int) -> WrappedKey | None:
+        """One that the hub has goes along, too: a hub that is restored gets the body again before it gets that one again."""
+        entry = next(salvaged.entries(position), None) if position > 0 else None
+        saved = whole(self._old, salvaged, entry) if entry is not None and entry.position == position else None
+        content = parse_record(saved.payload).content if saved else None
+        return content if isinstance(content, WrappedKey) else None
 
     async def _report(self, common: int, count: _Count) -> None:
         for number, start in enumerate(range(0, max(len(count.lost), 1), LOST_LISTED_MAX)):
