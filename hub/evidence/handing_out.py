@@ -89,7 +89,7 @@ def _covered(ledger: Ledger, tree: TreeStore, hub: UUID, selection: Selection,
 
 
 def _newest(tree: TreeStore) -> Covering:
-    note = tree.checkpoint(len(tree.epochs()))
+    note = tree.checkpoint(tree.newest_epoch())
     if not note:
         raise NotCovered("nothing is signed in this ledger yet: start the hub, and export again after some seconds")
     return Covering(Checkpoint.parse(note.split("\n\n", 1)[0] + "\n"), note)

@@ -120,6 +120,10 @@ class TreeStore:
         """The statements of all epochs, the first one first; [] before the log has begun."""
         return [row[0] for row in self._db.execute(_EPOCHS)]
 
+    def newest_epoch(self) -> int:
+        """Its number; 0 before the log has begun. There may be fewer statements: a restore can lose some for good."""
+        return int(self._db.execute("SELECT coalesce(max(epoch), 0) FROM epochs").fetchone()[0])
+
     def add_epoch(self, epoch: int, statement: str) -> None:
         with self._transaction():
             self._db.execute("INSERT INTO epochs VALUES (?, ?)", (epoch, statement))

@@ -25,21 +25,25 @@ class LogCheck:
         self.epochs: list[LogEpoch] = []
         self.checkpoint: Checkpoint | None = None
 
+    @property
+    def _newest(self) -> int:
+        return self.epochs[-1].number if self.epochs else 0
+
     def take_epoch(self, part: Epoch) -> None:
-        """The next one. Raises Unproved."""
+        """A later one. What lies between is told by the report: a hub may have lost it in a restore. Raises Unproved."""
         try:
             epoch = open_epoch(part.statement, self._hub, self._log_key)
         except (MalformedNote, MalformedEpoch, NoteRefused, BadNoteKey) as error:
             raise Unproved(f"it is no epoch of this hub's log: {error}") from error
-        if epoch.number != len(self.epochs) + 1:
-            raise Unproved(f"it is epoch {epoch.number} and not {len(self.epochs) + 1}; ask whoever exported it for all epochs")
+        if epoch.number <= self._newest:
+            raise Unproved(f"it is epoch {epoch.number} behind epoch {self._newest}; ask whoever exported it for all epochs")
         self.epochs.append(epoch)
 
     def take_checkpoint(self, part: CheckpointNote) -> None:
         """It holds for what comes behind. Raises Unproved."""
         origin = part.note.split("\n", 1)[0]
         number = epoch_of(origin, self._hub)
-        if not number or (self.epochs and number != len(self.epochs)):
+        if not number or (self.epochs and number != self._newest):
             raise Unproved(f"it is of another log or epoch ({origin[:80]!r}); ask whoever exported it")
         try:
             checkpoint = Checkpoint.open(part.note.encode(), [NoteKey(origin, self._log_key)])

@@ -79,7 +79,12 @@ def _log(report: Report) -> Iterator[str]:
         return
     known = "the one that you gave" if report.trust.log_key else "as the exporter names it; give yours as --log-key"
     yield f"Log key {report.header.log_key}: {known}."
+    expected = 1
     for epoch in report.epochs:
+        if epoch.number > expected:
+            yield (f"  NOT HERE: what the hub stated of epochs {expected} to {epoch.number - 1}. It lost that in a restore, or "
+                   "leaves it out: ask which.")
+        expected = epoch.number + 1
         before = "" if epoch.last_size is None else f"; {epoch.last_size} entries had been signed before it"
         yield f"  Epoch {epoch.number} begins {_time(epoch.opened_ms)} with {epoch.base_size} entries{before}."
     if report.checkpoint is not None:

@@ -12,11 +12,13 @@ from uuid import uuid4
 import pytest
 
 from deploy.demo.processes import CHECKOUT, DemoFailed, Service, command
+from hub.backup import back_up
 from hub.evidence import export as export_module
 from hub.evidence.handing_out import Request
 from hub.evidence.selection import EvidenceRefused, NotCovered, Selection
 from hub.ledger.own_journal import LISTED_MAX
 from hub.ledger.store import Hole, Ledger
+from hub.restore import Said, reopen, restore
 from security.bundle.reader import verify_bundle
 from security.bundle.writer import BundleExists
 from security.record import ClearBody, parse_record
@@ -217,6 +219,22 @@ def test_all_epochs_of_the_log_are_in_it(city: City) -> None:
     assert [(one.number, one.base_size, one.last_size) for one in report.epochs] == [(1, 0, None), (2, 3, 3)]
     assert report.checkpoint is not None
     assert report.checkpoint.origin.endswith("/2")
+
+
+def test_an_epoch_whose_statement_was_lost_in_a_restore_is_told_and_stops_no_export(city: City) -> None:
+    """The database is older than the epochs since, and the decision log is gone; only the mark knows how many there were."""
+    city.publish()
+    back_up(city.state.database, city.folder / "backup.db")
+    for _ in range(2):
+        reopen(city.state, city.clock, Said("周敏", "x"))
+        city.publish()
+    (city.state.root / "decisions.db").unlink()
+    assert restore(city.state, city.folder / "backup.db", city.clock, Said("周敏", "x")).epoch.number == 4
+    city.publish()
+    _, report = city.export("epochs.bundle")
+    assert report.refusal is None
+    assert [one.number for one in report.epochs] == [1, 4]
+    assert "NOT HERE: what the hub stated of epochs 2 to 3" in "\n".join(text_of(report, 0))
 
 
 def _verify(*arguments: str) -> subprocess.CompletedProcess[str]:
