@@ -225,23 +225,30 @@ class Journal:
     async def take_standing(self, standing: Standing) -> None:
         """Keep what the hub said, then prune what it has in a backup and has proved.
 
-        A disk that does not take it, or is damaged there, stops no delivery: the hub says it again, and nothing is pruned.
+        A disk that does not take it, or is damaged there, stops no delivery: nothing is pruned, and it is tried again with the
+        next receipt.
         """
         before, self.standing = self.standing, standing
         try:
             if standing.backed_up < before.backed_up:
-                self.standing = standing = await self._with_what_was_pruned(standing, before)
-            if standing == self._standing_on_disk:
-                return
-            async with self._store_in_use:
-                await self._store.set_standing(standing)
-            self._standing_on_disk = standing
-            await self._prune()
+                self.standing = await self._with_what_was_pruned(standing, before)
+            if await self._keep_standing():
+                await self._prune()
         except (sqlite3.Error, OSError) as error:
             self._note_trouble(str(error))
         except CorruptJournal as error:
             if not self.stopped:
                 self.stop(str(error))
+
+    async def _keep_standing(self) -> bool:
+        """Whether there was something to write."""
+        standing = self.standing
+        if standing == self._standing_on_disk:
+            return False
+        async with self._store_in_use:
+            await self._store.set_standing(standing)
+        self._standing_on_disk = standing
+        return True
 
     async def _with_what_was_pruned(self, standing: Standing, before: Standing) -> Standing:
         """A hub that came back from a backup does not know that this very backup was made: what was pruned because of it is not
@@ -265,6 +272,7 @@ class Journal:
         """The hub's log as it is now proves everything up to there; what is in a backup, too, may go. Raises CorruptJournal."""
         self._proved = position
         try:
+            await self._keep_standing()
             await self._prune()
         except (sqlite3.Error, OSError) as error:
             self._note_trouble(str(error))

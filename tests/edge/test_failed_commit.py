@@ -218,11 +218,14 @@ def test_what_the_hub_says_stops_nothing_when_the_disk_does_not_take_it_and_the_
             assert [one["error"] for one in logs] == ["disk I/O error"]
             assert not journal.stopped
             await journal.take_standing(Standing(0, 0, 77))  # said again, and written now
+            _fails_once(monkeypatch, "set_standing", _disk_error())
+            await journal.take_standing(Standing(0, 0, 78))
+            await journal.proved(0)  # a machine that rests hears a receipt, and nothing else any more
         async with asyncio.timeout(CEILING_S), spine.journal() as journal:
-            assert journal.standing == Standing(0, 0, 77)
+            assert journal.standing == Standing(0, 0, 78)
             for text in ("a page is damaged", "another page"):
                 _fails_once(monkeypatch, "set_standing", CorruptJournal(text))
-                await journal.take_standing(Standing(0, 0, 78 + len(text)))
+                await journal.take_standing(Standing(0, 0, 79 + len(text)))
                 assert journal.stopped == "a page is damaged"  # the first reason stays
             await journal.ended()
 
