@@ -11,7 +11,7 @@ from hub.imports.check import ImportRefused
 from hub.imports.copies import CarriedCopies
 from hub.ledger.append_rule import Accept, Fork
 from hub.ledger.batch_check import check_batch
-from hub.ledger.own_journal import OwnJournal
+from hub.ledger.own_journal import Deciding, OwnJournal
 from hub.ledger.runs import Arrival
 from hub.ledger.store import Appended, JournalHead, Ledger
 from security.bundle.missing import Missing
@@ -80,11 +80,11 @@ class JournalImport:
         self._keys |= {one.position: one.content for one in records if isinstance(one.content, WrappedKey)}
         now_ms = self._clock.unix_ms()
         leaves = leaf_hashes(self._verifier.key_id, self._head.journal.bytes, run.first, checked.digests, run.signatures, now_ms)
-        with self._ledger.transaction():
+        with self._own.transaction(self._ledger) as deciding:
             held = self._ledger.journal(self._head.journal)
             appended = self._ledger.append_within(Arrival(held.journal, run, checked.digests, leaves, now_ms))
             known = self._known(held, run, checked.digests, appended)
-            carried = self._carry(run, checked.digests, records, self._outside(held, run, known, appended))
+            carried = self._carry(deciding, run, checked.digests, records, self._outside(held, run, known, appended))
         # A crash before this line: the next import finds all of it held or carried.
         self._count(run, known, appended, carried)
 
@@ -116,7 +116,8 @@ class JournalImport:
             self._common = run.last - len(refused)
         return holes + refused
 
-    def _carry(self, run: Run, digests: Sequence[bytes], records: Sequence[Record], positions: Sequence[int]) -> list[int]:
+    def _carry(self, deciding: Deciding, run: Run, digests: Sequence[bytes], records: Sequence[Record],
+               positions: Sequence[int]) -> list[int]:
         """Into the hub's own journal, verbatim, what is not there or elsewhere yet; the positions that were."""
         if not positions:
             return []
@@ -125,7 +126,7 @@ class JournalImport:
         fresh = [at for at in positions if digests[at - run.first] not in self._copies
                  and len(run.payloads[at - run.first]) <= CARRIED_MAX_BYTES]
         chosen = [(self._carried(run, digests, records, at - run.first), records[at - run.first].simulated) for at in fresh]
-        self._own.carry(self._ledger, chosen)
+        self._own.carry(deciding, chosen)
         _extend(self.imported.too_long, [at for at in positions if len(run.payloads[at - run.first]) > CARRIED_MAX_BYTES])
         self.imported.carried_before += sum(digests[at - run.first] in self._copies for at in positions)
         return fresh

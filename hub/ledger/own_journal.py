@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from uuid import UUID, uuid4
@@ -45,6 +45,15 @@ class TakenBack:
     fault: str
 
 
+@dataclass(slots=True)
+class Deciding:
+    """A transaction on the ledger, and what it appended to the hub's own journal; `logged`: the decision log gets that."""
+
+    ledger: Ledger
+    runs: list[tuple[Run, Sequence[bytes]]] = field(default_factory=list)
+    logged: bool = False
+
+
 class OwnJournal:
     """Synchronous; call it in a thread. Safe beside the ingest's writer: BEGIN IMMEDIATE keeps the order."""
 
@@ -70,9 +79,9 @@ class OwnJournal:
 
         A hub that invented a machine would show in its own ledger.
         """
-        with Ledger(self._path) as ledger, ledger.transaction():
+        with Ledger(self._path) as ledger, self.transaction(ledger) as deciding:
             for name, genesis in journals:
-                self._register(ledger, name, genesis, site)
+                self._register(deciding, name, genesis, site)
 
     def succeed(self, name: str, genesis: Genesis, site: str, said: dict[str, object], forgotten: Sequence[Genesis] = ()) -> None:
         """End all journals of the machine whose journal `genesis` names as its predecessor, and register it: all in one commit.
@@ -81,38 +90,38 @@ class OwnJournal:
         so that what is carried out of them can be verified. `said` is who decided it and why. A repeat changes nothing.
         """
         assert genesis.predecessor is not None
-        with Ledger(self._path) as ledger, ledger.transaction():
+        with Ledger(self._path) as ledger, self.transaction(ledger) as deciding:
             for one in forgotten:
-                self._register(ledger, name, one, site)
+                self._register(deciding, name, one, site)
             ends = {one.edge for one in forgotten}
             with suppress(UnknownJournal):
                 ends.add(ledger.journal(genesis.predecessor).edge)
             for edge in sorted(ends):
-                self._end(ledger, edge, genesis, said)
-            self._register(ledger, name, genesis, site)
+                self._end(deciding, edge, genesis, said)
+            self._register(deciding, name, genesis, site)
 
-    def _end(self, ledger: Ledger, edge: UUID, genesis: Genesis, said: dict[str, object]) -> None:
+    def _end(self, deciding: Deciding, edge: UUID, genesis: Genesis, said: dict[str, object]) -> None:
         """A machine that has not ended yet."""
-        journals = [one for one in ledger.journals() if one.edge == edge and not one.closed]
+        journals = [one for one in deciding.ledger.journals() if one.edge == edge and not one.closed]
         for old in journals:
-            self._append(ledger, "journal.closed", {
+            self._append(deciding, "journal.closed", {
                 "journal": str(old.journal), "edge": str(old.edge), "position": old.position, "digest": old.digest.hex(),
                 "successor": str(genesis.journal), **said})
-            ledger.close(old.journal, f"journal {genesis.journal} follows it")
+            deciding.ledger.close(old.journal, f"journal {genesis.journal} follows it")
         if journals:
-            self._append(ledger, "machine.revoked", {"edge": str(edge), "successor": str(genesis.edge), **said})
+            self._append(deciding, "machine.revoked", {"edge": str(edge), "successor": str(genesis.edge), **said})
 
-    def _register(self, ledger: Ledger, name: str, genesis: Genesis, site: str) -> None:
-        if ledger.register(name, genesis, self._clock.unix_ms()):
-            self._append(ledger, "key.registered", {
+    def _register(self, deciding: Deciding, name: str, genesis: Genesis, site: str) -> None:
+        if deciding.ledger.register(name, genesis, self._clock.unix_ms()):
+            self._append(deciding, "key.registered", {
                 "edge": str(genesis.edge), "site": site, "journal": str(genesis.journal), "name": name,
                 "suite": int(genesis.suite), "public_key": genesis.public_key.hex(), "genesis": genesis.digest().hex(),
                 **({"predecessor": str(genesis.predecessor)} if genesis.predecessor else {})})
 
     def note(self, kind: str, body: dict[str, object]) -> None:
         """What the hub decided or found, as a record in clear; never a resident's data."""
-        with Ledger(self._path) as ledger, ledger.transaction():
-            self._append(ledger, kind, body)
+        with Ledger(self._path) as ledger, self.transaction(ledger) as deciding:
+            self._append(deciding, kind, body)
 
     def take_back(self) -> TakenBack:
         """Records of this journal that the database lacks and the decision log holds, verbatim."""
@@ -132,44 +141,65 @@ class OwnJournal:
 
     def accept_hole(self, journal: UUID, hole: Hole, approval: dict[str, object]) -> None:
         """Let a journal go on behind what is lost, with records that list every position: all in one commit."""
-        with Ledger(self._path) as ledger, ledger.transaction():
-            ledger.add_hole(journal, hole)  # first: where it does not fit any more, nothing is written down as accepted
+        with Ledger(self._path) as ledger, self.transaction(ledger) as deciding:
+            ledger.add_hole(journal, hole)
             for start in range(0, len(hole.ids), LISTED_MAX):
                 end = min(start + LISTED_MAX, len(hole.ids))
-                self._append(ledger, "hole.accepted", {
+                self._append(deciding, "hole.accepted", {
                     "journal": str(journal), "first": hole.first + start, "last": hole.first + end - 1, "approval": approval,
                     "records": [{"id": str(one), "digest": digest.hex()}
                                 for one, digest in zip(hole.ids[start:end], hole.digests[start:end], strict=True)]})
 
-    def carry(self, ledger: Ledger, records: Sequence[tuple[CarriedRecord, bool]]) -> None:
-        """Records that their own journal cannot take, verbatim, each with whether it is simulated; as a part of the caller's
-        transaction.
+    def carry(self, deciding: Deciding, records: Sequence[tuple[CarriedRecord, bool]]) -> None:
+        """Records that their own journal cannot take, verbatim, each with whether it is simulated."""
+        self._append_all(deciding, CARRIED, records)
+
+    @contextmanager
+    def transaction(self, ledger: Ledger) -> Iterator[Deciding]:
+        """One on the ledger. What is decided in it gets into the decision log at once, right before the commit: of one that
+        fails, nothing is decided. A crash between the two is one of `take_back`.
         """
-        self._append_all(ledger, CARRIED, records)
+        with ledger.transaction():
+            deciding = Deciding(ledger)
+            yield deciding
+            if deciding.logged:
+                self._write_down(deciding)
 
-    def _append(self, ledger: Ledger, kind: str, body: dict[str, object]) -> None:
+    def _append(self, deciding: Deciding, kind: str, body: dict[str, object]) -> None:
         content = ClearBody(json.dumps(body, ensure_ascii=False, sort_keys=True).encode())
-        self._append_all(ledger, kind, [(content, False)])
+        self._append_all(deciding, kind, [(content, False)])
 
-    def _append_all(self, ledger: Ledger, kind: str, contents: Sequence[tuple[Content, bool]]) -> None:
-        """As one run. The decision log has it before the caller's commit; a crash between the two is one of `take_back`."""
+    def _append_all(self, deciding: Deciding, kind: str, contents: Sequence[tuple[Content, bool]]) -> None:
+        """As one run."""
         if not contents:
             return
-        with self._caught_up(ledger) as (decisions, _):
-            held, now = ledger.journal(self._hub), self._clock.unix_ms()
-            times = Times(now, now, self._clock.boot_id, self._clock.boottime_ms())
-            first, digest, links = held.position + 1, held.digest, list[Link]()
-            for position, (content, simulated) in enumerate(contents, first):
-                payload = Record(uuid4(), self._hub, self._hub, position, kind, times, simulated, content).payload()
-                links.append(sign_link(self._signer, digest, payload))
-                digest = links[-1].digest
-            run = Run(first, held.digest, [one.payload for one in links], [one.signature for one in links])
-            digests = [one.digest for one in links]
-            self._put(ledger, run, digests)
-            lost = _written_down(decisions, run, digests) if decisions is not None else ""
-        if lost:
-            self._put_aside(lost)
-            self.catch_up(ledger)  # it is made out of the ledger, which has this run by now
+        ledger = deciding.ledger
+        if not deciding.runs:
+            with self._caught_up(ledger) as (decisions, _):
+                deciding.logged = decisions is not None
+        held, now = ledger.journal(self._hub), self._clock.unix_ms()
+        times = Times(now, now, self._clock.boot_id, self._clock.boottime_ms())
+        first, digest, links = held.position + 1, held.digest, list[Link]()
+        for position, (content, simulated) in enumerate(contents, first):
+            payload = Record(uuid4(), self._hub, self._hub, position, kind, times, simulated, content).payload()
+            links.append(sign_link(self._signer, digest, payload))
+            digest = links[-1].digest
+        run = Run(first, held.digest, [one.payload for one in links], [one.signature for one in links])
+        digests = [one.digest for one in links]
+        self._put(ledger, run, digests)
+        deciding.runs.append((run, digests))
+
+    def _write_down(self, deciding: Deciding) -> None:
+        """As one run: the log takes all of it or nothing. One whose triggers are damaged can be read and takes nothing."""
+        runs = [run for run, _ in deciding.runs]
+        whole = Run(runs[0].first, runs[0].previous, [one for run in runs for one in run.payloads],
+                    [one for run in runs for one in run.signatures])
+        try:
+            with DecisionLog(self._decisions) as decisions:
+                decisions.append(whole, [one for _, digests in deciding.runs for one in digests])
+        except DecisionsLost as error:
+            self._put_aside(str(error))
+            self.catch_up(deciding.ledger)  # it is made out of the ledger, which has these runs by now
 
     def _put(self, ledger: Ledger, run: Run, digests: Sequence[bytes]) -> None:
         now = self._clock.unix_ms()
@@ -247,12 +277,3 @@ class OwnJournal:
         if not page or checked.broken is not None or checked.digests != [one.digest for one in page]:
             raise Damaged(f"the hub's own journal is damaged behind position {after}; run: suozhan-hub verify")
         return run, checked.digests
-
-
-def _written_down(decisions: DecisionLog, run: Run, digests: Sequence[bytes]) -> str:
-    """Why it was not, "" if it was: a log whose triggers are damaged can be read and takes nothing."""
-    try:
-        decisions.append(run, digests)
-    except DecisionsLost as error:
-        return str(error)
-    return ""

@@ -217,8 +217,8 @@ def test_a_copy_that_its_machine_did_not_sign_is_none(station: Station) -> None:
     with salvage(station.state.journal) as salvaged:
         saved = [one for one in salvaged.entries(3) if isinstance(one, Saved)]
     key_id = station.signer.key_id
-    with Ledger(station.hub_db) as ledger, ledger.transaction():
-        station.own.carry(ledger, [(CarriedRecord(one.previous, key_id, one.payload, bytes(64)), False) for one in saved])
+    with Ledger(station.hub_db) as ledger, station.own.transaction(ledger) as deciding:
+        station.own.carry(deciding, [(CarriedRecord(one.previous, key_id, one.payload, bytes(64)), False) for one in saved])
         ledger.close(station.journal_id, "another one follows it")
     assert station.take(station.export()).carried == [(3, 5)]
 

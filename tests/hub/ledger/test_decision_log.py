@@ -6,10 +6,14 @@ import json
 import re
 import shutil
 import sqlite3
+from collections.abc import Sequence
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from hub.ledger.decision_check import decision_findings
 from hub.ledger.decision_log import DecisionLog
@@ -17,7 +21,11 @@ from hub.ledger.findings import Finding
 from hub.ledger.own_journal import TakenBack
 from hub.ledger.runs import Entry
 from hub.ledger.store import Ledger
+from security.chain import Genesis
 from security.record import ClearBody, parse_record
+from security.run import Run
+from security.signer import Ed25519Signer
+from security.suites import Suite
 from tests.spine import Spine, damage
 
 
@@ -53,6 +61,10 @@ def _log_findings(spine: Spine) -> list[Finding]:
 
 def _locked(_log: DecisionLog) -> DecisionLog:
     raise sqlite3.OperationalError("database is locked")
+
+
+def _full(*_: object) -> None:
+    raise sqlite3.OperationalError("database or disk is full")
 
 
 def _flip(spine: Spine, whole: bytes, flipped: bytes) -> None:
@@ -120,11 +132,8 @@ def test_a_commit_that_was_lost_behind_the_log_is_no_position_taken_twice(
 
 
 def test_what_the_log_does_not_take_is_not_decided(spine: Spine, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(*_: object) -> None:
-        raise sqlite3.OperationalError("database or disk is full")
-
     with monkeypatch.context() as disk:
-        disk.setattr(DecisionLog, "append", full)
+        disk.setattr(DecisionLog, "append", _full)
         with pytest.raises(sqlite3.OperationalError, match="full"):
             spine.own.note("revoked", {})
     assert _kinds(spine) == ["key.registered"]
@@ -244,3 +253,40 @@ def test_the_log_takes_each_position_once_and_in_order(spine: Spine) -> None:
             with pytest.raises(sqlite3.IntegrityError):
                 db.execute(statement)
     assert (spine.folder / "decisions.db").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("refused", ["forgotten", "registered", "closed"])
+def test_of_a_decision_whose_later_step_fails_nothing_is_taken_back(
+    spine: Spine, monkeypatch: pytest.MonkeyPatch, refused: str
+) -> None:
+    """Else a machine that was never followed by another one would be revoked by the next command that looks."""
+    logged, key = _logged(spine), Ed25519Signer(Ed25519PrivateKey.generate()).public_key
+    new = Genesis(uuid4(), uuid4(), Suite.ED25519_SHA256, key, spine.journal_id)
+    forgotten = [Genesis(uuid4(), uuid4(), Suite.ED25519_SHA256, key)]
+    if refused == "registered":
+        new = replace(new, journal=spine.hub_id)
+    elif refused == "forgotten":
+        forgotten.append(replace(forgotten[0], edge=uuid4()))
+    else:
+        monkeypatch.setattr(Ledger, "close", _full)
+    with pytest.raises(sqlite3.Error):
+        spine.own.succeed("business", new, "A01", {"by": "周敏", "reason": "lost"}, forgotten)
+    assert _logged(spine) == logged
+    assert spine.own.take_back() == TakenBack(0, "")
+    assert _kinds(spine) == ["key.registered"]
+
+
+def test_what_one_transaction_decides_gets_into_the_log_at_once(spine: Spine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A crash between two of its records would leave a machine that is revoked, and no other that follows it."""
+    append, sizes = DecisionLog.append, list[int]()
+
+    def counted(self: DecisionLog, run: Run, digests: Sequence[bytes]) -> None:
+        sizes.append(len(run))
+        append(self, run, digests)
+
+    monkeypatch.setattr(DecisionLog, "append", counted)
+    key = Ed25519Signer(Ed25519PrivateKey.generate()).public_key
+    spine.own.succeed("business", Genesis(uuid4(), uuid4(), Suite.ED25519_SHA256, key, spine.journal_id), "A01", {})
+    assert sizes == [3]
+    assert _logged(spine) == [one.payload for one in _own(spine)]
+    assert _kinds(spine) == ["key.registered", "journal.closed", "machine.revoked", "key.registered"]
