@@ -94,7 +94,7 @@ async def _run_alone(state: HubState, config: HubConfig, clock: Clock, ready: Ca
 
     own_journal = OwnJournal(state.database, config.hub, keys.record, clock)
     alarms, approvals = Alarms(engine, own_journal, clock), Approvals(engine, own_journal, clock)
-    await asyncio.to_thread(Recall(engine, state.database, own_journal, config.hub, keys.log.public_key).at_start, alarms)
+    await Recall(engine, state.database, own_journal, config.hub, keys.log.public_key).before_serving(alarms)
 
     # Records flow up, receipts come back.
     ingest_metrics = IngestMetrics(registry)

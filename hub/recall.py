@@ -5,6 +5,7 @@ The records of the hub's own journal say it. What is so already stays as it is: 
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -32,6 +33,7 @@ from security.record import ClearBody, parse_record
 from security.suites import Suite
 
 NAME = "recall"
+RETRY_S = 2.0
 DECIDE_AGAIN = (
     "Decide again what was decided since: revoked machines (suozhan-hub revoke), revoked tokens (suozhan-hub token revoke), new "
     "sites; machines that were enrolled since need an invitation: suozhan-hub invite SITE --replaces EDGE. Requests are made "
@@ -75,19 +77,29 @@ class Recall:
         """All of it. Raises sqlite3.Error, sa.exc.DBAPIError."""
         return self._gone_over(self._own_journal.take_back(), 0)
 
+    async def before_serving(self, alarms: Alarms) -> None:
+        """`at_start`, until it has succeeded: a full or locked disk must not let in whom this hub has sent away, either."""
+        outage, applied = Outage("decisions; nobody is let in before they are applied"), False
+        while not applied:
+            with outage:
+                await asyncio.to_thread(self.at_start, alarms)
+                applied = True
+            if not applied:
+                await asyncio.sleep(RETRY_S)
+
     def at_start(self, alarms: Alarms) -> None:
         """Of a hub whose database somebody may have put back without a word: it must not let in whom it has sent away. What was
-        written since the last start is gone over: a command may have taken back records before us.
+        written since the last start is gone over: a command may have taken back records before us. Raises sqlite3.Error,
+        sa.exc.DBAPIError.
         """
-        with Outage("decisions"):
-            taken = self._own_journal.take_back()
-            if taken.fault:
-                alarms.raise_alarm("decisions-lost", "ledger", (
-                    f"{taken.fault}, and was made anew out of the ledger: nothing is lost by that, unless the database was put "
-                    f"back, too. Then this hub does not know what it decided since. {DECIDE_AGAIN}"))
-            words = self._gone_over(taken, self._reached()).words
-            if words:
-                log.warning("the database lacked what this hub had decided", applied=words)
+        taken = self._own_journal.take_back()
+        if taken.fault:
+            alarms.raise_alarm("decisions-lost", "ledger", (
+                f"{taken.fault}, and was made anew out of the ledger: nothing is lost by that, unless the database was put "
+                f"back, too. Then this hub does not know what it decided since. {DECIDE_AGAIN}"))
+        words = self._gone_over(taken, self._reached()).words
+        if words:
+            log.warning("the database lacked what this hub had decided", applied=words)
 
     def _reached(self) -> int:
         with self._engine.connect() as connection:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -63,6 +63,7 @@ class OwnJournal:
         self._hub = hub
         self._signer = signer
         self._clock = clock
+        self._lost = ""  # why the decision log was begun anew, since this object was made
 
     @property
     def _genesis(self) -> Genesis:
@@ -124,20 +125,25 @@ class OwnJournal:
             self._append(deciding, kind, body)
 
     def take_back(self) -> TakenBack:
-        """Records of this journal that the database lacks and the decision log holds, verbatim."""
-        missing = not self._decisions.exists()
+        """Records of this journal that the database lacks and the decision log holds, verbatim. A fault that a try has met which
+        failed is told by the next one.
+        """
+        if not self._decisions.exists():
+            self._lost = self._lost or f"{self._decisions} is gone"
         with Ledger(self._path) as ledger, ledger.transaction():
             before = ledger.journal(self._hub).position
-            with self._caught_up(ledger) as (_, lost):
-                fault = f"{self._decisions} is gone" if missing else lost
-                return TakenBack(ledger.journal(self._hub).position - before, fault)
+            self.catch_up(ledger)
+            return TakenBack(ledger.journal(self._hub).position - before, self._lost)
 
-    def catch_up(self, ledger: Ledger) -> None:
-        """Before somebody asks the ledger what was written: a crash may have left it in the decision log only. As a part of the
-        caller's transaction.
+    def catch_up(self, ledger: Ledger) -> bool:
+        """Until the ledger and the decision log hold the same, as a part of the caller's transaction: a crash may have left it in
+        the log only. One that is lost is put aside and begun anew. False where damage of the ledger does not let it.
         """
-        with self._caught_up(ledger):
-            pass
+        try:
+            return self._caught_up(ledger)
+        except DecisionsLost as error:
+            self._put_aside(str(error))
+            return self._caught_up(ledger)
 
     def accept_hole(self, journal: UUID, hole: Hole, approval: dict[str, object]) -> None:
         """Let a journal go on behind what is lost, with records that list every position: all in one commit."""
@@ -175,8 +181,7 @@ class OwnJournal:
             return
         ledger = deciding.ledger
         if not deciding.runs:
-            with self._caught_up(ledger) as (decisions, _):
-                deciding.logged = decisions is not None
+            deciding.logged = self.catch_up(ledger)
         held, now = ledger.journal(self._hub), self._clock.unix_ms()
         times = Times(now, now, self._clock.boot_id, self._clock.boottime_ms())
         first, digest, links = held.position + 1, held.digest, list[Link]()
@@ -210,36 +215,21 @@ class OwnJournal:
 
     # ---- the decision log ----
 
-    @contextmanager
-    def _caught_up(self, ledger: Ledger) -> Iterator[tuple[DecisionLog | None, str]]:
-        """Both hold the same. One that is lost is put aside and begun anew, and why it was is said; None where damage of the
-        ledger does not let it.
-        """
-        with ExitStack() as stack:
-            lost = ""
-            try:
-                decisions = self._open(stack, ledger)
-            except DecisionsLost as error:
-                stack.close()
-                lost = str(error)
-                self._put_aside(lost)
-                decisions = self._open(stack, ledger)
-            yield decisions, lost
-
     def _put_aside(self, reason: str) -> None:
+        self._lost = self._lost or reason
         aside = decision_log.put_aside(self._decisions, self._clock.unix_ms())
         log.warning("the decision log is begun anew", reason=reason, aside=str(aside))
 
-    def _open(self, stack: ExitStack, ledger: Ledger) -> DecisionLog | None:
-        decisions = stack.enter_context(DecisionLog(self._decisions))
-        try:
-            self._catch_up(ledger, decisions)
-        except DecisionsLost:
-            raise
-        except Damaged as error:  # what is decided now must still get into the ledger: an alarm of this very damage, for one
-            log.warning("the decision log cannot follow a damaged ledger", error=str(error), next="suozhan-hub verify")
-            return None
-        return decisions
+    def _caught_up(self, ledger: Ledger) -> bool:
+        with DecisionLog(self._decisions) as decisions:
+            try:
+                self._catch_up(ledger, decisions)
+            except DecisionsLost:
+                raise
+            except Damaged as error:  # what is decided now must still get into the ledger: an alarm of this very damage, for one
+                log.warning("the decision log cannot follow a damaged ledger", error=str(error), next="suozhan-hub verify")
+                return False
+        return True
 
     def _catch_up(self, ledger: Ledger, decisions: DecisionLog) -> None:
         head, end = ledger.journal(self._hub), decisions.end()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 import sqlite3
 from collections.abc import Iterator
@@ -27,6 +28,7 @@ from hub.enrolment.sites import add_site
 from hub.enrolment.tables import edges
 from hub.founding import found_hub
 from hub.keys import load_keys
+from hub.ledger.decision_log import DecisionLog
 from hub.ledger.high_water import HighWater
 from hub.ledger.own_journal import OwnJournal
 from hub.ledger.store import Hole, JournalHead, Ledger, UnknownJournal
@@ -86,6 +88,12 @@ class City:
         with self.engine() as engine:
             Recall(engine, self.state.database, self.own, self.hub, self.keys.log.public_key).at_start(
                 Alarms(engine, self.own, self.clock))
+
+    def start_and_wait(self) -> None:
+        """As the hub does it before its servers open."""
+        with self.engine() as engine:
+            recall = Recall(engine, self.state.database, self.own, self.hub, self.keys.log.public_key)
+            asyncio.run(asyncio.wait_for(recall.before_serving(Alarms(engine, self.own, self.clock)), 10.0))
 
     @contextmanager
     def engine(self) -> Iterator[sa.Engine]:
@@ -343,6 +351,53 @@ def test_a_decision_log_that_is_lost_before_a_start_is_an_alarm(city: City, tmp_
     assert city.alarms() == ["decisions-lost"]
     city.start()
     reopen(city.state, city.clock, SAID)
+    assert city.alarms() == ["decisions-lost"]
+
+
+def _failing_once(patched: pytest.MonkeyPatch, part: type, name: str) -> list[str]:
+    """A full disk at the first call, in place of what it would have done; the list says which were made."""
+    real, calls = getattr(part, name), list[str]()
+
+    def full_once(*arguments: object) -> object:
+        calls.append(name)
+        if len(calls) == 1:
+            error = sqlite3.OperationalError("database or disk is full")
+            error.sqlite_errorcode = sqlite3.SQLITE_FULL
+            raise error
+        return real(*arguments)
+
+    patched.setattr("hub.recall.RETRY_S", 0.01)
+    patched.setattr(part, name, full_once)
+    return calls
+
+
+@pytest.mark.parametrize(("part", "name"), [(DecisionLog, "__enter__"), (Ledger, "append_within"), (Ledger, "close")])
+def test_trouble_with_the_disk_at_a_start_lets_nobody_in_whom_the_hub_has_sent_away(
+    city: City, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: type, name: str
+) -> None:
+    stolen, damaged, _ = _decided(city, tmp_path / "backup.db")
+    city.put_back(tmp_path / "backup.db")
+    with monkeypatch.context() as patched:
+        calls = _failing_once(patched, part, name)
+        city.start_and_wait()
+    assert len(calls) > 1
+    assert city.revoked(stolen.edge)
+    assert city.revoked(damaged.edge)
+    assert city.journal(damaged.journal).closed
+
+
+@pytest.mark.parametrize("lost", ["gone", "damaged"])
+@pytest.mark.parametrize(("part", "name"), [(DecisionLog, "append"), (OwnJournal, "note")])
+def test_a_decision_log_that_is_lost_is_an_alarm_also_where_the_first_try_met_trouble(
+    city: City, monkeypatch: pytest.MonkeyPatch, lost: str, part: type, name: str
+) -> None:
+    """That try has put it aside, or made it anew."""
+    decisions = city.state.root / "decisions.db"
+    decisions.unlink() if lost == "gone" else decisions.write_bytes(b"nonsense" * 1_000)
+    with monkeypatch.context() as patched:
+        calls = _failing_once(patched, part, name)
+        city.start_and_wait()
+    assert len(calls) > 1
     assert city.alarms() == ["decisions-lost"]
 
 
