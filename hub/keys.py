@@ -16,6 +16,10 @@ SEALING_KEY = "sealing-1.key"
 LOG_KEY = "log.key"
 
 
+class LogKeyLost(BadKey):
+    """This hub has signed with it, and machines take no other."""
+
+
 @dataclass(frozen=True)
 class HubKeys:
     """Record: the hub's own journal. Resource: what flows down. Time: the hub's word for it. Log: checkpoints of the
@@ -52,15 +56,15 @@ def load_keys(folder: Path) -> HubKeys:
 
 
 def log_key(state: HubState) -> LogKey | None:
-    """By which a reader checks what was signed; None when there is no log key: nothing was signed then. Raises ExposedSecret,
-    BadKey, BadConfig."""
+    """By which a reader checks what was signed; None when there is no log key: nothing was signed then. Raises LogKeyLost,
+    ExposedSecret, BadKey, BadConfig."""
     path = state.keys / LOG_KEY
     return LogKey(state.config().hub, Ed25519Signer.load(path).public_key) if _has_log_key(state.keys) else None
 
 
 def _has_log_key(folder: Path) -> bool:
-    """Raises BadKey where it was lost: machines know the one that has signed, and take no other."""
+    """Raises LogKeyLost."""
     path = folder / LOG_KEY
     if not path.exists() and HubState(folder.parent).high_water.exists():
-        raise BadKey(f"{path} is gone, and this hub has signed with it; put it back from a copy")
+        raise LogKeyLost(f"{path} is gone, and this hub has signed with it; put it back from a copy")
     return path.exists()

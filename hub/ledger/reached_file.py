@@ -18,12 +18,15 @@ FINDINGS_MAX = 10_000  # kept; they were printed when they were found
 
 
 class ReachedFile:
-    """For one database file, with or without signatures. It begins with its own digest: a damaged one is thrown away."""
+    """For one database file, with or without signatures of records, and with or without what was signed over the tree. It begins
+    with its own digest: a damaged one is thrown away.
+    """
 
-    def __init__(self, path: Path, database: Path, *, signatures: bool) -> None:
+    def __init__(self, path: Path, database: Path, *, signatures: bool, signed: bool) -> None:
         self._path = path
         self._database = database
         self._signatures = signatures
+        self._signed = signed
 
     def read(self) -> Reached | None:
         """None when there is none for this database and this kind of check. Raises OSError."""
@@ -46,7 +49,7 @@ class ReachedFile:
 
     def _of(self) -> list[Any]:
         # A file that was put in the place of another is another one.
-        return [FORMAT, str(self._database.resolve()), self._database.stat().st_ino, self._signatures]
+        return [FORMAT, str(self._database.resolve()), self._database.stat().st_ino, self._signatures, self._signed]
 
 
 def _said(reached: Reached) -> dict[str, Any]:

@@ -15,12 +15,12 @@ from typing import Annotated
 import typer
 
 from hub.alone import alone
-from hub.keys import log_key
+from hub.keys import LOG_KEY, LogKeyLost, log_key
 from hub.ledger.decision_check import decision_findings
 from hub.ledger.findings import Finding
 from hub.ledger.high_water import HighWater
 from hub.ledger.reached_file import ReachedFile
-from hub.ledger.signed_roots import MARK
+from hub.ledger.signed_roots import MARK, LogKey
 from hub.ledger.store import Ledger
 from hub.ledger.stored_tree import StoredTree
 from hub.ledger.tile_mending import MendingRefused, mend
@@ -36,6 +36,7 @@ INTERRUPTED = 130  # as a shell says it of Ctrl-C
 RESTORE = "Stop the hub and run, with the newest backup that verifies: suozhan-hub restore FILE --by NAME --reason TEXT"
 ANOTHER = ("Every entry is whole, but this is not the database that this hub has signed. Put the right one back; if it was "
            f"restored from a backup: {REOPEN}")
+UNSIGNED = "All else that was found is said above; verify again once the key is back, before anything is restored."
 OLDER = "Do not restore this file; keep it, and look for an older backup that verifies."
 
 
@@ -124,9 +125,10 @@ def verify(
 
 def _verify(state: HubState, file: Path | None, *, resume: bool, signatures: bool, mend_tiles: bool) -> None:
     database, tally = file or state.database, Tally()
-    kept = ReachedFile(state.verify_progress, database, signatures=signatures)
+    log, lost = (log_key(state), []) if mend_tiles else _known_key(state)
+    kept = ReachedFile(state.verify_progress, database, signatures=signatures, signed=log is not None)
     readonly = file is not None
-    log = log_key(state)
+    tally.tell(lost)
     with Ledger(database, readonly=readonly) as ledger, StoredTree(database, readonly=readonly and not mend_tiles) as stored:
         begin = kept.read() if resume else None
         if resume and begin is None:
@@ -143,9 +145,17 @@ def _verify(state: HubState, file: Path | None, *, resume: bool, signatures: boo
         if mend_tiles and tally.damages:
             _mend(stored, tree, tally, OLDER if file else RESTORE)
         elif tally.damages:
-            typer.echo(_advice(tree, tally, OLDER if file else RESTORE))
+            typer.echo(UNSIGNED if lost else _advice(tree, tally, OLDER if file else RESTORE))
     if tally.damages:
         raise typer.Exit(1)
+
+
+def _known_key(state: HubState) -> tuple[LogKey | None, list[Finding]]:
+    """Without the one that is lost, all is checked but what was signed. Raises ExposedSecret, BadKey, BadConfig."""
+    try:
+        return log_key(state), []
+    except LogKeyLost as error:
+        return None, [Finding(f"keys/{LOG_KEY}", str(error))]
 
 
 def _go_over(check: LedgerCheck, kept: ReachedFile, tally: Tally, state: HubState, file: Path | None) -> None:

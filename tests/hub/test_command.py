@@ -14,6 +14,7 @@ from deploy.demo.city import Hub
 from deploy.demo.processes import DemoFailed
 from tests.hub.commands import command_here
 from tests.soak.world import let_listen
+from tests.spine import damage
 
 
 @pytest.fixture(scope="module")
@@ -140,7 +141,8 @@ def test_findings_are_listed_with_their_places_the_newest_last(hub: Hub) -> None
         "2 findings of the audit, 1 records that are not shown."]
 
 
-@pytest.mark.parametrize("command", [("alarms",), ("approvals", "approve", "1", "--by", "a", "--reason", "b"), ("verify",)])
+@pytest.mark.parametrize("command", [("alarms",), ("approvals", "approve", "1", "--by", "a", "--reason", "b"),
+                                     ("verify", "--mend-tiles")])
 def test_a_log_key_that_is_gone_is_not_made_anew_once_it_has_signed(hub: Hub, command: tuple[str, ...]) -> None:
     """Machines know it and take no other; a new one would look like two histories to the whole city."""
     key = hub.state / "keys" / "log.key"
@@ -148,6 +150,24 @@ def test_a_log_key_that_is_gone_is_not_made_anew_once_it_has_signed(hub: Hub, co
     (hub.state / "high-water.note").write_text("signed\n", encoding="utf-8")
     assert "log.key is gone, and this hub has signed with it; put it back from a copy" in _refusal(hub, *command)
     assert not key.exists()
+
+
+def test_verify_checks_what_it_can_without_the_log_key_and_names_the_key(hub: Hub, tmp_path: Path) -> None:
+    """Whoever looks for what else a bad disk took is told all of it at once."""
+    shutil.copy(hub.state / "hub.db", tmp_path / "backup.db")
+    (hub.state / "keys" / "log.key").unlink()
+    (hub.state / "high-water.note").write_text("signed\n", encoding="utf-8")
+    for file in ((), (str(tmp_path / "backup.db"),)):
+        said = _refusal(hub, "verify", *file)
+        assert "keys/log.key: " in said
+        assert "log.key is gone, and this hub has signed with it; put it back from a copy" in said
+        assert "entries checked, 1 findings, 1 of them damage." in said
+        assert "verify again once the key is back" in said
+    damage(hub.state / "hub.db", "UPDATE ledger_head SET size = size + 1")
+    said = _refusal(hub, "verify")
+    assert "keys/log.key: " in said
+    assert "1 findings" not in said
+    assert "suozhan-hub restore" not in said  # perhaps the key is all that is lost
 
 
 def test_a_key_that_is_gone_is_named_with_what_to_do(hub: Hub) -> None:

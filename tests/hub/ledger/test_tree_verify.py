@@ -304,7 +304,7 @@ def test_an_interrupted_check_goes_on_where_it_was_and_finds_the_same(city: City
     with city.check() as (check, _):
         expected = list(check.findings())
     assert len(expected) == 3 * ROW + 1
-    kept = ReachedFile(city.state.verify_progress, city.database, signatures=True)
+    kept = ReachedFile(city.state.verify_progress, city.database, signatures=True, signed=True)
     found, began = _in_two(city, kept, pages)
     assert sorted(found, key=repr) == sorted(expected, key=repr)
     assert (began > 40 * (pages - 1)) if pages else began == 0
@@ -312,10 +312,11 @@ def test_an_interrupted_check_goes_on_where_it_was_and_finds_the_same(city: City
 
 @pytest.mark.usefixtures("small_pages")
 def test_progress_is_kept_for_one_database_and_one_kind_of_check_and_thrown_away_when_damaged(city: CityLedger) -> None:
-    kept = ReachedFile(city.state.verify_progress, city.database, signatures=True)
+    kept = ReachedFile(city.state.verify_progress, city.database, signatures=True, signed=True)
     _in_two(city, kept, 3)
     assert kept.read() is not None
-    assert ReachedFile(city.state.verify_progress, city.database, signatures=False).read() is None
+    for signatures, signed in ((False, True), (True, False)):  # what was signed is not compared again behind it
+        assert ReachedFile(city.state.verify_progress, city.database, signatures=signatures, signed=signed).read() is None
     whole = city.state.verify_progress.read_bytes()
     for at in (0, 70, len(whole) - 1):
         city.state.verify_progress.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1:])
