@@ -18,6 +18,7 @@ import structlog
 
 from hub.api.tables import api_tokens
 from hub.attention.alarms import Alarms, cleared_again, open_again
+from hub.attention.approvals import go_on_behind
 from hub.enrolment.revocation import followed_by, said_by
 from hub.enrolment.tables import declarations, edges, sites
 from hub.ledger.own_journal import OwnJournal, TakenBack
@@ -33,6 +34,7 @@ from security.record import ClearBody, parse_record
 from security.suites import Suite
 
 NAME = "recall"
+CONTINUED = "requests.continued"
 RETRY_S = 2.0
 DECIDE_AGAIN = (
     "Decide again what was decided since: revoked machines (suozhan-hub revoke), revoked tokens (suozhan-hub token revoke), new "
@@ -55,12 +57,15 @@ class Decision:
 @dataclass(frozen=True, slots=True)
 class Recalled:
     """How many records were taken back; what was applied, and what has to be decided again, in words. `fault`: why there may have
-    been others, "" when all are known.
+    been others, "" when all are known. New requests have ids behind `requests_behind`, which belongs into a record where the
+    database was put back, as far as one can tell: `lost`.
     """
 
     taken_back: int
     words: tuple[str, ...]
     fault: str
+    requests_behind: int
+    lost: bool
 
 
 class Recall:
@@ -75,7 +80,7 @@ class Recall:
 
     def run(self) -> Recalled:
         """All of it. Raises sqlite3.Error, sa.exc.DBAPIError."""
-        return self._gone_over(self._own_journal.take_back(), 0)
+        return self._gone_over(self._own_journal.take_back(), 0, lost=True)
 
     async def before_serving(self, alarms: Alarms) -> None:
         """`at_start`, until it has succeeded: a full or locked disk must not let in whom this hub has sent away, either."""
@@ -97,15 +102,17 @@ class Recall:
             alarms.raise_alarm("decisions-lost", "ledger", (
                 f"{taken.fault}, and was made anew out of the ledger: nothing is lost by that, unless the database was put "
                 f"back, too. Then this hub does not know what it decided since. {DECIDE_AGAIN}"))
-        words = self._gone_over(taken, self._reached()).words
-        if words:
-            log.warning("the database lacked what this hub had decided", applied=words)
+        back = self._gone_over(taken, self._reached(), lost=bool(taken.count or taken.fault))
+        if back.lost:
+            self._own_journal.note(CONTINUED, {"requests_behind": back.requests_behind})
+        if back.words:
+            log.warning("the database lacked what this hub had decided", applied=back.words)
 
     def _reached(self) -> int:
         with self._engine.connect() as connection:
             return connection.execute(sa.select(cursors.c.cursor).where(cursors.c.name == NAME)).scalar_one_or_none() or 0
 
-    def _gone_over(self, taken: TakenBack, after: int) -> Recalled:
+    def _gone_over(self, taken: TakenBack, after: int, *, lost: bool) -> Recalled:
         with Ledger(self._database) as ledger:
             head = ledger.journal(self._hub)
             decisions = list(_decisions(ledger, head, after))
@@ -115,10 +122,12 @@ class Recall:
         words += [f"request {one.body['id']} ({one.body['kind']}, {one.body['subject']}) was {one.kind.removeprefix('request.')} "
                   f"by {one.body['by']}: whoever still needs it asks again" for one in decisions
                   if one.position > head.position - taken.count and one.kind.startswith("request.")]
+        lost = lost or bool(words)
+        behind = go_on_behind(self._engine, max(map(_request, decisions), default=0), lost=lost)
         with self._engine.begin() as connection:
             connection.execute(cursors.delete().where(cursors.c.name == NAME))
             connection.execute(cursors.insert().values(name=NAME, cursor=head.position))
-        return Recalled(taken.count, tuple(words), taken.fault)
+        return Recalled(taken.count, tuple(words), taken.fault, behind, lost)
 
     def _alarmed(self, decisions: list[Decision]) -> Iterator[str]:
         """Most alarms are not raised again by what happens later."""
@@ -199,6 +208,13 @@ def _decisions(ledger: Ledger, own: JournalHead, after: int) -> Iterator[Decisio
                 yield Decision(entry.position, record.kind, json.loads(record.content.data), record.times.claimed_ms)
     except Damaged as error:
         log.warning("what this hub decided behind a damaged place is not applied", error=str(error), next="suozhan-hub verify")
+
+
+def _request(one: Decision) -> int:
+    """The highest id of a request that it names; 0 when it names none."""
+    if one.kind.startswith("request."):
+        return int(one.body["id"])
+    return int(one.body.get("requests_behind", 0)) if one.kind in {CONTINUED, "epoch.opened"} else 0
 
 
 def _holes(decisions: list[Decision]) -> Iterator[tuple[UUID, Hole]]:

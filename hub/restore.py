@@ -88,6 +88,7 @@ def _reopen(state: HubState, clock: Clock, said: Said) -> Back:
             "epoch": epoch.number, "origin": epoch.origin, "base_size": epoch.base_size, "base_root": epoch.base_root.hex(),
             "last_size": epoch.last_size, "last_root": epoch.last_root.hex() if epoch.last_root else None,
             "statement": epoch.statement(keys.log), "taken_back": recalled.taken_back, "decisions_lost": recalled.fault,
+            "requests_behind": recalled.requests_behind,
             "by": said.by, "reason": said.reason})
         if recalled.fault:
             Alarms(engine, own, clock).raise_alarm("decisions-lost", "ledger", lost_decisions(recalled.fault))

@@ -23,6 +23,7 @@ from hub.attention.alarms import Alarms
 from hub.attention.approvals import Approvals
 from hub.enrolment.newest import newest_certificates
 from hub.ledger.store import Ledger
+from hub.transactions.projector import NAME as PROJECTION
 from hub.transactions.site_ledger import LedgerQuery
 from hub.transactions.tables import cursors
 from security.clock import Clock
@@ -120,7 +121,7 @@ def _guard(engine: sa.Engine, clock: Clock, bearer: HTTPBearer, scope: Scope) ->
 
 def _refresh(engine: sa.Engine, database: Path, metrics: HubMetrics, alarms: Alarms) -> None:
     with engine.connect() as connection:
-        projected = connection.execute(sa.select(sa.func.coalesce(sa.func.max(cursors.c.cursor), 0))).scalar_one()
+        projected = connection.execute(sa.select(cursors.c.cursor).where(cursors.c.name == PROJECTION)).scalar_one_or_none() or 0
     metrics.refresh_certificates(newest_certificates(engine))
     with Ledger(database) as ledger:
         metrics.refresh(ledger.size(), projected, ledger.journals(), [one.kind for one in alarms.open_alarms()])

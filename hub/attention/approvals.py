@@ -13,9 +13,15 @@ from hub.attention.alarms import AttentionRefused
 from hub.attention.tables import approvals
 from hub.ledger.own_journal import OwnJournal
 from hub.names import name_fault
+from hub.transactions.tables import cursors
 from security.clock import Clock
 
 WAITING_MAX = 4  # of one kind for one subject: two copies of a disk may ask, and no key fills the desk's list
+
+UNNAMED_MAX = 1_000  # requests that waited when a database was lost: no record names them, but somebody's note may
+NAME = "approvals"  # of the last id that must not be given again
+_USED = sa.union_all(sa.select(approvals.c.id), sa.select(cursors.c.cursor).where(cursors.c.name == NAME)).subquery()
+_LAST = sa.select(sa.func.coalesce(sa.func.max(_USED.c.id), 0))
 
 log = structlog.get_logger()
 
@@ -53,8 +59,9 @@ class Approvals:
         waiting = self._many(approvals.c.kind == kind, approvals.c.subject == subject, approvals.c.state == "waiting")
         if len(waiting) >= WAITING_MAX:
             return waiting[0]
-        row = {"kind": kind, "subject": subject, "key": key, "body": json.dumps(body, ensure_ascii=False, sort_keys=True),
-               "asked_ms": self._clock.unix_ms(), "state": "waiting", "decided_by": "", "reason": ""}
+        row = {"id": _LAST.scalar_subquery() + 1, "kind": kind, "subject": subject, "key": key,
+               "body": json.dumps(body, ensure_ascii=False, sort_keys=True), "asked_ms": self._clock.unix_ms(),
+               "state": "waiting", "decided_by": "", "reason": ""}
         try:
             with self._engine.begin() as connection:
                 connection.execute(approvals.insert().values(row))
@@ -98,3 +105,14 @@ class Approvals:
         query = sa.select(*columns).where(*conditions).order_by(approvals.c.id)
         with self._engine.connect() as connection:
             return [Approval(**{**row, "body": json.loads(row["body"])}) for row in connection.execute(query).mappings()]
+
+
+def go_on_behind(engine: sa.Engine, named: int, *, lost: bool) -> int:
+    """In a database that was put back ids are not given twice: `named` is the highest one that a record names. `lost`: perhaps
+    there were requests that none names. The last id that is not given any more, which belongs into a record then.
+    """
+    with engine.begin() as connection:
+        last = max(named, connection.execute(_LAST).scalar_one()) + (UNNAMED_MAX if lost else 0)
+        connection.execute(cursors.delete().where(cursors.c.name == NAME))
+        connection.execute(cursors.insert().values(name=NAME, cursor=last))
+    return int(last)

@@ -20,6 +20,7 @@ from typer.testing import CliRunner
 from hub.alone import alone, beside_others, undisturbed
 from hub.api.tokens import list_tokens, make_token, revoke_token
 from hub.attention.alarms import Alarms
+from hub.attention.approvals import Approvals
 from hub.backup import back_up
 from hub.command import app
 from hub.database import open_engine
@@ -116,6 +117,15 @@ class City:
     def alarms(self) -> list[str]:
         with self.engine() as engine:
             return [one.kind for one in Alarms(engine, self.own, self.clock).open_alarms()]
+
+    def ask(self, key: bytes) -> int:
+        """A request's id."""
+        with self.engine() as engine:
+            return Approvals(engine, self.own, self.clock).ask("rejoin", f"machine {key!r}", key, {}).id
+
+    def decide(self, request: int) -> None:
+        with self.engine() as engine:
+            Approvals(engine, self.own, self.clock).decide(request, "周敏", "seen", approved=True)
 
     def own_records(self) -> list[bytes]:
         with Ledger(self.state.database) as ledger:
@@ -352,6 +362,35 @@ def test_a_decision_log_that_is_lost_before_a_start_is_an_alarm(city: City, tmp_
     city.start()
     reopen(city.state, city.clock, SAID)
     assert city.alarms() == ["decisions-lost"]
+
+
+@pytest.mark.parametrize("way", ["restore", "by hand"])
+def test_a_request_behind_a_restore_has_no_id_of_one_before_it(city: City, tmp_path: Path, way: str) -> None:
+    """Else somebody approves another one by an old note."""
+    held = city.ask(b"held")
+    back_up(city.state.database, tmp_path / "backup.db")
+    lost = [city.ask(b"decided"), city.ask(b"decided, too"), city.ask(b"waits")]
+    city.decide(lost[0])
+    city.decide(lost[1])
+    if way == "restore":
+        restore(city.state, tmp_path / "backup.db", city.clock, SAID)
+    else:
+        city.put_back(tmp_path / "backup.db")
+        city.start()
+    assert city.ask(b"held") == held
+    new = city.ask(b"new")
+    assert new > max(lost)
+    city.start()
+    assert city.ask(b"newer") == new + 1
+    restore(city.state, tmp_path / "backup.db", city.clock, SAID)  # once more: what came since was asked, too
+    assert city.ask(b"newest") > new + 1
+
+
+def test_a_start_skips_no_id(city: City) -> None:
+    asked = city.ask(b"1")
+    city.decide(asked)
+    city.start()
+    assert city.ask(b"2") == asked + 1
 
 
 def _failing_once(patched: pytest.MonkeyPatch, part: type, name: str) -> list[str]:
