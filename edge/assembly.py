@@ -102,7 +102,7 @@ async def _work(agent: Agent, ready: Callable[[], None]) -> None:
     alarms = agent.alarms
     successors = Successors(state, alarms)
     async with AsyncExitStack() as stack:
-        forerunners = await stack.enter_async_context(Forerunners(_before(agent.state), folder.known))
+        forerunners = await stack.enter_async_context(Forerunners(_before(agent.state), folder))
         readers = await stack.enter_async_context(_readers(config))
         resources = ResourceStore(state.resources, identity.edge_id, identity.resource_verifier(), clock, [CATALOGUE])
         resources.load()

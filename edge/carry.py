@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sqlite3
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import islice, takewhile
@@ -21,13 +21,12 @@ from edge.journal import Journal
 from edge.keys_check import known_identity
 from edge.mending import whole
 from edge.salvage import NothingToSalvage, Salvaged, salvage
+from edge.settlement import KIND, Held, Settled, copy_id
 from edge.state import IdentityFolder
 from edge.succession import Succession
-from security.private_files import read_private, write_private
 from security.record import CarriedRecord, SealedBody, WrappedKey, parse_record
 from security.suites import Verifier
 
-KIND = "carried"
 DONE_KIND = "journal.succeeded"
 GROUP = 100
 LOST_LISTED_MAX = 200
@@ -37,56 +36,6 @@ TROUBLE = (JournalRefused, NothingToSalvage, OSError, ValueError, sqlite3.Error)
 Ask = Callable[[UUID, int, bytes], Awaitable[tuple[int, bool]]]  # see held_over (edge/channel.py)
 
 log = structlog.get_logger()
-
-
-@dataclass(frozen=True, slots=True)
-class Held:
-    """What the hub said of the old journal: where it ended there, and its digests from the one behind `known` on."""
-
-    position: int
-    known: int
-    digests: Sequence[bytes]
-
-    def save(self, folder: IdentityFolder) -> None:
-        write_private(folder.held, json.dumps({"position": self.position, "known": self.known,
-                                               "digests": b"".join(self.digests).hex()}).encode())
-
-    def anchors(self) -> dict[int, bytes]:
-        """By position: where ours are lost, the record behind them can still be proved."""
-        return dict(enumerate(self.digests, self.known + 1))
-
-    @classmethod
-    def load(cls, folder: IdentityFolder) -> Held:
-        """Raises OSError, ValueError."""
-        try:
-            said = json.loads(read_private(folder.held))
-            digests = bytes.fromhex(said["digests"])
-            return cls(int(said["position"]), int(said["known"]), [digests[at:at + 32] for at in range(0, len(digests), 32)])
-        except (KeyError, TypeError) as error:
-            raise ValueError(f"{folder.held} is damaged ({error!r})") from error
-
-
-@dataclass(frozen=True, slots=True)
-class Settled:
-    """What became of the old journal: all behind `common`, where it has `digest`, is in a later one, or listed as lost."""
-
-    common: int
-    digest: bytes
-    carried: int
-    lost: int
-
-    def save(self, folder: IdentityFolder) -> None:
-        write_private(folder.carried, json.dumps({"common": self.common, "digest": self.digest.hex(), "carried": self.carried,
-                                                  "lost": self.lost}).encode())
-
-    @classmethod
-    def load(cls, folder: IdentityFolder) -> Settled:
-        """Raises OSError, ValueError."""
-        try:
-            said = json.loads(read_private(folder.carried))
-            return cls(int(said["common"]), bytes.fromhex(said["digest"]), int(said["carried"]), int(said["lost"]))
-        except (KeyError, TypeError) as error:
-            raise ValueError(f"{folder.carried} is damaged ({error!r})") from error
 
 
 @dataclass
@@ -203,8 +152,7 @@ class Carrier:
                 count.unopened += key is None and at > common
             count.carried += 1
             carried = CarriedRecord(saved.previous, key_id, saved.payload, saved.signature, key)
-            yield Draft(f"{KIND}:{salvaged.identity.genesis.journal}:{saved.position}", KIND, b"", record.simulated,
-                        carried=carried)
+            yield Draft(copy_id(salvaged.identity.genesis.journal, saved.position), KIND, b"", record.simulated, carried=carried)
 
     def _key_at(self, salvaged: Salvaged, position: int) -> WrappedKey | None:
         """One that the hub has goes along, too: a hub that is restored gets the body again before it gets that one again."""

@@ -93,12 +93,14 @@ class Draft:
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """A durable record: its id and position; `repeat` when the same was said before, `earlier` when in an earlier journal."""
+    """A durable record: its id and position; `repeat` when the same was said before. `earlier`: this machine's id then, when an
+    earlier journal holds it, and the position is one of that.
+    """
 
     id: UUID
     position: int
     repeat: bool
-    earlier: bool = False
+    earlier: UUID | None = None
 
 
 def record_id(edge: UUID, caller_id: str) -> UUID:

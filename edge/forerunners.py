@@ -17,10 +17,12 @@ from uuid import UUID, uuid4
 
 import structlog
 
-from edge.drafts import IdsUnclear, record_id
-from edge.forerunner import Forerunner, Unclear, callers_ids
+from edge.drafts import IdsUnclear, Stored, record_id
+from edge.forerunner import Forerunner, Unclear, callers_ids, ends
 from edge.journal_store import DAMAGED
+from edge.settlement import Settled, copy_id
 from edge.state import IdentityFolder
+from edge.succession import read_succession
 from security.durable_sqlite import create_database, open_durable, open_readonly
 from security.private_files import sync_folder
 
@@ -35,13 +37,14 @@ log = structlog.get_logger()
 
 
 class Forerunners:
-    """`async with Forerunners(before, index) as it`, with `run` beside it. `before`: the machine's earlier identities, by machine
-    id and folder, the newest last. One thread at a time.
+    """`async with Forerunners(before, now) as it`, with `run` beside it. `before`: the machine's earlier identities, by machine
+    id and folder, the newest last; `now`: the folder of the one that it works with. One thread at a time.
     """
 
-    def __init__(self, before: Sequence[Before], index: Path) -> None:
+    def __init__(self, before: Sequence[Before], now: IdentityFolder) -> None:
         self._before = before
-        self._path = index
+        self._now = now
+        self._path = now.known
         self._db: sqlite3.Connection | None = None
         self._journals: list[Forerunner] = []
         self._wanted = asyncio.Event()
@@ -81,18 +84,32 @@ class Forerunners:
         self._close()
         self._path.unlink(missing_ok=True)
 
-    def find(self, caller_id: str) -> tuple[UUID, int] | None:
-        """Id and position that a caller's id got in an earlier journal. Raises IdsUnclear."""
-        names = [record_id(edge, caller_id) for edge, _ in self._before]
+    def find(self, caller_id: str) -> Stored | None:
+        """What a caller's id got in an earlier journal. Raises IdsUnclear."""
         try:
-            found = ((name, self._position(place, name)) for place, name in enumerate(names))
-            return next(((name, position) for name, position in found if position is not None), None)
+            for place, (edge, _) in enumerate(self._before):
+                name = record_id(edge, caller_id)
+                if (position := self._position(place, name)) is not None:
+                    return Stored(name, position, repeat=True, earlier=edge)
         except sqlite3.Error as error:
             self._distrust(error)
             self._wanted.set()
             raise IdsUnclear("the ids of earlier journals are being indexed again") from error
         except Unclear as error:
             raise IdsUnclear("the ids of earlier journals are being indexed") from error
+        return None
+
+    def copy_of(self, stored: Stored) -> str | None:
+        """The caller's id that a record of an earlier journal has once it is carried over; None when the hub has it from there.
+
+        Of files only, in any thread. Raises NotEnrolled, OSError, ValueError.
+        """
+        place = next(at for at, (edge, _) in enumerate(self._before) if edge == stored.earlier)
+        folders = [*(folder for _, folder in self._before), self._now]
+        old, new = folders[place], folders[place + 1]
+        if stored.position <= held(old, new):
+            return None
+        return copy_id(read_succession(old, new).old_journal_id, stored.position)
 
     def _position(self, place: int, name: UUID) -> int | None:
         if self._db is not None:
@@ -116,6 +133,14 @@ class Forerunners:
             else:
                 self._wanted.clear()
                 self._asked.close()
+
+
+def held(old: IdentityFolder, new: IdentityFolder) -> int:
+    """How far the hub has a journal: as it was settled with the hub, else as the journal itself was told last."""
+    try:
+        return Settled.load(new).common
+    except (OSError, ValueError):
+        return ends(old)[1]
 
 
 def make_index(before: Sequence[Before], index: Path) -> None:

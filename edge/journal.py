@@ -196,8 +196,24 @@ class Journal:
 
     def _earlier(self, caller_id: str) -> Stored | None:
         """The id alone decides: what was said with it then is no longer known. Raises IdsUnclear."""
-        found = self._forerunners.find(caller_id) if self._forerunners else None
-        return Stored(*found, repeat=True, earlier=True) if found else None
+        return self._forerunners.find(caller_id) if self._forerunners else None
+
+    async def in_ledger(self, stored: Stored) -> bool:
+        """Whether the hub holds it. Of an earlier journal: from there, or the copy of it that was carried over.
+
+        Raises JournalBusy, JournalStopped, NotEnrolled, OSError, ValueError.
+        """
+        passed = set()
+        while self._forerunners and stored.earlier is not None and stored.earlier not in passed:
+            passed.add(stored.earlier)
+            wanted = await asyncio.to_thread(self._forerunners.copy_of, stored)
+            if wanted is None:
+                return True
+            copy = await self.find(wanted)
+            if copy is None:
+                return False
+            stored = copy
+        return stored.earlier is None and stored.position <= self.standing.position
 
     async def after(self, position: int, limit: int, limit_bytes: int) -> Run:
         """Committed records behind `position`, in order; none if there is nothing new.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NoReturn
 
 from edge.advice import no_journal
-from edge.drafts import Draft, JournalStopped
+from edge.drafts import Draft, JournalStopped, Stored
 from edge.journal_store import Head, Standing
 
 
@@ -28,4 +28,7 @@ class NoJournal:
         raise JournalStopped(self._reason)
 
     async def repeat(self, _caller_id: str, _kind: str, _said: bytes) -> NoReturn:
+        raise JournalStopped(self._reason)
+
+    async def in_ledger(self, _stored: Stored) -> NoReturn:
         raise JournalStopped(self._reason)

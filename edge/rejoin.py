@@ -10,12 +10,12 @@ from itertools import pairwise
 import structlog
 
 from edge.advice import Diagnosis, waiting_to_rejoin
-from edge.carry import Held
 from edge.enrol import EnrolmentRefused, EnrolmentUnavailable
 from edge.examination import keep_diagnosis
 from edge.identity import NotEnrolled, load_identity
 from edge.old_journals import known_digests, old_journals
 from edge.rejoin_wire import OldKey, RejoinAnswer, RejoinCall, rejoin_call
+from edge.settlement import Held
 from edge.state import IdentityFolder, StateFolder
 from edge.succession import Succession, read_succession
 from edge.tls_pair import load_pair

@@ -12,11 +12,12 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
-from edge.carry import Ask, Carrier, Held
+from edge.carry import Ask, Carrier
 from edge.export import export_machine
 from edge.identity import Identity, load_identity
 from edge.journal import Journal, JournalLimits
 from edge.receipt_store import ReceiptStore
+from edge.settlement import Held
 from edge.state import IdentityFolder, StateFolder
 from edge.succession import read_succession
 from hub.attention.approvals import Approvals

@@ -26,3 +26,6 @@ class CounterJournal(Protocol):
     async def find(self, caller_id: str) -> Stored | None: ...
 
     async def repeat(self, caller_id: str, kind: str, said: bytes) -> Stored | None: ...
+
+    async def in_ledger(self, stored: Stored) -> bool:
+        """Whether the hub holds it. Raises JournalBusy, JournalStopped, NotEnrolled, OSError, ValueError."""

@@ -37,6 +37,7 @@ from edge.door.metrics import DoorMetrics
 from edge.door.pairing import NATIVE, CodeRefused, Pairing, PairingDamaged, TooManyCodes
 from edge.door.readings import RecentReadings
 from edge.drafts import Draft, JournalRefused, JournalStopped, Stored
+from edge.identity import NotEnrolled
 from edge.line import Line
 
 TRANSACTION = "transaction"
@@ -118,7 +119,7 @@ class DoorRoutes:
             raise
         self._metrics.submissions.labels("repeat" if stored.repeat else "stored").inc()
         response.status_code = 200 if stored.repeat else 201
-        return self._state(submission.id, stored)
+        return await self._state(submission.id, stored)
 
     async def _stored(self, submission: Submission) -> Stored:
         """Raises DoorError, JournalRefused."""
@@ -142,7 +143,7 @@ class DoorRoutes:
         stored = await self._journal.find(id)
         if stored is None:
             raise DoorError(404, "no-transaction", "本机没有这笔业务，请核对业务流水号，或重新提交。")
-        return self._state(id, stored)
+        return await self._state(id, stored)
 
     async def state(self) -> MachineState:
         line, diagnosis = self._line.state, self._health.diagnosis
@@ -171,8 +172,11 @@ class DoorRoutes:
             raise DoorError(status, "no-item", "没有这个服务事项，请从事项列表中重新选择。")
         return item
 
-    def _state(self, caller_id: str, stored: Stored) -> TransactionState:
-        held = stored.position <= self._journal.standing.position
+    async def _state(self, caller_id: str, stored: Stored) -> TransactionState:
+        try:
+            held = await self._journal.in_ledger(stored)
+        except (JournalRefused, NotEnrolled, OSError, ValueError):
+            held = False  # not known now: it is stored, and nobody is told more than that
         return TransactionState(id=caller_id, record=stored.id, position=stored.position,
                                 state="in-ledger" if held else "queued",
                                 alarms=[one.hint for one in self._alarms.open_alarms()])

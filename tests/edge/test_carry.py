@@ -10,12 +10,13 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from edge.carry import Carrier, Held
+from edge.carry import Carrier
 from edge.drafts import Draft
 from edge.forerunners import Forerunners
 from edge.identity import Identity
 from edge.journal import Journal, JournalLimits
 from edge.journal_store import create_journal
+from edge.settlement import Held
 from edge.state import IdentityFolder
 from edge.succession import Succession
 from security.chain import Genesis

@@ -35,7 +35,7 @@ def _make_index(machine: Machine) -> None:
 @asynccontextmanager
 async def _at_work(machine: Machine) -> AsyncIterator[tuple[Journal, Forerunners]]:
     """The new journal, and what it knows of the old one."""
-    before = Forerunners([(machine.old_genesis.edge, machine.old)], machine.new.known)
+    before = Forerunners([(machine.old_genesis.edge, machine.old)], machine.new)
     async with asyncio.timeout(CEILING_S), before, machine.journal(machine.new, before) as journal:
         yield journal, before
 

@@ -16,7 +16,6 @@ from cryptography import x509
 
 import edge.enrol
 import edge.rejoin
-from edge.carry import Held
 from edge.enrol import EnrolmentRefused, enrol
 from edge.examination import read_diagnosis
 from edge.identity import load_identity
@@ -24,6 +23,7 @@ from edge.journal import Journal, JournalLimits
 from edge.rejoin import Rejoin
 from edge.rejoin_command import rejoin_machine
 from edge.rejoin_wire import OldKey, RejoinAnswer, RejoinCall, _answer, _request
+from edge.settlement import Held
 from edge.state import IdentityFolder, StateFolder
 from edge.succession import begin
 from hub.enrolment.service import Addresses, EnrolmentService

@@ -21,16 +21,21 @@ from devices.simulated.card import CardText
 from devices.simulated.wire import SimulatedReaders
 from edge.advice import CONNECTING, Diagnosis
 from edge.alarms import Alarms
+from edge.carry import Carrier
 from edge.catalogue import Catalogue, parse_catalogue
 from edge.door.messages import check_id_number
 from edge.door.pairing import make_code
 from edge.door.server import Door
+from edge.forerunners import Forerunners
 from edge.journal import Journal, JournalLimits
+from edge.journal_store import Standing
 from edge.line import Line
+from edge.settlement import Held
 from hub.services.items import load_catalogue
 from hub.services.wire import encode_catalogue
 from security.record import parse_record
-from tests.spine import CEILING_S, Spine
+from tests.edge.test_carry import Machine
+from tests.spine import CEILING_S, Spine, damage, draft
 
 ID_NUMBER = "11010519491231002X"
 ORIGIN = "https://counter.example"
@@ -71,10 +76,10 @@ class Health:
 
 @asynccontextmanager
 async def open_door(folder: Path, spine: Spine | None = None, limits: JournalLimits | None = None,
-                    *, catalogue: bool = True) -> AsyncIterator[Counter]:
+                    *, catalogue: bool = True, of: Journal | None = None) -> AsyncIterator[Counter]:
     spine = spine or Spine(folder)
     held: Catalogue | None = parse_catalogue(encode_catalogue(load_catalogue())) if catalogue else None
-    async with asyncio.timeout(CEILING_S), spine.journal(limits) as journal, SimulatedReaders(readers=("R1",)) as readers:
+    async with asyncio.timeout(CEILING_S), of or spine.journal(limits) as journal, SimulatedReaders(readers=("R1",)) as readers:
         line = Line("replicate", spine.clock, Random(1))
         door = Door(folder / "door.db", 0, journal, readers, lambda: held, line, spine.clock,
                     Alarms(folder / "alarms", spine.clock), Health())
@@ -127,6 +132,38 @@ def test_a_repeat_after_a_restart_gets_the_stored_result(tmp_path: Path) -> None
             assert (answer.status_code, answer.json()["position"]) == (status, 2)
 
         at_the_door(tmp_path, visit, spine=spine)
+
+
+def test_a_transaction_of_an_earlier_journal_is_in_the_ledger_when_the_hub_has_it_from_there_or_its_copy(tmp_path: Path) -> None:
+    machine = Machine(tmp_path)
+    digests = asyncio.run(machine.write("a", "b"))  # at 2 and 3, behind the data key
+    damage(machine.old.journal, "UPDATE standing SET position = 2")
+    (tmp_path / "door").mkdir()
+
+    async def visit() -> None:
+        before = Forerunners([(machine.old_genesis.edge, machine.old)], machine.new)
+        async with before:
+            journal = machine.journal(machine.new, before)
+            async with open_door(tmp_path / "door", machine.spine, of=journal) as counter:
+                async def states() -> list[str]:
+                    return [(await counter.client.get(f"/v1/transactions/{one}")).json()["state"] for one in "ab"]
+
+                await journal.submit(draft("new"))
+                assert await states() == ["in-ledger", "queued"]
+                await journal.take_standing(Standing(2, 0, 0))  # of a data key and "new"
+                assert await states() == ["in-ledger", "queued"]
+                Held(1, 0, digests[:1]).save(machine.new)  # restored from a backup since
+                await Carrier(machine.old, machine.new, machine.succession, journal).run()
+                assert await states() == ["queued", "queued"]
+                await journal.take_standing(Standing(3, 0, 0))
+                assert await states() == ["in-ledger", "queued"]
+                await journal.take_standing(Standing(journal.head.position, 0, 0))
+                assert await states() == ["in-ledger", "in-ledger"]
+                machine.old.identity.unlink()
+                machine.new.carried.unlink()
+                assert await states() == ["in-ledger", "queued"], "not known for sure"
+
+    asyncio.run(visit())
 
 
 def test_a_repeat_needs_neither_catalogue_nor_reading(tmp_path: Path) -> None:

@@ -1,0 +1,68 @@
+"""Between a journal and the one behind it: what the hub said of the older one, and what became of its records."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from edge.state import IdentityFolder
+from security.private_files import read_private, write_private
+
+KIND = "carried"
+
+
+def copy_id(journal: UUID, position: int) -> str:
+    """The caller's id that a record's copy has in a later journal."""
+    return f"{KIND}:{journal}:{position}"
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What the hub said of the old journal: where it ended there, and its digests from the one behind `known` on."""
+
+    position: int
+    known: int
+    digests: Sequence[bytes]
+
+    def save(self, folder: IdentityFolder) -> None:
+        write_private(folder.held, json.dumps({"position": self.position, "known": self.known,
+                                               "digests": b"".join(self.digests).hex()}).encode())
+
+    def anchors(self) -> dict[int, bytes]:
+        """By position: where ours are lost, the record behind them can still be proved."""
+        return dict(enumerate(self.digests, self.known + 1))
+
+    @classmethod
+    def load(cls, folder: IdentityFolder) -> Held:
+        """Raises OSError, ValueError."""
+        try:
+            said = json.loads(read_private(folder.held))
+            digests = bytes.fromhex(said["digests"])
+            return cls(int(said["position"]), int(said["known"]), [digests[at:at + 32] for at in range(0, len(digests), 32)])
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"{folder.held} is damaged ({error!r})") from error
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What became of the old journal: all behind `common`, where it has `digest`, is in a later one, or listed as lost."""
+
+    common: int
+    digest: bytes
+    carried: int
+    lost: int
+
+    def save(self, folder: IdentityFolder) -> None:
+        write_private(folder.carried, json.dumps({"common": self.common, "digest": self.digest.hex(), "carried": self.carried,
+                                                  "lost": self.lost}).encode())
+
+    @classmethod
+    def load(cls, folder: IdentityFolder) -> Settled:
+        """Raises OSError, ValueError."""
+        try:
+            said = json.loads(read_private(folder.carried))
+            return cls(int(said["common"]), bytes.fromhex(said["digest"]), int(said["carried"]), int(said["lost"]))
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"{folder.carried} is damaged ({error!r})") from error
