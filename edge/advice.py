@@ -24,6 +24,7 @@ class Kind(StrEnum):
     REFUSED = "refused"
     REJOINING = "rejoining"
     KEY_DAMAGED = "key-damaged"
+    JOURNAL_UNOPENED = "journal-unopened"
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +168,16 @@ def no_journal(reason: str) -> Diagnosis:
         f"this machine's journal has ended ({reason}), and no new one can be begun: make room on its disk, and it goes on by "
         "itself",
         "本机业务日志已停止，暂时无法建立新日志（多为磁盘空间不足），新业务暂不受理，已受理的业务均保存在本机。请勿重装系统，请联系市信息中心。",
+    )
+
+
+def unopened(reason: str) -> Diagnosis:
+    return Diagnosis(
+        Kind.JOURNAL_UNOPENED,
+        f"this machine's journal cannot be opened now ({reason}): make room on its disk, or end the program that holds the "
+        "file; it goes on by itself within half a minute. Do not remove anything of this machine's state folder",
+        "本机磁盘已满或暂时无法读写，业务日志未能打开，新业务暂不受理，已受理的业务均保存在本机。"
+        "请技术人员腾出磁盘空间（不要删除本程序的文件夹），腾出后自动恢复；仍不行请联系市信息中心。",
     )
 
 

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -48,6 +49,7 @@ from edge.receipt_store import ReceiptStore
 from edge.rejoin import Rejoin
 from edge.renewal import Renewal
 from edge.renewal_wire import RenewalOffice
+from edge.reopening import may_pass, until_openable
 from edge.resources import ResourceStore
 from edge.state import IdentityFolder, StateFolder
 from edge.succession import read_succession
@@ -64,7 +66,7 @@ log = structlog.get_logger()
 
 
 class NextIdentity(Exception):
-    """The agent goes on with the newest identity: another journal, or a certificate that it did not have or could not use."""
+    """The agent goes on with the newest identity: another journal, one that opens now, or a certificate that it can use now."""
 
 
 async def run_edge(state: StateFolder, clock: Clock, ready: Callable[[], None]) -> None:
@@ -114,9 +116,15 @@ async def _work(agent: Agent, ready: Callable[[], None]) -> None:
                         alarms, health)
 
         try:
-            journal = await _open_journal(stack, agent, folder, identity, forerunners)
+            journal = await stack.enter_async_context(_journal(agent, folder, identity, forerunners))
         except CorruptJournal as error:
             await _begin_behind_the_door(successors, str(error), open_to, ready)
+        except (sqlite3.Error, OSError) as error:
+            if not may_pass(error):
+                raise
+            log.warning("the journal cannot be opened", error=str(error), next="make room on this machine's disk")
+            trying = partial(until_openable, partial(_journal, agent, folder, identity, forerunners))
+            await _behind_the_door(NoJournal.unopened(str(error)), trying, open_to, ready)
         if identity.certified:
             health, work_of_line = await _line(stack, agent, folder, identity, journal, resources, up_line)
         else:
@@ -208,13 +216,11 @@ def _before(state: StateFolder) -> list[tuple[UUID, IdentityFolder]]:
     return [(read_succession(old, new).old_edge_id, old) for old, new in pairwise(state.identities())]
 
 
-async def _open_journal(stack: AsyncExitStack, agent: Agent, folder: IdentityFolder, identity: Identity,
-                        forerunners: Forerunners) -> Journal:
-    """Raises CorruptJournal: the counter goes on in another one then."""
+def _journal(agent: Agent, folder: IdentityFolder, identity: Identity, forerunners: Forerunners) -> Journal:
+    """Not yet open. Raises BadKey, OSError."""
     signer = Ed25519Signer.load(folder.record_key)
     limits = JournalLimits(agent.config.journal_quota_bytes, agent.config.disk_reserve_bytes)
-    journal = Journal(folder.journal, signer, bytes.fromhex(identity.hub_sealing_key), agent.clock, limits, forerunners)
-    return await stack.enter_async_context(journal)
+    return Journal(folder.journal, signer, bytes.fromhex(identity.hub_sealing_key), agent.clock, limits, forerunners)
 
 
 async def _begin_behind_the_door(successors: Successors, reason: str, open_to: Callable[[CounterJournal, LineHealth], Door],
@@ -222,13 +228,18 @@ async def _begin_behind_the_door(successors: Successors, reason: str, open_to: C
     """Raises NextIdentity once there is a successor; a counter that has to wait for it is told why."""
     if await successors.begun(reason):
         raise NextIdentity
-    none = NoJournal(reason)
+    await _behind_the_door(NoJournal.ended(reason), partial(successors.until_begun, reason), open_to, ready)
+
+
+async def _behind_the_door(none: NoJournal, mending: Work, open_to: Callable[[CounterJournal, LineHealth], Door],
+                           ready: Callable[[], None]) -> NoReturn:
+    """What is said at the counter while there is no journal. Raises NextIdentity once it is mended."""
     door = open_to(none, none)
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(door.run())
         await door.listening()
         ready()
-        await successors.until_begun(reason)
+        await mending()
         raise NextIdentity
 
 

@@ -18,7 +18,7 @@ import typer
 
 from edge.alarms import Alarms, AlarmUnknown
 from edge.config import BadConfig
-from edge.drafts import CorruptJournal, ForeignJournal
+from edge.drafts import CorruptJournal, ForeignJournal, JournalUnreadable
 from edge.enrol import EnrolmentRefused, EnrolmentUnavailable
 from edge.identity import NotEnrolled, load_identity
 from edge.signatory import ExportRefused
@@ -199,7 +199,7 @@ def pair(
 def main() -> None:
     """Errors that a person can mend are one line, not a traceback."""
     mendable = (AlarmUnknown, AlreadyRunning, BadConfig, BadKey, BadToken, CorruptJournal, EnrolmentRefused, EnrolmentUnavailable,
-                ExportRefused, ForeignJournal, NotEnrolled, PortTaken, SuccessionRefused, OSError)
+                ExportRefused, ForeignJournal, JournalUnreadable, NotEnrolled, PortTaken, SuccessionRefused, OSError)
     try:
         app()
     except mendable as error:
@@ -208,7 +208,8 @@ def main() -> None:
         typer.echo(f"suozhan-edge: {text}", err=True)
         raise SystemExit(1) from error
     except sqlite3.Error as error:
-        typer.echo(f"suozhan-edge: {error}; look after the disk of this machine's state folder", err=True)
+        typer.echo(f"suozhan-edge: {error}; make room on the disk of this machine's state folder if it is full; else look after "
+                   "that disk", err=True)
         raise SystemExit(1) from error
 
 

@@ -47,6 +47,13 @@ class JournalBusy(JournalRefused):
     hint = "本机磁盘暂时无法写入，本笔未受理，已受理的业务均已安全保存。请稍后用同一流水号重新提交；多次失败请联系市信息中心。"
 
 
+class JournalUnopened(JournalBusy):
+    """It is whole, as far as is known, and cannot be opened at this moment: mostly the disk is full. It is tried again."""
+
+    hint = ("本机磁盘已满或暂时无法读写，业务日志未能打开，本笔未受理，已受理的业务均已安全保存。"
+            "请技术人员腾出磁盘空间（不要删除本程序的文件夹），半分钟内自动恢复，再用同一流水号重新提交。")
+
+
 class IdsUnclear(JournalBusy):
     """Whether this was said before, in an earlier journal of the machine, is being found out. Say it again."""
 
@@ -61,6 +68,10 @@ class JournalStopped(JournalRefused):
 
 class CorruptJournal(Exception):
     """Stored bytes that are not what was signed; names the position. The journal must not be written on."""
+
+
+class JournalUnreadable(Exception):
+    """Not now, by this command: the disk is full, or somebody holds the file. Nothing is said against what stands in it."""
 
 
 class ForeignJournal(Exception):

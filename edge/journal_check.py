@@ -101,7 +101,7 @@ class JournalCheck:
         try:
             yield from self._db.execute(sql, values)
         except sqlite3.DatabaseError as error:
-            if getattr(error, "sqlite_errorcode", 0) & 0xFF in (*DAMAGED, sqlite3.SQLITE_IOERR):
+            if getattr(error, "sqlite_errorcode", 0) & 0xFF in (*DAMAGED, sqlite3.SQLITE_IOERR) and not _of_the_index(error):
                 raise CorruptJournal(f"{self._path} is damaged ({error}); {KEEP_AND_CALL}") from error
             raise
 
@@ -234,3 +234,9 @@ def _written_schema() -> set[tuple[object, ...]]:
     with closing(sqlite3.connect(":memory:")) as db:
         db.executescript(journal_schema())
         return set(db.execute(_SCHEMA))
+
+
+def _of_the_index(error: sqlite3.DatabaseError) -> bool:
+    """What SQLite could not make beside the file: a disk that is full says nothing against the journal."""
+    return getattr(error, "sqlite_errorcode", 0) in (sqlite3.SQLITE_IOERR_SHMSIZE, sqlite3.SQLITE_IOERR_SHMMAP,
+                                                     sqlite3.SQLITE_IOERR_SHMOPEN)

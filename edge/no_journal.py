@@ -1,11 +1,11 @@
-"""A journal that cannot be opened while no successor can be begun: nothing is taken, and the counter is told what to do."""
+"""A journal that is not open: nothing is taken, and the counter is told what to do."""
 
 from __future__ import annotations
 
 from typing import NoReturn
 
-from edge.advice import no_journal
-from edge.drafts import Draft, JournalStopped, Stored
+from edge.advice import Diagnosis, no_journal, unopened
+from edge.drafts import Draft, JournalRefused, JournalStopped, JournalUnopened, Stored
 from edge.journal_store import Head, Standing
 
 
@@ -17,18 +17,29 @@ class NoJournal:
     standing = Standing(0, 0, 0)
     queued = 0
 
-    def __init__(self, reason: str) -> None:
-        self.diagnosis = no_journal(reason)
+    def __init__(self, reason: str, refusal: type[JournalRefused], diagnosis: Diagnosis) -> None:
+        self.diagnosis = diagnosis
         self._reason = reason
+        self._refusal = refusal
+
+    @classmethod
+    def ended(cls, reason: str) -> NoJournal:
+        """It has, and no successor can be begun."""
+        return cls(reason, JournalStopped, no_journal(reason))
+
+    @classmethod
+    def unopened(cls, reason: str) -> NoJournal:
+        """Of a disk that is full: it is tried again."""
+        return cls(reason, JournalUnopened, unopened(reason))
 
     async def submit(self, _draft: Draft) -> NoReturn:
-        raise JournalStopped(self._reason)
+        raise self._refusal(self._reason)
 
     async def find(self, _caller_id: str) -> NoReturn:
-        raise JournalStopped(self._reason)
+        raise self._refusal(self._reason)
 
     async def repeat(self, _caller_id: str, _kind: str, _said: bytes) -> NoReturn:
-        raise JournalStopped(self._reason)
+        raise self._refusal(self._reason)
 
     async def in_ledger(self, _stored: Stored) -> NoReturn:
-        raise JournalStopped(self._reason)
+        raise self._refusal(self._reason)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from shutil import disk_usage
 
 from edge.alarms import Alarm
+from edge.drafts import JournalUnreadable
 from edge.examination import read_diagnosis
 from edge.identity import Identity, load_identity
 from edge.journal_store import JournalStore, read_stop
@@ -18,11 +21,14 @@ _STOPPED = "it takes no more records; the agent goes on in a new journal as soon
 
 
 async def describe(state: StateFolder, alarms: Sequence[Alarm]) -> str:
-    """Lines for a technician, alarms first. Raises NotEnrolled, DatabaseMissing, CorruptJournal."""
+    """Lines for a technician, alarms first. Raises NotEnrolled, DatabaseMissing, CorruptJournal, JournalUnreadable."""
     folder = state.current
     identity = load_identity(folder.identity)
-    async with JournalStore(folder.journal, quota_bytes=1, readonly=True) as store:
-        head, standing, first = await store.head(), await store.standing(), await store.first_held()
+    try:
+        async with JournalStore(folder.journal, quota_bytes=1, readonly=True) as store:
+            head, standing, first = await store.head(), await store.standing(), await store.first_held()
+    except sqlite3.OperationalError as error:
+        raise _unreadable(folder, error) from error
     heard = _time(standing.hub_ms) if standing.hub_ms else "never"
     stopped = read_stop(folder.journal)
     rows = {
@@ -44,6 +50,12 @@ async def describe(state: StateFolder, alarms: Sequence[Alarm]) -> str:
     }
     told = [f"ALARM {one.kind}: {one.text} ({one.hint})" for one in alarms]
     return "\n".join([*told, *(f"{name + ':':<18}{value}" for name, value in rows.items())])
+
+
+def _unreadable(folder: IdentityFolder, error: sqlite3.Error) -> JournalUnreadable:
+    free = disk_usage(folder.journal.parent).free
+    return JournalUnreadable(f"{folder.journal} cannot be read now ({error}); {free} bytes are free on its disk. Make room, or "
+                             "end the program that holds the file; what is stored stays, remove nothing of it")
 
 
 def _succession(identities: Sequence[IdentityFolder]) -> dict[str, str]:

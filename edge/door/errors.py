@@ -14,7 +14,7 @@ from devices.contract import DeviceError, DeviceUnavailable
 from edge.drafts import CallerIdConflict, JournalBusy, JournalFull, JournalRefused, JournalStopped
 
 RETRY_AFTER_S = 30
-DAMAGED = "本机配对记录暂时无法读取，请稍后再试；仍不行时请由技术人员重新配对。"
+DAMAGED = "本机配对记录暂时无法读取（磁盘已满时请先由技术人员腾出空间），请稍后再试；仍不行时请由技术人员重新配对。"
 
 
 class ErrorDetail(BaseModel):

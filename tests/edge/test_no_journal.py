@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 import sqlite3
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+import edge.reopening
 import edge.successors
 from edge.assembly import run_edge
-from edge.drafts import JournalStopped
+from edge.command import app
+from edge.drafts import JournalBusy, JournalStopped, JournalUnreadable
 from edge.no_journal import NoJournal
 from edge.state import IdentityFolder, StateFolder
 from edge.succession import SuccessionRefused, begin
 from security.clock import SystemClock
-from tests.edge.machine import enrolled
+from tests.edge.machine import enrolled, fill
 from tests.spine import CEILING_S, draft
 
 
@@ -72,9 +76,67 @@ def test_the_door_is_open_until_a_successor_can_be_begun(tmp_path: Path, monkeyp
     assert len(state.identities()) == 2
 
 
+def _make_unopenable(state: StateFolder) -> Path:
+    """SQLite cannot begin its log, as on a disk without a free byte."""
+    blocked = Path(f"{state.journal}-wal")
+    blocked.mkdir()
+    return blocked
+
+
+def test_the_door_is_open_while_a_whole_journal_cannot_be_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a disk that is full: nobody begins a new journal for that, and the old one goes on once there is room."""
+    state = enrolled(tmp_path / "edge")
+    port = _with_a_port(state)
+    fill(state, 3)
+    blocked = _make_unopenable(state)
+    monkeypatch.setattr(edge.reopening, "REOPEN_S", 0.01)
+
+    async def scenario() -> None:
+        ready = asyncio.Event()
+        async with asyncio.timeout(CEILING_S):
+            agent = asyncio.create_task(run_edge(state, SystemClock(), ready.set))
+            await asyncio.wait([agent, asyncio.create_task(ready.wait())], return_when=asyncio.FIRST_COMPLETED)
+            assert "suozhan_edge_journal_queued_records 0.0" in await _metrics(port)
+            await asyncio.sleep(0.1)
+            assert not agent.done()
+            blocked.rmdir()
+            while "suozhan_edge_journal_queued_records 4.0" not in await _metrics_or_nothing(port):
+                await asyncio.sleep(0.05)
+            agent.cancel()
+            await asyncio.wait([agent])
+
+    asyncio.run(scenario())
+    assert len(state.identities()) == 1
+
+
+async def _metrics_or_nothing(port: int) -> str:
+    try:
+        return await _metrics(port)
+    except OSError:
+        return ""  # between two doors
+
+
+def test_a_journal_that_does_not_open_now_is_told_as_busy_with_what_to_do() -> None:
+    none = NoJournal.unopened("disk I/O error")
+    for said in (none.submit(draft("a")), none.find("a"), none.repeat("a", "transaction", b"")):
+        with pytest.raises(JournalBusy, match="I/O") as refused:
+            asyncio.run(said)
+        assert "腾出磁盘空间" in refused.value.hint
+    assert none.diagnosis.kind == "journal-unopened"
+    assert "腾出磁盘空间" in none.diagnosis.chinese
+
+
+def test_status_says_that_a_journal_cannot_be_read_now(tmp_path: Path) -> None:
+    state = enrolled(tmp_path / "edge")
+    _make_unopenable(state)
+    told = CliRunner().invoke(app, ["--state", str(state.root), "status"])
+    assert isinstance(told.exception, JournalUnreadable)
+    assert re.search(r"cannot be read now .*; \d+ bytes are free on its disk. Make room", str(told.exception))
+
+
 def test_nothing_is_taken_without_a_journal(tmp_path: Path) -> None:
     """Invariant 1."""
-    none = NoJournal(f"{tmp_path} is damaged")
+    none = NoJournal.ended(f"{tmp_path} is damaged")
     for said in (none.submit(draft("a")), none.find("a"), none.repeat("a", "transaction", b"")):
         with pytest.raises(JournalStopped, match="is damaged"):
             asyncio.run(said)
