@@ -11,7 +11,7 @@ import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from itertools import islice, takewhile
+from itertools import chain, islice, takewhile
 from uuid import UUID
 
 import structlog
@@ -19,6 +19,7 @@ import structlog
 from edge.drafts import Draft, JournalRefused
 from edge.journal import Journal
 from edge.keys_check import known_identity
+from edge.line import HubRefused, LineLost
 from edge.mending import whole
 from edge.salvage import NothingToSalvage, Salvaged, salvage
 from edge.settlement import KIND, Held, Settled, copy_id
@@ -55,13 +56,16 @@ class Carrier:
         self._succession = succession
         self._journal = journal
 
-    async def run(self) -> None:
-        """Until it is done; nothing to do is done, too."""
+    async def run(self, ask: Ask) -> None:
+        """Until it is done; nothing to do is done, too. The hub is asked only where its word on this disk is lost."""
         while True:
             try:
                 if await asyncio.to_thread(self._settled):
                     return
-                await self._carry()
+                await self._carry(ask)
+            except (LineLost, HubRefused) as error:
+                log.warning("carrying over waits for the hub", reason=str(error), next="look after the line; it is asked again")
+                await asyncio.sleep(RETRY_S)
             except TROUBLE as error:
                 # The old journal may be in any state; the counter works in the new one, whatever becomes of it.
                 log.warning("carrying over waits", reason=str(error), folder=str(self._old.root),
@@ -79,11 +83,25 @@ class Carrier:
             return False
         return True
 
-    async def _carry(self) -> None:
-        held = await asyncio.to_thread(Held.load, self._new)
-        async with self._salvaged(held.anchors()) as salvaged:
-            common = await asyncio.to_thread(_common, salvaged, held)
+    async def _carry(self, ask: Ask) -> None:
+        held = await asyncio.to_thread(self._held)
+        async with self._salvaged(held.anchors() if held else {}) as salvaged:
+            common = await (asyncio.to_thread(_common, salvaged, held) if held else self._common_now(ask, salvaged))
             await self._carry_behind(salvaged, common, salvaged.head.position, _Count())
+
+    def _held(self) -> Held | None:
+        """None when the file is damaged, or gone: the hub is asked again. Raises OSError."""
+        try:
+            return Held.load(self._new)
+        except (FileNotFoundError, ValueError) as error:
+            log.warning("what the hub said of the journal before is lost here", reason=str(error),
+                        next="look after this machine's disk; the hub is asked again")
+            return None
+
+    async def _common_now(self, ask: Ask, salvaged: Salvaged) -> int:
+        head = salvaged.head.position
+        position, _ = await ask(self._succession.old_journal_id, head, salvaged.digest_at(head) or b"")
+        return await self._last_held(ask, salvaged, min(position, head))
 
     async def look_back(self, ask: Ask) -> None:
         """A hub that came back from a backup may no longer have what it had: carry that, too.
@@ -105,14 +123,13 @@ class Carrier:
 
     async def _last_held(self, ask: Ask, salvaged: Salvaged, most: int) -> int:
         """The last position up to `most` at which hub and machine have the same digest: it covers all before."""
-        common, at = 0, most
-        while common < at:
-            digest = salvaged.digest_at(at)
-            if digest and (await ask(self._succession.old_journal_id, at, digest))[1]:
+        common, at = 0, await asyncio.to_thread(_known_near, salvaged, most, 0, most)
+        while at:
+            if (await ask(self._succession.old_journal_id, at, salvaged.digest_at(at) or b""))[1]:
                 common = at
             else:
                 most = at - 1
-            at = (common + most + 1) // 2
+            at = await asyncio.to_thread(_known_near, salvaged, (common + most + 1) // 2, common, most)
         return common
 
     @asynccontextmanager
@@ -169,6 +186,11 @@ class Carrier:
                     "lost": count.lost[start:start + LOST_LISTED_MAX]}
             caller_id = f"{DONE_KIND}:{self._succession.old_journal_id.hex[:8]}:{common}:{number}"
             await self._journal.submit(Draft(caller_id, DONE_KIND, json.dumps(body, sort_keys=True).encode()))
+
+
+def _known_near(salvaged: Salvaged, at: int, common: int, most: int) -> int:
+    """A position behind `common` up to `most` with a digest here, the nearest to `at`, rather before it; 0 for none."""
+    return next((one for one in chain(range(at, common, -1), range(at + 1, most + 1)) if salvaged.digest_at(one)), 0)
 
 
 def _common(salvaged: Salvaged, held: Held) -> int:

@@ -27,7 +27,7 @@ class Predecessors:
     async def run(self) -> None:
         """Until cancelled; where there are none, it is done at once."""
         for carrier in self._carriers:
-            await carrier.run()
+            await carrier.run(self._ask)
         while self._carriers:
             greeted = self._line.greeted()  # a hub that was restored has ended all streams
             looked = await self._look_back()

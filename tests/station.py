@@ -140,8 +140,9 @@ class Station(Spine):
         self.journal_db = successor.journal
         async with asyncio.timeout(CEILING_S), journal, self.ingest() as ingest:
             carrier = Carrier(self.state, successor, said, journal)
-            await carrier.run()
-            await carrier.look_back(self._asked_by(identity.edge_id))
+            ask = self._asked_by(identity.edge_id)
+            await carrier.run(ask)
+            await carrier.look_back(ask)
             await self.drain(journal, CutWire(ingest, identity.edge_id))
 
     def _asked_by(self, edge: UUID) -> Ask:

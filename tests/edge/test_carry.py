@@ -16,6 +16,7 @@ from edge.forerunners import Forerunners
 from edge.identity import Identity
 from edge.journal import Journal, JournalLimits
 from edge.journal_store import create_journal
+from edge.line import HubRefused, LineLost
 from edge.settlement import Held
 from edge.state import IdentityFolder
 from edge.succession import Succession
@@ -25,6 +26,18 @@ from security.record import CarriedRecord, Record, SealedBody, WrappedKey, parse
 from security.signer import Ed25519Signer
 from security.suites import Verifier
 from tests.spine import CEILING_S, Spine, damage, draft
+
+
+class RestoredHub:
+    """What a hub answers that holds so many digests of the old journal."""
+
+    def __init__(self, *digests: bytes) -> None:
+        self._digests = digests
+        self.asked: list[int] = []
+
+    async def ask(self, journal: UUID, position: int, digest: bytes) -> tuple[int, bool]:
+        self.asked.append(position)
+        return len(self._digests), position <= len(self._digests) and self._digests[position - 1] == digest
 
 
 class Machine:
@@ -61,11 +74,12 @@ class Machine:
             digests = [await journal.digest_at(at) for at in range(1, journal.head.position + 1)]
         return [digest for digest in digests if digest]
 
-    async def carry(self, held: Held) -> tuple[list[Record], dict[str, object]]:
+    async def carry(self, held: Held | None, hub: RestoredHub | None = None) -> tuple[list[Record], dict[str, object]]:
         """What stands in the new journal then, and what it says of it."""
-        held.save(self.new)
+        if held:
+            held.save(self.new)
         async with asyncio.timeout(CEILING_S), self.journal(self.new) as journal:
-            await Carrier(self.old, self.new, self.succession, journal).run()
+            await Carrier(self.old, self.new, self.succession, journal).run((hub or RestoredHub()).ask)
             run = await journal.after(0, 1000, 10**7)
         return [parse_record(payload) for payload in run.payloads], json.loads(self.new.carried.read_bytes())
 
@@ -103,24 +117,50 @@ def test_everything_behind_the_last_common_record_is_carried_once_however_often_
     machine.check(records, [4, 5])  # with their key, which the hub has: it may not once it was restored
 
 
+@pytest.mark.parametrize("damaged", [None, b"", b"not json", b'{"position": 3}'])
+@pytest.mark.parametrize(("at_hub", "foreign", "common"), [(0, 0, 0), (3, 0, 3), (6, 0, 6), (2, 4, 2)])
+def test_where_the_hubs_word_is_damaged_on_the_disk_the_hub_says_it_again(
+        machine: Machine, damaged: bytes | None, at_hub: int, foreign: int, common: int) -> None:
+    digests = asyncio.run(machine.write("a", "b", "c", "d", "e"))
+    if damaged is not None:
+        write_private(machine.new.held, damaged)
+    records, said = asyncio.run(machine.carry(None, RestoredHub(*digests[:at_hub], *[bytes(32)] * foreign)))
+    assert (said["common"], said["lost"]) == (common, 0)
+    machine.check(records, range(common + 1, 7))
+
+
+def test_a_digest_that_is_lost_here_hides_no_later_one_that_the_hub_has_too(machine: Machine) -> None:
+    digests = asyncio.run(machine.write("a", "b", "c", "d", "e"))
+    damage(machine.old.journal, "UPDATE envelopes SET payload = zeroblob(10) WHERE position = 3")
+    damage(machine.old.journal, "UPDATE digests SET digest = zeroblob(32) WHERE position = 3")
+    _, said = asyncio.run(machine.carry(None, RestoredHub(*digests[:4])))
+    assert (said["common"], said["carried"], said["lost"]) == (4, 2, 0)
+
+
+def test_a_hub_that_cannot_be_asked_is_asked_again(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edge.carry.RETRY_S", 0.01)
+    digests = asyncio.run(machine.write("a"))
+    hub, meets = RestoredHub(*digests[:1]), [LineLost("away"), HubRefused("no")]
+
+    async def ask(journal: UUID, position: int, digest: bytes) -> tuple[int, bool]:
+        if meets:
+            raise meets.pop()
+        return await hub.ask(journal, position, digest)
+
+    async def live() -> None:
+        async with asyncio.timeout(CEILING_S), machine.journal(machine.new) as journal:
+            await Carrier(machine.old, machine.new, machine.succession, journal).run(ask)
+
+    asyncio.run(live())
+    assert json.loads(machine.new.carried.read_bytes())["common"] == 1
+
+
 def test_a_fork_is_carried_from_where_it_began(machine: Machine) -> None:
     digests = asyncio.run(machine.write("a", "b", "c"))
     records, said = asyncio.run(machine.carry(Held(9, 1, [digests[1], *[bytes(32)] * 7])))
     assert said["common"] == 2
     machine_positions = [parse_record(one.content.payload).position for one in records if isinstance(one.content, CarriedRecord)]
     assert machine_positions == [3, 4]
-
-
-class RestoredHub:
-    """What a hub answers that holds so many digests of the old journal."""
-
-    def __init__(self, *digests: bytes) -> None:
-        self._digests = digests
-        self.asked: list[int] = []
-
-    async def ask(self, journal: UUID, position: int, digest: bytes) -> tuple[int, bool]:
-        self.asked.append(position)
-        return len(self._digests), position <= len(self._digests) and self._digests[position - 1] == digest
 
 
 async def _look_back(machine: Machine, hub: RestoredHub) -> tuple[list[int], int]:
@@ -207,7 +247,7 @@ def test_an_old_journal_in_any_state_stops_no_agent(machine: Machine, monkeypatc
 
     async def live() -> None:
         async with asyncio.timeout(CEILING_S), machine.journal(machine.new) as journal:
-            carrying = asyncio.create_task(Carrier(machine.old, machine.new, machine.succession, journal).run())
+            carrying = asyncio.create_task(Carrier(machine.old, machine.new, machine.succession, journal).run(RestoredHub().ask))
             await journal.submit(draft("meanwhile"))
             await asyncio.sleep(0.1)
             assert not carrying.done()

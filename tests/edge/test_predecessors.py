@@ -26,7 +26,7 @@ class Carrying(Carrier):
         self.meets = list(meets)
         self.looks = 0
 
-    async def run(self) -> None:
+    async def run(self, ask: Ask) -> None:
         pass
 
     async def look_back(self, ask: Ask) -> None:

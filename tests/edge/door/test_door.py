@@ -34,7 +34,7 @@ from edge.settlement import Held
 from hub.services.items import load_catalogue
 from hub.services.wire import encode_catalogue
 from security.record import parse_record
-from tests.edge.test_carry import Machine
+from tests.edge.test_carry import Machine, RestoredHub
 from tests.spine import CEILING_S, Spine, damage, draft
 
 ID_NUMBER = "11010519491231002X"
@@ -153,7 +153,7 @@ def test_a_transaction_of_an_earlier_journal_is_in_the_ledger_when_the_hub_has_i
                 await journal.take_standing(Standing(2, 0, 0))  # of a data key and "new"
                 assert await states() == ["in-ledger", "queued"]
                 Held(1, 0, digests[:1]).save(machine.new)  # restored from a backup since
-                await Carrier(machine.old, machine.new, machine.succession, journal).run()
+                await Carrier(machine.old, machine.new, machine.succession, journal).run(RestoredHub().ask)
                 assert await states() == ["queued", "queued"]
                 await journal.take_standing(Standing(3, 0, 0))
                 assert await states() == ["in-ledger", "queued"]
