@@ -47,6 +47,8 @@ from security.suites import Verifier
 OPEN_TIMEOUT_S = 10.0
 SIGNED_TIME_LIFE_MS = 100  # one signature serves all acknowledgements of so long
 IN_FLIGHT_MAX_BATCHES = 8
+BEGINS_ANEW = ("the machine begins anew by itself within half a minute, and waits under suozhan-hub approvals; if it does not, "
+               "run on it: suozhan-edge rejoin")
 PASSING = {Reason.UNAVAILABLE, Reason.SUPERSEDED}  # the journal's next stream works, or works already
 
 ALARMING = {Reason.FORKED: "journal-forked", Reason.RESTORED: "journal-restored", Reason.BROKEN_SIGNATURE: "broken-signature"}
@@ -141,11 +143,10 @@ class Ingest:
                           f"an older backup; ask for: suozhan-hub invite SITE --replaces {edge}, and run on it: suozhan-edge "
                           "rejoin TOKEN --reason TEXT")
         if journal.closed:
-            raise Refused(Reason.CLOSED, journal.position, f"this journal has ended ({journal.closed}); run on the machine: "
-                          "suozhan-edge rejoin")
+            raise Refused(Reason.CLOSED, journal.position, f"this journal has ended ({journal.closed}); {BEGINS_ANEW}")
         if opening.position < journal.position:
             hint = (f"the machine's journal ends at {opening.position}, the hub holds {journal.position}: "
-                    "it was restored from a backup, or its disk is a copy; run on it: suozhan-edge rejoin")
+                    "it was restored from a backup, or its disk is a copy; {BEGINS_ANEW}")
             raise Refused(Reason.RESTORED, journal.position, hint)
         if self._instances.comes_back(journal.journal, opening.instance):
             await self._alarm("clone", edge, f"two machines take turns with the identity {edge}: a copied disk, or a backup that "
@@ -259,9 +260,9 @@ class Ingest:
                 raise Refused(Reason.GAP, wanted, f"records are missing before these; begin again at {wanted}")
             case Fork(position):
                 raise Refused(Reason.FORKED, position, "this journal has another history than the hub's: a cloned "
-                              "disk or a restored backup; keep it, and run on the machine: suozhan-edge rejoin")
+                              f"disk or a restored backup; keep it. {BEGINS_ANEW[0].upper()}{BEGINS_ANEW[1:]}")
             case Closed(reason):
-                raise Refused(Reason.CLOSED, 0, f"this journal has ended ({reason}); run on the machine: suozhan-edge rejoin")
+                raise Refused(Reason.CLOSED, 0, f"this journal has ended ({reason}); {BEGINS_ANEW}")
             case Accept(skip):
                 self._metrics.repeats.inc(skip)
         return appended

@@ -23,7 +23,7 @@ from edge.line import HubRefused, LineLost
 from edge.wire import encode_batch, encode_open
 from hub.backup import back_up
 from hub.ledger.append_rule import Accept, Fork, Gap, Head, judge
-from hub.ledger.ingest import SIGNED_TIME_LIFE_MS, Ingest
+from hub.ledger.ingest import BEGINS_ANEW, SIGNED_TIME_LIFE_MS, Ingest
 from hub.ledger.store import Ledger
 from hub.ledger.verify import LedgerCheck
 from proto import sync_pb2
@@ -170,7 +170,7 @@ def test_a_fork_is_refused_and_noted(tmp_path: Path) -> None:
     _talk(spine, _batch(spine, run, 1, len(run)))
     refusal = _talk(spine, _batch(spine, forked, 8, len(forked)))[-1].refusal
     assert (refusal.reason, refusal.position) == (Refusal.FORKED, len(run))
-    assert "suozhan-edge rejoin" in refusal.hint
+    assert "by itself within half a minute, and waits under suozhan-hub approvals" in refusal.hint, "rejoin has no reason yet"
     with Ledger(spine.hub_db) as ledger:
         assert ledger.journal(spine.journal_id).refusal.startswith("FORKED")
     assert spine.registry.get_sample_value("suozhan_hub_ingest_refusals_total", {"reason": "forked"}) == 1
@@ -575,7 +575,7 @@ def test_a_closed_journal_takes_nothing_more_whether_its_stream_begins_or_goes_o
     begun = _talk(spine, _batch(spine, run, 5, 10))
     for refusal in (late, begun[-1].refusal):
         assert refusal.reason == Refusal.CLOSED
-        assert refusal.hint == "this journal has ended (request 7); run on the machine: suozhan-edge rejoin"
+        assert refusal.hint == f"this journal has ended (request 7); {BEGINS_ANEW}"
     assert begun[-1].refusal.position == 4
     assert len(begun) == 1
     assert [entry.position for entry in spine.entries()] == [1, 2, 3, 4]
