@@ -27,11 +27,26 @@ def known_identity(state: IdentityFolder) -> JournalIdentity | None:
     """Whose journal it is, as the files beside it say; None when one of them is damaged, too."""
     try:
         identity, signer = load_identity(state.identity), Ed25519Signer.load(state.record_key)
-        predecessor = UUID(json.loads(read_private(state.succession))["old_journal"]) if state.succession.exists() else None
+        predecessor = _predecessor(state)
     except (NotEnrolled, BadKey, OSError, ValueError, TypeError, KeyError):
         return None
     genesis = Genesis(identity.edge_id, UUID(identity.journal), signer.suite, signer.public_key, predecessor)
     return JournalIdentity(BUSINESS_JOURNAL, genesis)
+
+
+def _predecessor(state: IdentityFolder) -> UUID | None:
+    """The journal before it, which a genesis names; as read_succession (edge/succession.py) the identity before says it, too.
+
+    Raises NotEnrolled, OSError, ValueError.
+    """
+    if state.before is None and not state.succession.exists():
+        return None
+    try:
+        return UUID(json.loads(read_private(state.succession))["old_journal"])
+    except (FileNotFoundError, ValueError, TypeError, KeyError, AttributeError):
+        if state.before is None:
+            raise
+        return UUID(load_identity(state.before.identity).journal)
 
 
 def check_keys(state: IdentityFolder, genesis: Genesis | None) -> Iterator[Finding]:

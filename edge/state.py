@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 BUSINESS_JOURNAL = "business"
+SUCCESSORS = "successors"
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,14 @@ class IdentityFolder:
         return self.root / "succession.json"
 
     @property
+    def before(self) -> IdentityFolder | None:
+        """The identity that this one follows, by where it lies; None for the first."""
+        if self.root.parent.name != SUCCESSORS or not self.root.name.isdecimal():
+            return None
+        number = int(self.root.name) - 1
+        return IdentityFolder(self.root.parent.parent if number == 1 else self.root.parent / str(number))
+
+    @property
     def held(self) -> Path:
         """What the hub said of the journal before this one when it admitted this identity."""
         return self.root / "journals" / "held.json"
@@ -84,7 +93,7 @@ class StateFolder(IdentityFolder):
 
     @property
     def successors(self) -> Path:
-        return self.root / "successors"
+        return self.root / SUCCESSORS
 
     def identities(self) -> list[IdentityFolder]:
         """All that were begun, the newest last."""

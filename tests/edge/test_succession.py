@@ -9,8 +9,11 @@ from pathlib import Path
 import pytest
 
 from edge.identity import NotEnrolled, load_identity
+from edge.journal_check import JournalCheck
 from edge.journal_store import KEEP_AND_CALL
+from edge.keys_check import known_identity
 from edge.succession import REASON_GONE, REASON_MAX_CHARS, begin, read_succession
+from security.private_files import write_private
 from tests.edge.machine import enrolled, fill
 
 
@@ -51,3 +54,18 @@ def test_nobody_is_sent_to_enrol_where_a_successor_has_lost_its_name(tmp_path: P
     newest.identity.unlink()
     with pytest.raises(NotEnrolled, match=r"identity\.json is gone; restore it from a copy"):
         load_identity(newest.identity)
+
+
+@pytest.mark.parametrize("damaged", [None, b"", b"[]", b'{"old_journal": 5}'])
+def test_whose_journal_it_is_is_known_where_succession_json_is_gone(tmp_path: Path, damaged: bytes | None) -> None:
+    """Another predecessor makes another genesis, and no record of it could be proved."""
+    state = enrolled(tmp_path / "edge")
+    for folder in (state, begin(state, "a damaged page"), begin(state, "another")):
+        with JournalCheck(folder.journal) as check:
+            own = check.identity
+        folder.succession.unlink(missing_ok=True)
+        if damaged is not None and folder is not state:
+            write_private(folder.succession, damaged)
+        assert known_identity(folder) == own
+    state.identity.unlink()
+    assert known_identity(state.identities()[1]) is None, "nobody says which journal comes before"
