@@ -140,7 +140,8 @@ def verify(
     context: typer.Context,
     resume: Annotated[bool, typer.Option("--resume", help="Go on where the last one was interrupted.")] = False,
 ) -> None:
-    """Check the journal, every signature, identity and keys. Reads only; works beside a running agent. Exit code 1: findings."""
+    """Check the journal, every signature, identity and keys. Reads only; works beside a running agent. Exit code 1: findings,
+    other than in an identity that is settled: all of it that could be saved is in a later journal."""
     from edge.verify import Verification  # noqa: PLC0415 - one command
 
     identities = context.obj.identities()
@@ -161,6 +162,9 @@ def verify(
             raise typer.Exit(130) from interrupt
         earlier = f" (and {verification.earlier} before the interruption)" if verification.earlier else ""
         typer.echo(f"{verification.checked} positions checked, {found} findings{earlier}.")
+        if settled and found:
+            typer.echo("What could be saved of it is in a later journal: nothing is to be done here, and the exit code is not 1 "
+                       "for it.")
         open_findings += 0 if settled else found + verification.earlier
     if open_findings:
         typer.echo("What each means and what to do: docs/damage.md.")

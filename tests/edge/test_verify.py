@@ -12,11 +12,13 @@ import pytest
 from typer.testing import CliRunner
 
 import edge.verify
-from edge.command import app
+from edge.command import app, verify
 from edge.journal_check import Finding, JournalCheck
 from edge.sqlite_log import FRAME_BYTES, HEADER_BYTES
 from edge.state import StateFolder
+from edge.succession import begin
 from edge.verify import Verification
+from security.private_files import write_private
 from security.signer import Ed25519Signer
 from tests.edge.machine import enrolled, fill
 from tests.edge.small_journal import Piece, SmallJournal, copy_journal, flipped
@@ -178,3 +180,14 @@ def test_every_finding_about_a_position_is_explained_to_the_technician() -> None
                  "tables or triggers are not those that this program wrote", "committed records behind it are not read"):
         assert text in source
         assert text in told
+
+
+def test_findings_in_what_is_settled_are_told_and_are_no_failure(copy: StateFolder) -> None:
+    damage(copy.journal, "UPDATE envelopes SET payload = zeroblob(300) WHERE position = 700")
+    successor = begin(copy, "a damaged record")
+    said = CliRunner().invoke(app, ["--state", str(copy.root), "verify"])
+    assert (said.exit_code, "nothing is to be done here" in said.stdout) == (1, False)
+    write_private(successor.carried, b"{}")
+    said = CliRunner().invoke(app, ["--state", str(copy.root), "verify"])
+    assert (said.exit_code, "nothing is to be done here, and the exit code is not 1 for it" in said.stdout) == (0, True)
+    assert "other than in an identity that is settled" in " ".join(str(verify.__doc__).split())
