@@ -22,6 +22,7 @@ from security.durable_sqlite import (
     BRIEF_PRAGMAS,
     READ_PRAGMAS,
     Connection,
+    DatabaseMissing,
     create_database,
     database_uri,
     look_uri,
@@ -98,6 +99,12 @@ class NewRow:
     previous: bytes
     link: Link
     tag: bytes | None
+
+
+def gone(path: Path) -> DatabaseMissing:
+    """Of an enrolled machine: its identity is here, and its journal is not."""
+    return DatabaseMissing(f"no database at {path}: the journal is gone. Look for it in a copy of this folder; without one, with "
+                           "the agent stopped: suozhan-edge rejoin --reason TEXT (docs/damage.md)")
 
 
 def create_journal(path: Path, name: str, genesis: Genesis) -> None:
@@ -184,7 +191,10 @@ class JournalStore:
         self._readonly = readonly
 
     async def __aenter__(self) -> JournalStore:
-        uri = self._uri()
+        try:
+            uri = self._uri()
+        except DatabaseMissing as error:
+            raise gone(self._path) from error
         if not self._path.stat().st_size:
             raise CorruptJournal(f"{self._path} is empty; {KEEP_AND_CALL}")  # SQLite would begin a new database in it
         self._db = await aiosqlite.connect(uri, uri=True, isolation_level=None, factory=Connection)

@@ -11,6 +11,7 @@ from pathlib import Path
 from edge.drafts import CorruptJournal
 from edge.identity import NotEnrolled, load_identity
 from edge.journal_check import Finding, JournalCheck
+from edge.journal_store import gone
 from edge.keys_check import check_keys, known_identity
 from edge.receipt_check import ReceiptCheck
 from edge.salvage import NothingToSalvage, salvage
@@ -55,8 +56,8 @@ class Verification:
                 yield from check.ends()
                 yield from self._records(check)
                 yield from self._receipts()
-        except DatabaseMissing as error:
-            yield Finding("journal", str(error))
+        except DatabaseMissing:
+            yield Finding("journal", str(gone(self._state.journal)))
         except CorruptJournal as error:
             yield Finding("journal", str(error))
             yield from self._damage()

@@ -18,6 +18,7 @@ from edge.sqlite_log import FRAME_BYTES, HEADER_BYTES
 from edge.state import StateFolder
 from edge.succession import begin
 from edge.verify import Verification
+from security.durable_sqlite import DatabaseMissing
 from security.private_files import write_private
 from security.signer import Ed25519Signer
 from tests.edge.machine import enrolled, fill
@@ -191,3 +192,15 @@ def test_findings_in_what_is_settled_are_told_and_are_no_failure(copy: StateFold
     said = CliRunner().invoke(app, ["--state", str(copy.root), "verify"])
     assert (said.exit_code, "nothing is to be done here, and the exit code is not 1 for it" in said.stdout) == (0, True)
     assert "other than in an identity that is settled" in " ".join(str(verify.__doc__).split())
+
+
+@pytest.mark.parametrize("command", ["run", "status"])
+def test_a_journal_that_is_gone_is_told_with_the_way_that_is_left(copy: StateFolder, command: str) -> None:
+    copy.journal.unlink()
+    said = CliRunner().invoke(app, ["--state", str(copy.root), command])
+    assert isinstance(said.exception, DatabaseMissing)
+    assert "suozhan-edge rejoin --reason TEXT" in str(said.exception)
+    assert "enrol" not in str(said.exception)
+    [finding] = _findings(copy)
+    assert finding.text == str(said.exception)
+    assert not copy.journal.exists()
