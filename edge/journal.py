@@ -288,7 +288,8 @@ class Journal:
         """The hub's log as it is now proves everything up to there; what is in a backup, too, may go. Raises CorruptJournal."""
         self._proved = position
         try:
-            await self._keep_standing()
+            if not self.stopped:  # its page may be what is damaged, and delivery goes on
+                await self._keep_standing()
             await self._prune()
         except (sqlite3.Error, OSError) as error:
             self._note_trouble(str(error))
