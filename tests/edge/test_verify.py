@@ -7,18 +7,20 @@ import sqlite3
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 from typer.testing import CliRunner
 
 import edge.verify
 from edge.command import app, verify
+from edge.drafts import CorruptJournal
 from edge.journal_check import Finding, JournalCheck
 from edge.sqlite_log import FRAME_BYTES, HEADER_BYTES
 from edge.state import StateFolder
 from edge.succession import begin
 from edge.verify import Verification
-from security.durable_sqlite import DatabaseMissing
+from security.durable_sqlite import Connection, DatabaseMissing
 from security.private_files import write_private
 from security.signer import Ed25519Signer
 from tests.edge.machine import enrolled, fill
@@ -204,3 +206,19 @@ def test_a_journal_that_is_gone_is_told_with_the_way_that_is_left(copy: StateFol
     [finding] = _findings(copy)
     assert finding.text == str(said.exception)
     assert not copy.journal.exists()
+
+
+@pytest.mark.parametrize(("code", "raised"), [
+    (sqlite3.SQLITE_IOERR_SHMSIZE, sqlite3.OperationalError), (sqlite3.SQLITE_IOERR_READ, CorruptJournal),
+])
+def test_a_full_disk_is_not_called_damage(copy: StateFolder, monkeypatch: pytest.MonkeyPatch, code: int,
+                                          raised: type[Exception]) -> None:
+    """SQLite has no room for its index beside the file, and says "disk I/O error" as it does of a page that cannot be read."""
+    def refuse(self: Connection, sql: str, parameters: object = ()) -> NoReturn:
+        error = sqlite3.OperationalError("disk I/O error")
+        error.sqlite_errorcode = code
+        raise error
+
+    monkeypatch.setattr(Connection, "execute", refuse)
+    with pytest.raises(raised, match="disk I/O error"), JournalCheck(copy.journal):
+        pass
