@@ -79,11 +79,11 @@ async def run_edge(state: StateFolder, clock: Clock, ready: Callable[[], None]) 
     with agent_lock(state.lock):
         while True:
             try:
-                await _work(agent, told)
+                await asyncio.create_task(_work(agent, told))  # a task group that ends miscounts the cancellings of its own task
             except* NextIdentity:
                 pass
             if (task := asyncio.current_task()) is not None and task.cancelling():
-                raise asyncio.CancelledError  # a group of tasks that ends by itself at that moment swallows it
+                raise asyncio.CancelledError  # a group that ends by itself at that moment swallows it
 
 
 @dataclass(frozen=True)

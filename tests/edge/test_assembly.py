@@ -15,6 +15,36 @@ from tests.edge.machine import enrolled
 from tests.spine import CEILING_S
 
 
+def test_an_agent_goes_on_with_identity_after_identity(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun = 0
+
+    async def ended() -> None:
+        await asyncio.sleep(0)
+        raise NextIdentity
+
+    async def work(_agent: Agent, ready: Callable[[], None]) -> None:
+        nonlocal begun
+        begun += 1
+        if begun == 3:
+            ready()
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(ended() if begun < 3 else asyncio.sleep(CEILING_S))
+
+    monkeypatch.setattr(edge.assembly, "_work", work)
+
+    async def scenario() -> None:
+        ready = asyncio.Event()
+        async with asyncio.timeout(CEILING_S):
+            agent = asyncio.create_task(run_edge(enrolled(tmp_path / "edge"), SystemClock(), ready.set))
+            await asyncio.wait([agent, asyncio.create_task(ready.wait())], return_when=asyncio.FIRST_COMPLETED)
+            assert not agent.done()
+            agent.cancel()
+            await asyncio.wait([agent])
+
+    asyncio.run(scenario())
+    assert begun == 3
+
+
 def test_an_agent_that_is_asked_to_stop_as_it_goes_on_with_another_identity_stops(
         tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     begun = 0

@@ -27,7 +27,7 @@ PEERS = (
         (f"{_PEERS}::test_pruning_that_is_cut_off_at_any_statement_is_gone_on_with_at_the_next_start",), peer=3),
     mutation(
         "pruned before the hub's mark is on disk", "edge/journal.py",
-        "                await self._store.set_standing(standing)\n", "                pass\n",
+        "            await self._store.set_standing(standing)\n", "            pass\n",
         f"{_PEERS}::test_pruning_that_is_cut_off_at_any_statement_is_gone_on_with_at_the_next_start", peer=3),
     mutation(
         "what was sent counts as delivered", "edge/uplink.py", "        position = await self._hello\n",
