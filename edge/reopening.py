@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import itertools
 import sqlite3
 from collections.abc import Callable
 
@@ -12,7 +13,7 @@ import structlog
 from edge.drafts import CorruptJournal
 from edge.journal import Journal
 
-REOPEN_S = 30.0
+REOPEN_S, REOPEN_MAX_S = 0.5, 30.0  # an error of a moment costs a moment
 _OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS)
 
 log = structlog.get_logger()
@@ -25,8 +26,8 @@ def may_pass(error: sqlite3.Error | OSError) -> bool:
 
 async def until_openable(journal: Callable[[], Journal]) -> None:
     """Each try is with a journal of its own. Raises what does not pass; a damaged one is for whoever opens it next."""
-    while True:
-        await asyncio.sleep(REOPEN_S)
+    for attempt in itertools.count():
+        await asyncio.sleep(min(REOPEN_S * 2**min(attempt, 16), REOPEN_MAX_S))
         try:
             async with journal():
                 return
