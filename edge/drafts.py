@@ -12,6 +12,7 @@ from security.suites import sha256
 
 CALLER_ID_CONTEXT = b"suozhan/caller/v1\0"
 _CALLER_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
+OWN_IDS = ("alarm:", "carried:", "journal.")  # begin those of the agent's own records: nobody else's take their places
 ID_NUMBER = re.compile(r"\d{17}[\dXx]")
 
 

@@ -36,7 +36,7 @@ from edge.door.messages import (
 from edge.door.metrics import DoorMetrics
 from edge.door.pairing import NATIVE, CodeRefused, Pairing, PairingDamaged, TooManyCodes
 from edge.door.readings import RecentReadings
-from edge.drafts import Draft, JournalRefused, JournalStopped, Stored
+from edge.drafts import OWN_IDS, Draft, JournalRefused, JournalStopped, Stored
 from edge.identity import NotEnrolled
 from edge.line import Line
 
@@ -134,6 +134,8 @@ class DoorRoutes:
 
     def _draft(self, submission: Submission, said: bytes) -> Draft:
         """Raises DoorError."""
+        if submission.id.startswith(OWN_IDS):
+            raise DoorError(422, "not-acceptable", "业务流水号不得以 alarm:、carried: 或 journal. 开头，请由柜面程序重新生成。")
         reading = self._readings.find(submission.reading) if submission.reading else None
         _check(self._known(submission.item, 422), submission, reading)
         return Draft(submission.id, TRANSACTION, _json(_body(submission, reading)),

@@ -54,8 +54,8 @@ def _exporter(report: Report, now_ms: int) -> Iterator[str]:
     header, exporter = report.header, report.exporter
     if header is None or exporter is None:
         return
-    who = "the hub" if exporter.edge is None else f"machine {exporter.edge}"
-    yield f"Exported by {who} of hub {header.hub}, {_time(header.exported_ms)} by its own clock."
+    who = f"hub {header.hub}" if exporter.edge is None else f"machine {exporter.edge} of hub {header.hub}"
+    yield f"Exported by {who}, {_time(header.exported_ms)} by its own clock."
     yield f"  For {header.by!r}, because {header.reason!r}. Asked for: {header.scope}."
     yield f"  Signature over the whole file: {'holds' if report.signed else 'DOES NOT HOLD'}."
     first, last = exporter.valid_ms

@@ -215,6 +215,17 @@ def test_other_content_under_a_used_id_is_a_conflict_whatever_reading_it_names(t
     at_the_door(tmp_path, visit)
 
 
+@pytest.mark.parametrize("own", ["carried:12345678-1234-4234-8234-123456789012:7", "alarm:history:1", "journal.succeeded:1:2:3"])
+def test_no_counter_takes_the_place_of_a_record_of_the_agents_own(tmp_path: Path, own: str) -> None:
+    """Invariant 3: a copy whose id was taken would never be carried over."""
+    async def visit(counter: Counter) -> None:
+        answer = await counter.client.post("/v1/transactions", json=transaction(id=own))
+        assert (answer.status_code, answer.json()["error"]["code"]) == (422, "not-acceptable")
+        assert counter.journal.head.position == 0
+
+    at_the_door(tmp_path, visit)
+
+
 @pytest.mark.parametrize("resident", [
     {"name": "张三", "id_number": ID_NUMBER}, {"name": "王秀英", "id_number": ID_NUMBER, "card_number": "Z99999999"}])
 def test_a_record_that_names_a_reading_says_what_the_card_says(tmp_path: Path, resident: dict[str, str]) -> None:
