@@ -151,19 +151,31 @@ class RenewReply(_message.Message):
     text: str
     def __init__(self, outcome: _Optional[_Union[RenewReply.Outcome, str]] = ..., chain_der: _Optional[_Iterable[bytes]] = ..., approval: _Optional[int] = ..., text: _Optional[str] = ...) -> None: ...
 
+class MayReplaceRequest(_message.Message):
+    __slots__ = ("edge", "invitation", "secret")
+    EDGE_FIELD_NUMBER: _ClassVar[int]
+    INVITATION_FIELD_NUMBER: _ClassVar[int]
+    SECRET_FIELD_NUMBER: _ClassVar[int]
+    edge: bytes
+    invitation: str
+    secret: bytes
+    def __init__(self, edge: _Optional[bytes] = ..., invitation: _Optional[str] = ..., secret: _Optional[bytes] = ...) -> None: ...
+
+class MayReplaceReply(_message.Message):
+    __slots__ = ("came_of_it",)
+    CAME_OF_IT_FIELD_NUMBER: _ClassVar[int]
+    came_of_it: bool
+    def __init__(self, came_of_it: _Optional[bool] = ...) -> None: ...
+
 class RejoinRequest(_message.Message):
-    __slots__ = ("old_edge", "old_journal", "old_position", "old_held", "reason", "edge", "csr_der", "suite", "record_public_key", "record_proof", "journal", "machine", "nonce", "signature", "certificate_der", "invitation", "secret", "forerunners", "known")
+    __slots__ = ("old_edge", "reason", "edge", "csr_der", "suite", "record_public_key", "record_proof", "machine", "nonce", "signature", "certificate_der", "invitation", "secret", "forerunners", "journals")
     OLD_EDGE_FIELD_NUMBER: _ClassVar[int]
-    OLD_JOURNAL_FIELD_NUMBER: _ClassVar[int]
-    OLD_POSITION_FIELD_NUMBER: _ClassVar[int]
-    OLD_HELD_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
     EDGE_FIELD_NUMBER: _ClassVar[int]
     CSR_DER_FIELD_NUMBER: _ClassVar[int]
     SUITE_FIELD_NUMBER: _ClassVar[int]
     RECORD_PUBLIC_KEY_FIELD_NUMBER: _ClassVar[int]
     RECORD_PROOF_FIELD_NUMBER: _ClassVar[int]
-    JOURNAL_FIELD_NUMBER: _ClassVar[int]
     MACHINE_FIELD_NUMBER: _ClassVar[int]
     NONCE_FIELD_NUMBER: _ClassVar[int]
     SIGNATURE_FIELD_NUMBER: _ClassVar[int]
@@ -171,18 +183,14 @@ class RejoinRequest(_message.Message):
     INVITATION_FIELD_NUMBER: _ClassVar[int]
     SECRET_FIELD_NUMBER: _ClassVar[int]
     FORERUNNERS_FIELD_NUMBER: _ClassVar[int]
-    KNOWN_FIELD_NUMBER: _ClassVar[int]
+    JOURNALS_FIELD_NUMBER: _ClassVar[int]
     old_edge: bytes
-    old_journal: bytes
-    old_position: int
-    old_held: int
     reason: str
     edge: bytes
     csr_der: bytes
     suite: int
     record_public_key: bytes
     record_proof: bytes
-    journal: JournalDeclaration
     machine: str
     nonce: bytes
     signature: bytes
@@ -190,8 +198,22 @@ class RejoinRequest(_message.Message):
     invitation: str
     secret: bytes
     forerunners: _containers.RepeatedCompositeFieldContainer[Forerunner]
+    journals: _containers.RepeatedCompositeFieldContainer[FollowingJournal]
+    def __init__(self, old_edge: _Optional[bytes] = ..., reason: _Optional[str] = ..., edge: _Optional[bytes] = ..., csr_der: _Optional[bytes] = ..., suite: _Optional[int] = ..., record_public_key: _Optional[bytes] = ..., record_proof: _Optional[bytes] = ..., machine: _Optional[str] = ..., nonce: _Optional[bytes] = ..., signature: _Optional[bytes] = ..., certificate_der: _Optional[bytes] = ..., invitation: _Optional[str] = ..., secret: _Optional[bytes] = ..., forerunners: _Optional[_Iterable[_Union[Forerunner, _Mapping]]] = ..., journals: _Optional[_Iterable[_Union[FollowingJournal, _Mapping]]] = ...) -> None: ...
+
+class FollowingJournal(_message.Message):
+    __slots__ = ("journal", "old_journal", "old_position", "old_held", "known")
+    JOURNAL_FIELD_NUMBER: _ClassVar[int]
+    OLD_JOURNAL_FIELD_NUMBER: _ClassVar[int]
+    OLD_POSITION_FIELD_NUMBER: _ClassVar[int]
+    OLD_HELD_FIELD_NUMBER: _ClassVar[int]
+    KNOWN_FIELD_NUMBER: _ClassVar[int]
+    journal: JournalDeclaration
+    old_journal: bytes
+    old_position: int
+    old_held: int
     known: _containers.RepeatedCompositeFieldContainer[KnownDigest]
-    def __init__(self, old_edge: _Optional[bytes] = ..., old_journal: _Optional[bytes] = ..., old_position: _Optional[int] = ..., old_held: _Optional[int] = ..., reason: _Optional[str] = ..., edge: _Optional[bytes] = ..., csr_der: _Optional[bytes] = ..., suite: _Optional[int] = ..., record_public_key: _Optional[bytes] = ..., record_proof: _Optional[bytes] = ..., journal: _Optional[_Union[JournalDeclaration, _Mapping]] = ..., machine: _Optional[str] = ..., nonce: _Optional[bytes] = ..., signature: _Optional[bytes] = ..., certificate_der: _Optional[bytes] = ..., invitation: _Optional[str] = ..., secret: _Optional[bytes] = ..., forerunners: _Optional[_Iterable[_Union[Forerunner, _Mapping]]] = ..., known: _Optional[_Iterable[_Union[KnownDigest, _Mapping]]] = ...) -> None: ...
+    def __init__(self, journal: _Optional[_Union[JournalDeclaration, _Mapping]] = ..., old_journal: _Optional[bytes] = ..., old_position: _Optional[int] = ..., old_held: _Optional[int] = ..., known: _Optional[_Iterable[_Union[KnownDigest, _Mapping]]] = ...) -> None: ...
 
 class Forerunner(_message.Message):
     __slots__ = ("edge", "journal", "suite", "public_key", "predecessor", "proof")
@@ -218,15 +240,23 @@ class KnownDigest(_message.Message):
     def __init__(self, position: _Optional[int] = ..., digest: _Optional[bytes] = ...) -> None: ...
 
 class RejoinReply(_message.Message):
-    __slots__ = ("waiting_for", "admitted", "held_position", "digests", "common")
+    __slots__ = ("waiting_for", "admitted", "held")
     WAITING_FOR_FIELD_NUMBER: _ClassVar[int]
     ADMITTED_FIELD_NUMBER: _ClassVar[int]
-    HELD_POSITION_FIELD_NUMBER: _ClassVar[int]
-    DIGESTS_FIELD_NUMBER: _ClassVar[int]
-    COMMON_FIELD_NUMBER: _ClassVar[int]
+    HELD_FIELD_NUMBER: _ClassVar[int]
     waiting_for: int
     admitted: EnrolReply
-    held_position: int
+    held: _containers.RepeatedCompositeFieldContainer[HeldJournal]
+    def __init__(self, waiting_for: _Optional[int] = ..., admitted: _Optional[_Union[EnrolReply, _Mapping]] = ..., held: _Optional[_Iterable[_Union[HeldJournal, _Mapping]]] = ...) -> None: ...
+
+class HeldJournal(_message.Message):
+    __slots__ = ("journal", "position", "digests", "common")
+    JOURNAL_FIELD_NUMBER: _ClassVar[int]
+    POSITION_FIELD_NUMBER: _ClassVar[int]
+    DIGESTS_FIELD_NUMBER: _ClassVar[int]
+    COMMON_FIELD_NUMBER: _ClassVar[int]
+    journal: bytes
+    position: int
     digests: bytes
     common: int
-    def __init__(self, waiting_for: _Optional[int] = ..., admitted: _Optional[_Union[EnrolReply, _Mapping]] = ..., held_position: _Optional[int] = ..., digests: _Optional[bytes] = ..., common: _Optional[int] = ...) -> None: ...
+    def __init__(self, journal: _Optional[bytes] = ..., position: _Optional[int] = ..., digests: _Optional[bytes] = ..., common: _Optional[int] = ...) -> None: ...

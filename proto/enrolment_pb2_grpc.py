@@ -60,6 +60,11 @@ class EnrolmentStub:
                 request_serializer=proto_dot_enrolment__pb2.RejoinRequest.SerializeToString,
                 response_deserializer=proto_dot_enrolment__pb2.RejoinReply.FromString,
                 _registered_method=True)
+        self.MayReplace = channel.unary_unary(
+                '/suozhan.v1.Enrolment/MayReplace',
+                request_serializer=proto_dot_enrolment__pb2.MayReplaceRequest.SerializeToString,
+                response_deserializer=proto_dot_enrolment__pb2.MayReplaceReply.FromString,
+                _registered_method=True)
 
 
 class EnrolmentServicer:
@@ -99,6 +104,13 @@ class EnrolmentServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def MayReplace(self, request, context):
+        """What an invitation is good for, before a machine ends anything because of it. Changes nothing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_EnrolmentServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -126,6 +138,11 @@ def add_EnrolmentServicer_to_server(servicer, server):
                     servicer.Rejoin,
                     request_deserializer=proto_dot_enrolment__pb2.RejoinRequest.FromString,
                     response_serializer=proto_dot_enrolment__pb2.RejoinReply.SerializeToString,
+            ),
+            'MayReplace': grpc.unary_unary_rpc_method_handler(
+                    servicer.MayReplace,
+                    request_deserializer=proto_dot_enrolment__pb2.MayReplaceRequest.FromString,
+                    response_serializer=proto_dot_enrolment__pb2.MayReplaceReply.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -264,6 +281,33 @@ class Enrolment:
             '/suozhan.v1.Enrolment/Rejoin',
             proto_dot_enrolment__pb2.RejoinRequest.SerializeToString,
             proto_dot_enrolment__pb2.RejoinReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def MayReplace(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/suozhan.v1.Enrolment/MayReplace',
+            proto_dot_enrolment__pb2.MayReplaceRequest.SerializeToString,
+            proto_dot_enrolment__pb2.MayReplaceReply.FromString,
             options,
             channel_credentials,
             insecure,

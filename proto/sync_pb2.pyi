@@ -7,6 +7,20 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class DeclareRequest(_message.Message):
+    __slots__ = ("journal", "name", "signature")
+    JOURNAL_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    SIGNATURE_FIELD_NUMBER: _ClassVar[int]
+    journal: bytes
+    name: str
+    signature: bytes
+    def __init__(self, journal: _Optional[bytes] = ..., name: _Optional[str] = ..., signature: _Optional[bytes] = ...) -> None: ...
+
+class DeclareReply(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
 class HeldQuestion(_message.Message):
     __slots__ = ("journal", "position", "digest")
     JOURNAL_FIELD_NUMBER: _ClassVar[int]
@@ -76,7 +90,7 @@ class Batch(_message.Message):
     def __init__(self, first_position: _Optional[int] = ..., previous_digest: _Optional[bytes] = ..., key_id: _Optional[bytes] = ..., payloads: _Optional[_Iterable[bytes]] = ..., signatures: _Optional[_Iterable[bytes]] = ...) -> None: ...
 
 class Missing(_message.Message):
-    __slots__ = ("first_position", "digests", "ids", "more", "receipt", "receipt_digest", "receipt_signature")
+    __slots__ = ("first_position", "digests", "ids", "more", "receipt", "receipt_digest", "receipt_signature", "data_key", "data_key_signature")
     FIRST_POSITION_FIELD_NUMBER: _ClassVar[int]
     DIGESTS_FIELD_NUMBER: _ClassVar[int]
     IDS_FIELD_NUMBER: _ClassVar[int]
@@ -84,6 +98,8 @@ class Missing(_message.Message):
     RECEIPT_FIELD_NUMBER: _ClassVar[int]
     RECEIPT_DIGEST_FIELD_NUMBER: _ClassVar[int]
     RECEIPT_SIGNATURE_FIELD_NUMBER: _ClassVar[int]
+    DATA_KEY_FIELD_NUMBER: _ClassVar[int]
+    DATA_KEY_SIGNATURE_FIELD_NUMBER: _ClassVar[int]
     first_position: int
     digests: bytes
     ids: bytes
@@ -91,7 +107,9 @@ class Missing(_message.Message):
     receipt: Receipt
     receipt_digest: bytes
     receipt_signature: bytes
-    def __init__(self, first_position: _Optional[int] = ..., digests: _Optional[bytes] = ..., ids: _Optional[bytes] = ..., more: _Optional[bool] = ..., receipt: _Optional[_Union[Receipt, _Mapping]] = ..., receipt_digest: _Optional[bytes] = ..., receipt_signature: _Optional[bytes] = ...) -> None: ...
+    data_key: bytes
+    data_key_signature: bytes
+    def __init__(self, first_position: _Optional[int] = ..., digests: _Optional[bytes] = ..., ids: _Optional[bytes] = ..., more: _Optional[bool] = ..., receipt: _Optional[_Union[Receipt, _Mapping]] = ..., receipt_digest: _Optional[bytes] = ..., receipt_signature: _Optional[bytes] = ..., data_key: _Optional[bytes] = ..., data_key_signature: _Optional[bytes] = ...) -> None: ...
 
 class ReplicateDown(_message.Message):
     __slots__ = ("hello", "standing", "refusal", "receipt", "epoch")
@@ -230,3 +248,83 @@ class ResourceReport(_message.Message):
     applied: bool
     reason: str
     def __init__(self, version: _Optional[_Union[ResourceVersion, _Mapping]] = ..., applied: _Optional[bool] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class AttachUp(_message.Message):
+    __slots__ = ("question", "part")
+    QUESTION_FIELD_NUMBER: _ClassVar[int]
+    PART_FIELD_NUMBER: _ClassVar[int]
+    question: AttachQuestion
+    part: AttachPart
+    def __init__(self, question: _Optional[_Union[AttachQuestion, _Mapping]] = ..., part: _Optional[_Union[AttachPart, _Mapping]] = ...) -> None: ...
+
+class AttachQuestion(_message.Message):
+    __slots__ = ("addresses",)
+    ADDRESSES_FIELD_NUMBER: _ClassVar[int]
+    addresses: bytes
+    def __init__(self, addresses: _Optional[bytes] = ...) -> None: ...
+
+class AttachPart(_message.Message):
+    __slots__ = ("address", "size", "offset", "data")
+    ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    SIZE_FIELD_NUMBER: _ClassVar[int]
+    OFFSET_FIELD_NUMBER: _ClassVar[int]
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    address: bytes
+    size: int
+    offset: int
+    data: bytes
+    def __init__(self, address: _Optional[bytes] = ..., size: _Optional[int] = ..., offset: _Optional[int] = ..., data: _Optional[bytes] = ...) -> None: ...
+
+class AttachDown(_message.Message):
+    __slots__ = ("answer", "standing", "refusal")
+    ANSWER_FIELD_NUMBER: _ClassVar[int]
+    STANDING_FIELD_NUMBER: _ClassVar[int]
+    REFUSAL_FIELD_NUMBER: _ClassVar[int]
+    answer: AttachAnswer
+    standing: AttachStanding
+    refusal: AttachRefusal
+    def __init__(self, answer: _Optional[_Union[AttachAnswer, _Mapping]] = ..., standing: _Optional[_Union[AttachStanding, _Mapping]] = ..., refusal: _Optional[_Union[AttachRefusal, _Mapping]] = ...) -> None: ...
+
+class AttachAnswer(_message.Message):
+    __slots__ = ("fates",)
+    class Fate(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        WANTED: _ClassVar[AttachAnswer.Fate]
+        UNNAMED: _ClassVar[AttachAnswer.Fate]
+        HELD: _ClassVar[AttachAnswer.Fate]
+        SAFE: _ClassVar[AttachAnswer.Fate]
+        MISSED: _ClassVar[AttachAnswer.Fate]
+    WANTED: AttachAnswer.Fate
+    UNNAMED: AttachAnswer.Fate
+    HELD: AttachAnswer.Fate
+    SAFE: AttachAnswer.Fate
+    MISSED: AttachAnswer.Fate
+    FATES_FIELD_NUMBER: _ClassVar[int]
+    fates: _containers.RepeatedScalarFieldContainer[AttachAnswer.Fate]
+    def __init__(self, fates: _Optional[_Iterable[_Union[AttachAnswer.Fate, str]]] = ...) -> None: ...
+
+class AttachStanding(_message.Message):
+    __slots__ = ("address", "held")
+    ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    HELD_FIELD_NUMBER: _ClassVar[int]
+    address: bytes
+    held: int
+    def __init__(self, address: _Optional[bytes] = ..., held: _Optional[int] = ...) -> None: ...
+
+class AttachRefusal(_message.Message):
+    __slots__ = ("reason", "hint")
+    class Reason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        REASON_UNSPECIFIED: _ClassVar[AttachRefusal.Reason]
+        MALFORMED: _ClassVar[AttachRefusal.Reason]
+        TOO_MUCH: _ClassVar[AttachRefusal.Reason]
+        UNAVAILABLE: _ClassVar[AttachRefusal.Reason]
+    REASON_UNSPECIFIED: AttachRefusal.Reason
+    MALFORMED: AttachRefusal.Reason
+    TOO_MUCH: AttachRefusal.Reason
+    UNAVAILABLE: AttachRefusal.Reason
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    HINT_FIELD_NUMBER: _ClassVar[int]
+    reason: AttachRefusal.Reason
+    hint: str
+    def __init__(self, reason: _Optional[_Union[AttachRefusal.Reason, str]] = ..., hint: _Optional[str] = ...) -> None: ...

@@ -50,6 +50,16 @@ class SyncStub:
                 request_serializer=proto_dot_sync__pb2.HeldQuestion.SerializeToString,
                 response_deserializer=proto_dot_sync__pb2.HeldAnswer.FromString,
                 _registered_method=True)
+        self.Declare = channel.unary_unary(
+                '/suozhan.v1.Sync/Declare',
+                request_serializer=proto_dot_sync__pb2.DeclareRequest.SerializeToString,
+                response_deserializer=proto_dot_sync__pb2.DeclareReply.FromString,
+                _registered_method=True)
+        self.Attach = channel.stream_stream(
+                '/suozhan.v1.Sync/Attach',
+                request_serializer=proto_dot_sync__pb2.AttachUp.SerializeToString,
+                response_deserializer=proto_dot_sync__pb2.AttachDown.FromString,
+                _registered_method=True)
 
 
 class SyncServicer:
@@ -75,6 +85,20 @@ class SyncServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Declare(self, request, context):
+        """Another journal of the caller: one that its machine did not have when it enrolled. A repeat changes nothing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Attach(self, request_iterator, context):
+        """Sealed scans and photos, behind all records. Each message is whole in itself: the hub answers what it holds, and that counts.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_SyncServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -92,6 +116,16 @@ def add_SyncServicer_to_server(servicer, server):
                     servicer.Held,
                     request_deserializer=proto_dot_sync__pb2.HeldQuestion.FromString,
                     response_serializer=proto_dot_sync__pb2.HeldAnswer.SerializeToString,
+            ),
+            'Declare': grpc.unary_unary_rpc_method_handler(
+                    servicer.Declare,
+                    request_deserializer=proto_dot_sync__pb2.DeclareRequest.FromString,
+                    response_serializer=proto_dot_sync__pb2.DeclareReply.SerializeToString,
+            ),
+            'Attach': grpc.stream_stream_rpc_method_handler(
+                    servicer.Attach,
+                    request_deserializer=proto_dot_sync__pb2.AttachUp.FromString,
+                    response_serializer=proto_dot_sync__pb2.AttachDown.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -176,6 +210,60 @@ class Sync:
             '/suozhan.v1.Sync/Held',
             proto_dot_sync__pb2.HeldQuestion.SerializeToString,
             proto_dot_sync__pb2.HeldAnswer.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Declare(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/suozhan.v1.Sync/Declare',
+            proto_dot_sync__pb2.DeclareRequest.SerializeToString,
+            proto_dot_sync__pb2.DeclareReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Attach(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/suozhan.v1.Sync/Attach',
+            proto_dot_sync__pb2.AttachUp.SerializeToString,
+            proto_dot_sync__pb2.AttachDown.FromString,
             options,
             channel_credentials,
             insecure,

@@ -186,7 +186,7 @@ def edge_certificate(issuer: Authority, csr_der: bytes, hub: UUID, edge: UUID, n
     try:
         csr = x509.load_der_x509_csr(csr_der)
         public_key = csr.public_key()
-        holds = csr.is_signature_valid
+        holds = csr.is_signature_valid and csr_der[-len(csr.signature) - 1] == 0  # X.690: the unsigned byte, unused bits
     except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm, x509.InvalidVersion) as error:
         raise BadCertificate("the certificate request cannot be read; enrol again") from error
     if not holds or not isinstance(public_key, ec.EllipticCurvePublicKey) or public_key.curve.name != "secp256r1":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 from dataclasses import dataclass
+from uuid import UUID
 
 from google.protobuf.message import DecodeError
 
@@ -13,6 +14,7 @@ from security.suites import sha256
 
 TOKEN_PREFIX = "suozhan1."  # noqa: S105 - a format name, no secret
 ENROL_CONTEXT = b"suozhan/enrol/v1\0"
+DECLARE_CONTEXT = b"suozhan/declare/v1\0"
 SECRET_BYTES = 32
 
 
@@ -53,6 +55,11 @@ class Invitation:
         if len(message.pin) != 32 or len(message.secret) != SECRET_BYTES or not message.address or not message.id:
             raise BadToken(f"the invitation is incomplete; {advice}")
         return cls(message.address, message.id, message.secret, message.pin)
+
+
+def declaration_proof(edge: UUID, journal: UUID, name: str) -> bytes:
+    """What the record key signs to have another journal of its machine registered."""
+    return DECLARE_CONTEXT + edge.bytes + journal.bytes + sha256(name.encode())
 
 
 def enrolment_proof(invitation_id: str, csr_der: bytes) -> bytes:

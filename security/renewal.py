@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from uuid import UUID
 
 from cryptography import x509
@@ -24,10 +25,11 @@ def renewal_statement(hub: UUID, edge: UUID, nonce: bytes, csr_der: bytes) -> by
     return RENEW_CONTEXT + hub.bytes + edge.bytes + nonce + sha256(csr_der)
 
 
-def rejoin_statement(hub: UUID, old_edge: UUID, nonce: bytes, csr_der: bytes, edge: UUID, journal: UUID) -> bytes:
-    """What a machine's old TLS key signs for the identity that follows it."""
+def rejoin_statement(hub: UUID, old_edge: UUID, nonce: bytes, csr_der: bytes, edge: UUID, journals: Sequence[UUID]) -> bytes:
+    """What a machine's old TLS key signs for the identity that follows it, and all of its journals."""
     assert len(nonce) == NONCE_BYTES
-    return REJOIN_CONTEXT + hub.bytes + old_edge.bytes + nonce + sha256(csr_der) + edge.bytes + journal.bytes
+    new = b"".join([edge.bytes, *[one.bytes for one in journals]])
+    return REJOIN_CONTEXT + hub.bytes + old_edge.bytes + nonce + sha256(csr_der) + new
 
 
 def rejoin_proof_name(old_edge: UUID) -> str:

@@ -10,11 +10,14 @@ import threading
 from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
 
+from security.memory import few_arenas
+
 THREADS_MAX_S = 5.0  # that they get when all else has ended
 
 
 def until_signal(service: Coroutine[None, None, None]) -> None:
     """Run `service`; SIGTERM and SIGINT cancel it. What it raises by itself is raised here."""
+    few_arenas()
     asyncio.run(_run(service))
 
 

@@ -21,6 +21,7 @@ BUNDLE_CONTEXT = b"suozhan/bundle/v1\0"
 NUMBER_BYTES = 32
 CHAIN = 3  # leaf, intermediate, root
 
+_SECOND = "%Y-%m-%d %H:%M:%SZ"
 # Of P-256 (FIPS 186-4, D.1.2.3): with r and s, r and ORDER - s hold as well, so that only the smaller s is taken.
 _ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 
@@ -82,6 +83,10 @@ def _loaded(certificates: tuple[bytes, ...]) -> list[x509.Certificate]:
 def _check_chain(chain: list[x509.Certificate], hub: UUID) -> None:
     leaf, intermediate, root = chain
     youngest = max(one.not_valid_before_utc for one in chain)
+    if (first_end := min(one.not_valid_after_utc for one in chain)) < youngest:
+        raise BadCertificate(f"one of its certificates began at {youngest:{_SECOND}}, when another had ended at "
+                             f"{first_end:{_SECOND}}: the clock of whoever issued the last one was probably wrong; ask whoever "
+                             "exported it to set the hub's clock, and to export it again")
     policy = PolicyBuilder().store(Store([root])).time(youngest).extension_policies(
         ca_policy=ExtensionPolicy.webpki_defaults_ca(), ee_policy=ExtensionPolicy.permit_all())
     try:

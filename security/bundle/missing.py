@@ -14,7 +14,9 @@ RECORDS_MAX = 300  # in one line, which stays short
 
 
 class Why(StrEnum):
-    """Pruned: the hub has it. Lost: perhaps nobody has it. Hole: nobody has it, and that was approved at the hub."""
+    """Pruned: the hub had it in a backup, says the machine. Lost: perhaps nobody has it. Hole: nobody has it, and that was
+    approved at the hub.
+    """
 
     PRUNED = "pruned"
     LOST = "lost"

@@ -40,6 +40,8 @@ class BundleWriter:
     def __enter__(self) -> BundleWriter:
         if self._path.exists():
             raise BundleExists(f"{self._path} exists already; name a new file")
+        if not self._path.parent.is_dir():
+            raise NotADirectoryError(f"there is no folder {self._path.parent}; make it, or mount its disk, and try again")
         self._temporary.unlink(missing_ok=True)
         self._file = os.fdopen(os.open(self._temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb")
         return self
