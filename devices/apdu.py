@@ -10,10 +10,11 @@ MORE_DATA = 0x61  # SW1: fetch SW2 bytes with GET RESPONSE
 WRONG_LE = 0x6C  # SW1: ask again with Le = SW2
 LE_IN_CASE_2_BYTES = 5
 
-Exchange = Callable[[bytes], bytes]
+Command = bytes | bytearray  # the latter where it is wiped afterwards
+Exchange = Callable[[Command], bytes]
 
 
-def transmit(exchange: Exchange, apdu: bytes) -> tuple[bytes, int]:
+def transmit(exchange: Exchange, apdu: Command) -> tuple[bytes, int]:
     """Send one command, answer 61xx with GET RESPONSE and 6Cxx with the right Le; return (data, SW).
 
     `exchange` carries one raw APDU each way and raises DeviceError by itself.
@@ -36,7 +37,7 @@ def transmit(exchange: Exchange, apdu: bytes) -> tuple[bytes, int]:
     raise DeviceFault("卡片应答异常。请取出卡片，重新插入后再读；仍不行请换一张卡试读卡器。")
 
 
-def with_le(command: bytes, le: int) -> bytes:
+def with_le(command: Command, le: int) -> Command:
     """The same short command with another Le, whether it had one (cases 2 and 4) or not (cases 1 and 3)."""
     if len(command) <= LE_IN_CASE_2_BYTES:
         return command[:4] + bytes([le])

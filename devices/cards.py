@@ -5,20 +5,25 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Protocol, Self
 
-from devices.contract import DeviceState
+from devices.apdu import Command
+from devices.contract import DeviceIdentity, DeviceState
 
 SIMULATED_PREFIX = "Suozhan Virtual"  # reserved: what is read in a reader so named is marked as simulated
 
 
 @dataclass(frozen=True)
 class ReaderState:
-    """One reader as it was last seen. `insertion` rises with every card put in, so that a quick swap shows."""
+    """One reader as it was last seen. `insertion` rises with every card put in, so that a quick swap shows.
+
+    `identity` tells a reader from another one plugged in its place, under the same name; None until it was asked.
+    """
 
     name: str
     state: DeviceState
     card_present: bool
     atr: bytes = b""
     insertion: int = 0
+    identity: DeviceIdentity | None = None
 
 
 class CardWire(Protocol):
@@ -33,7 +38,12 @@ class CardWire(Protocol):
     @property
     def simulated(self) -> bool: ...
 
-    async def transmit(self, apdu: bytes) -> tuple[bytes, int]:
+    @property
+    def identity(self) -> DeviceIdentity:
+        """Which reader holds it: asked when it was taken, so never another one's."""
+        ...
+
+    async def transmit(self, apdu: Command) -> tuple[bytes, int]:
         """Send one short APDU, return (data, status word); 61xx and 6Cxx are dealt with underneath.
 
         Raises CardAbsent once the card was pulled, swapped or reset; DeviceFault when card or reader hang.

@@ -7,6 +7,10 @@ from types import TracebackType
 from typing import Generic, Protocol, Self, TypeVar
 from uuid import UUID, uuid4
 
+TEXT_MAX_CHARS = 256
+REASON_MAX_CHARS = 64
+REASONS_MAX = 16
+
 Data_co = TypeVar("Data_co", covariant=True)
 
 
@@ -24,6 +28,41 @@ class DeviceState(StrEnum):
     POTENTIAL_FRAUD = "potentialFraud"
 
 
+@dataclass(frozen=True)
+class DeviceIdentity:
+    """Which device this is. `serial` is its maker's, the same wherever it is plugged in; "" when it has none.
+
+    Whatever it says of itself is cut to what a record and a screen can hold.
+    """
+
+    model: str
+    serial: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "model", _shown(self.model, TEXT_MAX_CHARS))
+        object.__setattr__(self, "serial", _shown(self.serial, TEXT_MAX_CHARS))
+
+
+@dataclass(frozen=True)
+class DeviceStatus:
+    """What a probe saw. `identity` is None when the device did not say. `reasons`, the worst first, are in the words of XFS4IoT
+    and IPP (paperOut, paperJammed, tonerLow); empty when all is well. Cut as an identity is, and at most REASONS_MAX.
+    """
+
+    state: DeviceState
+    identity: DeviceIdentity | None = None
+    reasons: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "state", DeviceState(self.state))
+        object.__setattr__(self, "reasons", tuple(_shown(one, REASON_MAX_CHARS) for one in self.reasons[:REASONS_MAX]))
+
+
+def _shown(text: str, longest: int) -> str:
+    """Without halves of surrogate pairs and control characters, which UTF-8, databases or screens do not take."""
+    return "".join(one if one.isprintable() else "?" for one in text[:longest])
+
+
 def now() -> datetime:
     """The claimed wall time, aware, in UTC. Nothing vouches for it."""
     return datetime.now(UTC)
@@ -31,7 +70,10 @@ def now() -> datetime:
 
 @dataclass(frozen=True)
 class Reading(Generic[Data_co]):
-    """One observation. Its `id` is its own from the moment of observation: two equal readings stay two."""
+    """One observation. Its `id` is its own from the moment of observation: two equal readings stay two.
+
+    `device` is the name by which the site knows the device, `serial` its maker's.
+    """
 
     device: str
     kind: str
@@ -39,12 +81,17 @@ class Reading(Generic[Data_co]):
     simulated: bool
     observed_at: datetime = field(default_factory=now)
     id: UUID = field(default_factory=uuid4)
+    serial: str = ""
 
 
 class DeviceError(Exception):
-    """A device did not give what was asked. `hint` is for the person at the counter and says what to do."""
+    """A device did not give what was asked. `hint` is for the person at the counter and says what to do.
+
+    `reasons` as in `DeviceStatus`, where the device gave any.
+    """
 
     state = DeviceState.HARDWARE_ERROR
+    reasons: tuple[str, ...] = ()
 
     def __init__(self, hint: str, state: DeviceState | None = None) -> None:
         super().__init__(hint)
@@ -80,8 +127,8 @@ class Driver(Protocol[Data_co]):
 
     kind: str
 
-    async def probe(self) -> DeviceState:
-        """Look whether the device answers. MUST change nothing, MUST let go, MUST NOT raise DeviceError."""
+    async def probe(self) -> DeviceStatus:
+        """Look whether the device answers, and which it is. MUST change nothing, MUST let go, MUST NOT raise DeviceError."""
         ...
 
     async def __aenter__(self) -> Self:
@@ -95,5 +142,8 @@ class Driver(Protocol[Data_co]):
         ...
 
     async def read(self) -> Reading[Data_co]:
-        """One complete observation, or an error; never half of one."""
+        """One complete observation, or an error; never half of one.
+
+        Where a person has to present something (an ID card, a code, a finger), it waits for that until it is cancelled.
+        """
         ...

@@ -10,9 +10,10 @@ from contextlib import contextmanager
 
 from smartcard import scard
 
+from devices.apdu import Command
 from devices.contract import CardAbsent, CardRefused, DeviceError, DeviceFault, DeviceState, DeviceUnavailable
 
-LOCK_PATIENCE_S = 1.0
+LOCK_PATIENCE_S = 0.04  # each thread has a context of its own, too: a reader that hangs must not hold up the others
 NEW_READERS = "\\\\?PnP?\\Notification"
 State = tuple[str, int, bytes]  # reader, event state, ATR
 
@@ -26,6 +27,7 @@ TIMED_OUT = 0x8010000A
 SHARING_VIOLATION = 0x8010000B
 NO_CARD = 0x8010000C
 PROTOCOL_MISMATCH = 0x8010000F
+NO_ATTRIBUTE = {0x80100008, 0x80100016, 0x8010001F, 0x80100022}  # whatever a driver says that has no such attribute
 NOT_TRANSACTED = 0x80100016
 READER_UNAVAILABLE = 0x80100017
 NO_READERS = 0x8010002E
@@ -148,6 +150,25 @@ def connect(context: int, reader: str) -> tuple[int, int]:
     return int(card), int(protocol)
 
 
+def connect_reader(context: int, reader: str) -> int:
+    """Connect to the reader itself, with a card in it or without; others may use it meanwhile."""
+    with one_at_a_time():
+        code, card, _protocol = scard.SCardConnect(
+            context, reader, scard.SCARD_SHARE_DIRECT, scard.SCARD_PROTOCOL_UNDEFINED
+        )
+    checked(code)
+    return int(card)
+
+
+def reader_serial(card: int) -> str:
+    """What the reader's driver gives as its maker's serial, "" when it gives none."""
+    code, value = scard.SCardGetAttrib(card, scard.SCARD_ATTR_VENDOR_IFD_SERIAL_NO)
+    if code & 0xFFFFFFFF in NO_ATTRIBUTE:
+        return ""
+    checked(code)
+    return bytes(byte & 0xFF for byte in value).decode("ascii", errors="replace")
+
+
 def disconnect(card: int, *, reset: bool) -> None:
     """Let the card go; the code does not matter, the card may be gone."""
     with one_at_a_time():
@@ -163,7 +184,7 @@ def end(card: int) -> None:
     scard.SCardEndTransaction(card, scard.SCARD_LEAVE_CARD)
 
 
-def exchange(card: int, protocol: int, command: bytes) -> bytes:
+def exchange(card: int, protocol: int, command: Command) -> bytes:
     header = scard.SCARD_PCI_T1 if protocol == scard.SCARD_PROTOCOL_T1 else scard.SCARD_PCI_T0
     code, answer = scard.SCardTransmit(card, header, list(command))
     checked(code)

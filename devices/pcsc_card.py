@@ -8,7 +8,10 @@ from typing import TypeVar
 
 from devices import apdu as short_apdu
 from devices import pcsc_calls as pcsc
-from devices.contract import DeviceError, DeviceFault, DeviceState, DeviceUnavailable
+from devices.apdu import Command
+from devices.contract import DeviceError, DeviceFault, DeviceIdentity, DeviceState, DeviceUnavailable
+from devices.pcsc_identity import identity_of
+from devices.reader_names import identity_in
 from devices.sdk_thread import SdkThread
 
 ANSWER_MAX_S = 8.0  # for one command; a slow card asks for more time for up to about 5 s
@@ -25,6 +28,7 @@ class Connection:
 
     def __init__(self, reader: str) -> None:
         self._reader = reader
+        self.identity = identity_in(reader)
         self._context: int | None = None
         self._card: tuple[int, int] | None = None
         self._events = 0
@@ -54,9 +58,10 @@ class Connection:
         self._card = pcsc.connect(self._context, self._reader)
         pcsc.begin(self._card[0])
         self._events = pcsc.card_events(self._context, self._reader)
+        self.identity = identity_of(self._reader, self._card[0])
         return pcsc.card_atr(self._card[0])
 
-    def transmit(self, command: bytes) -> tuple[bytes, int]:
+    def transmit(self, command: Command) -> tuple[bytes, int]:
         return short_apdu.transmit(self._exchange, command)
 
     def let_go(self) -> None:
@@ -76,7 +81,7 @@ class Connection:
             context, self._context = self._context, None
             pcsc.release(context)
 
-    def _exchange(self, command: bytes) -> bytes:
+    def _exchange(self, command: Command) -> bytes:
         if self._ended is not None:
             raise self._ended
         if self._card is None or self._context is None:
@@ -119,9 +124,10 @@ class PcscCard:
     reader: str
     atr: bytes
     simulated: bool
+    identity: DeviceIdentity
     _held: "PcscReader"
 
-    async def transmit(self, apdu: bytes) -> tuple[bytes, int]:
+    async def transmit(self, apdu: Command) -> tuple[bytes, int]:
         """See `devices.cards.CardWire.transmit`."""
         return await self._held.transmit(apdu)
 
@@ -147,11 +153,11 @@ class PcscReader:
         self._held = True
         try:
             atr = await self._bounded(self._connection.open)
-            yield PcscCard(self._name, atr, self._simulated, self)
+            yield PcscCard(self._name, atr, self._simulated, self._connection.identity, self)
         finally:
             await self._let_go()
 
-    async def transmit(self, apdu: bytes) -> tuple[bytes, int]:
+    async def transmit(self, apdu: Command) -> tuple[bytes, int]:
         return await self._bounded(lambda: self._connection.transmit(apdu))
 
     async def close(self) -> bool:

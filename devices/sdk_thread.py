@@ -29,7 +29,8 @@ class SdkThread:
         """Run `call` in the thread and wait for it at most `limit_s`; raises TimeoutError after that."""
         done = self.post(call)
         try:
-            return await asyncio.wait_for(asyncio.wrap_future(done), limit_s)
+            async with asyncio.timeout(limit_s):  # wait_for would swallow a cancelling that meets the end of the call
+                return await asyncio.wrap_future(done)
         finally:
             self._overrun = done
 
@@ -59,7 +60,8 @@ class SdkThread:
         last = self.post(lambda: None)
         self._jobs.put(None)
         with suppress(TimeoutError):
-            await asyncio.wait_for(asyncio.wrap_future(last), limit_s)
+            async with asyncio.timeout(limit_s):
+                await asyncio.wrap_future(last)
             self._thread.join(limit_s)
         return not self._thread.is_alive()
 
@@ -70,5 +72,7 @@ class SdkThread:
                 continue
             try:
                 done.set_result(call())
-            except BaseException as error:  # noqa: BLE001  # carried to the caller, who sees it raised
+            except (SystemExit, GeneratorExit, StopIteration) as error:  # they mean something else to whoever waits
+                done.set_exception(RuntimeError(f"{type(error).__name__} in an SDK"))
+            except BaseException as error:  # noqa: BLE001 - carried to the caller, who sees it raised
                 done.set_exception(error)

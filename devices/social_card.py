@@ -1,4 +1,7 @@
-"""Driver for social-security cards of generations 1 and 2 (LD/T 32, LD/T 33): what anybody may read without a PIN."""
+"""Driver for social-security cards (LD/T 32, LD/T 33): what may be read without a PIN, and the check of the PIN.
+
+Generations 1 and 2 give it to anybody; generation 3 after card and terminal have proved themselves to each other.
+"""
 
 from collections.abc import Callable
 from contextlib import AsyncExitStack
@@ -8,38 +11,34 @@ from types import TracebackType
 from typing import Self
 
 from devices import social_card_fields as fields
-from devices.cards import CardReaders, CardWire
+from devices import social_card_files as files
+from devices.atr import historical
+from devices.card_authentication import CardAuthenticator, Subject, algorithm_in, authenticate
+from devices.card_pin import Pin, PinCheck, ToldTries
+from devices.cards import CardReaders, CardWire, ReaderState
 from devices.contract import (
     CardRefused,
     DeviceError,
-    DeviceFault,
+    DeviceIdentity,
     DeviceState,
+    DeviceStatus,
     DeviceUnavailable,
     Reading,
     now,
 )
-from devices.social_card_fields import Field
 
 KIND = "social-card"
-APPLICATION = "sx1.sh.社会保障".encode("gbk")
-SELECT_APPLICATION = bytes([0x00, 0xA4, 0x04, 0x00, len(APPLICATION)]) + APPLICATION
-CARD_FILE = 0xEF05
-HOLDER_FILE = 0xEF06
-DONE = 0x9000
-NOT_FOUND = {0x6A82, 0x6A83, 0x6A88}
-FOREIGN = NOT_FOUND | {0x6A86, 0x6D00, 0x6E00}  # chips that know no such command say these to the first one
-LOCKED = {0x6283, 0x6A81, 0x9303}
-NOT_ALLOWED = {0x6982, 0x6985}
+AWAY = (DeviceState.NO_DEVICE, DeviceState.OFFLINE)
 
-NOT_SOCIAL = "这不是社会保障卡。请插入社会保障卡，注意插卡方向。"
-THIRD_GENERATION = "这是第三代社会保障卡，需要密钥认证，本读卡器读不了。请改用身份证办理，或用支持第三代卡的设备。"
-CARD_LOCKED = "这张社会保障卡的应用已锁定。请改用身份证办理，并请持卡人到发卡网点解锁或换卡。"
+NOT_OPEN = "读卡器未打开。请重新开始读卡。"
+NOT_THIS_ONE = "接在这里的不是登记的那台读卡器。请接回原来的读卡器，或请市信息中心在设备列表里更正序列号。"
 
 
 @dataclass(frozen=True)
 class SocialCard:
     """What the card says. Codes as on the card: sex GB/T 2261.1, nation GB/T 3304, birthplace GB/T 2260.
 
+    `authenticated`: the card has proved to be the issuer's, which those before generation 3 are not asked to.
     `card_id` and `organisation` are upper-case hexadecimal. `repr` shows nothing that tells who it is.
     """
 
@@ -56,35 +55,69 @@ class SocialCard:
     nation: str
     birthplace: str
     birth: date
+    authenticated: bool
 
     @property
     def generation(self) -> int:
-        """1 or 2, from the version ("2.00")."""
+        """1, 2 or 3, from the version ("2.00")."""
         return int(self.version[0])
 
     def __repr__(self) -> str:
-        return f"SocialCard(version={self.version}, name=***, id_number=***)"
+        return f"SocialCard(version={self.version}, authenticated={self.authenticated}, name=***, id_number=***)"
 
 
 class SocialCardDriver:
-    """`async with SocialCardDriver(readers, reader) as driver: reading = await driver.read()`: one card a time."""
+    """`async with SocialCardDriver(readers, reader) as driver: reading = await driver.read()`: one card a time.
+
+    `name` is the site's, if it has one. With a `serial` it is that reader, and another one in its place is none. `keys` are asked
+    for cards of generation 3; without them such a card is refused. `told` outlives the drivers of all readers.
+    """
 
     kind = KIND
 
-    def __init__(self, readers: CardReaders, reader: str, now: Callable[[], datetime] = now) -> None:
+    def __init__(
+        self,
+        readers: CardReaders,
+        reader: str,
+        now: Callable[[], datetime] = now,
+        keys: CardAuthenticator | None = None,
+        told: ToldTries | None = None,
+        *,
+        name: str = "",
+        serial: str = "",
+    ) -> None:
         self._readers = readers
         self._reader = reader
         self._now = now
+        self._keys = keys
+        self._told = ToldTries() if told is None else told
+        self._name = name or reader
+        self._serial = serial
         self._stack = AsyncExitStack()
         self._wire: CardWire | None = None
 
-    async def probe(self) -> DeviceState:
+    async def probe(self) -> DeviceStatus:
         """The state of the reader; with a card in it, of the two together. Sends the card nothing."""
-        seen = [state for state in self._readers.states if state.name == self._reader]
-        if not seen:
-            return DeviceState.NO_DEVICE if self._readers.service is DeviceState.ONLINE else DeviceState.OFFLINE
-        if not seen[0].card_present or seen[0].state is not DeviceState.ONLINE:
-            return seen[0].state
+        state = await self._state()
+        seen = self._seen()
+        return DeviceStatus(state, seen.identity) if seen and state not in AWAY else DeviceStatus(self._away())
+
+    def _seen(self) -> ReaderState | None:
+        here = (state for state in self._readers.states if state.name == self._reader)
+        return next((state for state in here if not self._serial or self._is(state.identity)), None)
+
+    def _is(self, identity: DeviceIdentity | None) -> bool:
+        return identity is not None and identity.serial == self._serial
+
+    def _away(self) -> DeviceState:
+        return DeviceState.NO_DEVICE if self._readers.service is DeviceState.ONLINE else DeviceState.OFFLINE
+
+    async def _state(self) -> DeviceState:
+        seen = self._seen()
+        if seen is None:
+            return self._away()
+        if not seen.card_present or seen.state is not DeviceState.ONLINE:
+            return seen.state
         try:
             async with self._readers.card(self._reader):
                 return DeviceState.ONLINE
@@ -92,7 +125,13 @@ class SocialCardDriver:
             return error.state
 
     async def __aenter__(self) -> Self:
-        self._wire = await self._stack.enter_async_context(self._readers.card(self._reader))
+        if self._serial and self._seen() is None:
+            raise DeviceUnavailable(NOT_THIS_ONE, self._away())
+        wire = await self._stack.enter_async_context(self._readers.card(self._reader))
+        if self._serial and not self._is(wire.identity):  # swapped since the last look
+            await self._stack.aclose()
+            raise DeviceUnavailable(NOT_THIS_ONE, DeviceState.NO_DEVICE)
+        self._wire = wire
         return self
 
     async def __aexit__(
@@ -104,29 +143,54 @@ class SocialCardDriver:
     async def read(self) -> Reading[SocialCard]:
         """Read the whole card. CardRefused: not such a card. DeviceFault: garbled. CardAbsent: pulled or swapped."""
         if self._wire is None:
-            raise DeviceUnavailable("读卡器未打开。请重新开始读卡。")
-        data = await read_card(self._wire)
-        return Reading(self._reader, KIND, data, self._wire.simulated, self._now())
+            raise DeviceUnavailable(NOT_OPEN)
+        wire = self._wire
+        data = await read_card(wire, self._keys)
+        return Reading(self._name, KIND, data, wire.simulated, self._now(), serial=wire.identity.serial)
+
+    async def pin_tries(self) -> int | None:
+        """How many tries the PIN has left, without using one up; 0: locked; None: the card does not say."""
+        return await (await self._pin_check()).tries_left()
+
+    async def verify_pin(self, pin: bytearray, *, last_try: bool = False) -> None:
+        """Return when `pin` (ASCII digits; zeroed whatever happens) is the card's.
+
+        Raises PinRefused, which says how many tries are left: the PIN is wrong; the card is locked; or only one try is left
+        and `last_try` was not said, then it was not used. DeviceFault: these are no digits of a PIN.
+        """
+        with Pin(pin) as kept:
+            await (await self._pin_check()).verify(kept, last_try=last_try)
+
+    async def _pin_check(self) -> PinCheck:
+        if self._wire is None:
+            raise DeviceUnavailable(NOT_OPEN)
+        await files.select_application(self._wire)
+        await files.select(self._wire, files.CARD_FILE)
+        card = await files.value(self._wire, fields.CARD_ID)
+        await files.select_application(self._wire)
+        return PinCheck(self._wire, self._told, card)
 
 
-async def read_card(wire: CardWire) -> SocialCard:
+async def read_card(wire: CardWire, keys: CardAuthenticator | None = None) -> SocialCard:
     """Select the application, then read EF05 and EF06 by tag. Damage is refused, not what the issuer wrote
     (docs/decisions/0009)."""
-    _, sw = await wire.transmit(SELECT_APPLICATION)
-    if sw in FOREIGN:
-        raise CardRefused(NOT_SOCIAL)
-    _check(sw)
-    await _select(wire, CARD_FILE)
-    version = fields.version(await _value(wire, fields.VERSION))
-    if version[0] == "3":
-        raise CardRefused(THIRD_GENERATION)
-    card_id = await _value(wire, fields.CARD_ID)
-    card_class = await _value(wire, fields.CARD_CLASS)
-    organisation = await _value(wire, fields.ORGANISATION)
-    issued = await _value(wire, fields.ISSUED)
-    expires = await _value(wire, fields.EXPIRES)
-    card_number = await _value(wire, fields.CARD_NUMBER)
-    await _select(wire, HOLDER_FILE)
+    selected = await files.select_application(wire)
+    await files.select(wire, files.CARD_FILE)
+    version = fields.version(await files.value(wire, fields.VERSION))
+    if version[0] == "3" and keys is None:
+        raise CardRefused(files.THIRD_GENERATION)
+    card_id = await files.value(wire, fields.CARD_ID)
+    card_class = await files.value(wire, fields.CARD_CLASS)
+    organisation = await files.value(wire, fields.ORGANISATION)
+    issued = await files.value(wire, fields.ISSUED)
+    expires = await files.value(wire, fields.EXPIRES)
+    card_number = await files.value(wire, fields.CARD_NUMBER)
+    authenticated = False
+    if version[0] == "3" and keys is not None:
+        fields.hexadecimal(fields.CARD_ID, card_id)
+        await authenticate(wire, Subject(algorithm_in(selected), card_id, historical(wire.atr)), keys)
+        authenticated = True
+    await files.select(wire, files.HOLDER_FILE)
     return SocialCard(
         card_id=fields.hexadecimal(fields.CARD_ID, card_id),
         card_class=fields.plain(fields.CARD_CLASS, card_class),
@@ -135,45 +199,11 @@ async def read_card(wire: CardWire) -> SocialCard:
         issued=fields.day(fields.ISSUED, issued),
         expires=fields.day_or_none(fields.EXPIRES, expires),
         card_number=fields.card_number(card_number),
-        id_number=fields.id_number(await _value(wire, fields.ID_NUMBER)),
-        name=fields.name(await _value(wire, fields.NAME), await _optional(wire, fields.NAME_EXTENSION)),
-        sex=fields.sex(await _value(wire, fields.SEX)),
-        nation=fields.digits(fields.NATION, await _value(wire, fields.NATION)),
-        birthplace=fields.digits(fields.BIRTHPLACE, await _value(wire, fields.BIRTHPLACE)),
-        birth=fields.day(fields.BIRTH, await _value(wire, fields.BIRTH)),
+        id_number=fields.id_number(await files.value(wire, fields.ID_NUMBER)),
+        name=fields.name(await files.value(wire, fields.NAME), await files.optional(wire, fields.NAME_EXTENSION)),
+        sex=fields.sex(await files.value(wire, fields.SEX)),
+        nation=fields.digits(fields.NATION, await files.value(wire, fields.NATION)),
+        birthplace=fields.digits(fields.BIRTHPLACE, await files.value(wire, fields.BIRTHPLACE)),
+        birth=fields.day(fields.BIRTH, await files.value(wire, fields.BIRTH)),
+        authenticated=authenticated,
     )
-
-
-async def _select(wire: CardWire, file: int) -> None:
-    _, sw = await wire.transmit(bytes([0x00, 0xA4, 0x02, 0x00, 2]) + file.to_bytes(2, "big"))
-    if sw in NOT_FOUND:
-        raise CardRefused(NOT_SOCIAL)
-    _check(sw)
-
-
-async def _value(wire: CardWire, field: Field) -> bytes:
-    record, sw = await wire.transmit(_read_by_tag(field))
-    _check(sw)
-    return fields.value_of(field, record)
-
-
-async def _optional(wire: CardWire, field: Field) -> bytes:
-    """The value, or nothing on a card without that record: generation 1 has no name extension."""
-    record, sw = await wire.transmit(_read_by_tag(field))
-    if sw in NOT_FOUND:
-        return b""
-    _check(sw)
-    return fields.value_of(field, record)
-
-
-def _read_by_tag(field: Field) -> bytes:
-    return bytes([0x00, 0xB2, field.tag, 0x00, 0x00])
-
-
-def _check(sw: int) -> None:
-    if sw in NOT_ALLOWED:
-        raise CardRefused(THIRD_GENERATION)
-    if sw in LOCKED:
-        raise CardRefused(CARD_LOCKED)
-    if sw != DONE:
-        raise DeviceFault(f"卡片返回状态 {sw:04X}，没有读成。请取出卡片重新插入再读；仍不行请到发卡网点检查卡片。")

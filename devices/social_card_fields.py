@@ -8,13 +8,12 @@ from dataclasses import dataclass
 from datetime import date
 
 from devices.contract import DeviceFault
+from devices.id_number import id_check
 
 HEADER_BYTES = 2  # tag, length
 PADDING = b"\x00\x20\xff"
 DOUBLE_BYTE = 0x81  # the lowest first byte of a GBK character
 NO_DATE = (b"\x00" * 4, b"\xff" * 4)
-ID_WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
-ID_CHECKS = "10X98765432"
 SEXES = "0129"  # GB/T 2261.1: unknown, male, female, not stated
 
 
@@ -129,12 +128,6 @@ def id_number(value: bytes) -> str:
         raise garbled(ID_NUMBER)
     _date(ID_NUMBER, text[6:14])
     return text
-
-
-def id_check(first17: str) -> str:
-    """The check character for 17 decimal digits."""
-    total = sum(weight * int(digit) for weight, digit in zip(ID_WEIGHTS, first17, strict=True))
-    return ID_CHECKS[total % 11]
 
 
 def name(value: bytes, extension: bytes) -> str:

@@ -3,7 +3,14 @@
 name = "张三"
 id_number = "11010519491231002X"
 card_number = "A12345678"
-generation = 2        # 3 is refused by the driver: it needs authentication
+generation = 2        # 3 gives EF06 only once card and terminal have proved themselves to each other
+algorithm = "SM4"     # or "3DES": of generation 3
+imitation = false     # true: generation 3 with keys of its own, not the issuer's
+key_tries = 3         # left for a wrong proof of the terminal
+pin = "123456"
+pin_tries = 6         # left
+tells_tries = true    # false: says 6300 instead of 63Cx
+empty_verify = true   # false: does not say the tries without a try
 other = false         # true: some other chip card
 other_answer = "6A82" # what that one says when it is asked for the application
 mute = false          # true: no ATR, no answers
@@ -14,12 +21,20 @@ t0 = true             # answer as T=0 cards do, with 61xx and 6Cxx
 values = {"03" = "33"} # records with other bytes than follow from the above, in hexadecimal by tag
 """
 
+import hashlib
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import Self
+from typing import Any, Self
 
-from devices.social_card import APPLICATION, CARD_FILE, HOLDER_FILE
+from devices.atr import historical
+from devices.card_authentication import ALGORITHM_TAG, HALF_BYTES, Algorithm, Subject
+from devices.card_pin import packed
+from devices.psam_slot import region_factor
+from devices.simulated.card_keys import FORGER, ISSUER
+from devices.simulated.card_security import KEY_TRIES_MAX, PIN_TRIES_MAX, UNKNOWN, CardSecurity, Tries
+from devices.simulated.chip import ChipProgram
+from devices.social_card_files import APPLICATION, CARD_FILE, HOLDER_FILE
 
 ATR_SOCIAL = bytes.fromhex("3B6D000000814D22868653582DC4CFB6AB")  # T=0, made up, 13 historical bytes
 ATR_OTHER = bytes.fromhex("3B6800004F544845524B4152")
@@ -29,7 +44,6 @@ DONE = b"\x90\x00"
 NOT_FOUND = b"\x6a\x82"
 NO_RECORD = b"\x6a\x83"
 NOT_ALLOWED = b"\x69\x82"
-UNKNOWN = b"\x6d\x00"
 
 
 @dataclass(frozen=True)
@@ -46,6 +60,13 @@ class CardText:
     issued: str = "20150601"
     expires: str = "20350601"
     generation: int = 2
+    algorithm: str = Algorithm.SM4
+    imitation: bool = False
+    key_tries: int = KEY_TRIES_MAX
+    pin: str = "123456"
+    pin_tries: int = PIN_TRIES_MAX
+    tells_tries: bool = True
+    empty_verify: bool = True
     other: bool = False
     other_answer: str = "6A82"
     mute: bool = False
@@ -59,10 +80,18 @@ class CardText:
     @classmethod
     def from_toml(cls, text: str) -> Self:
         """Raises ValueError (with the name of the key) on anything unknown."""
-        table = tomllib.loads(text)
+        return cls.from_table(tomllib.loads(text))
+
+    @classmethod
+    def from_table(cls, table: dict[str, Any]) -> Self:
+        """See `from_toml`."""
         if unknown := set(table) - {known.name for known in fields(cls)}:
             raise ValueError(f"unknown keys in card: {', '.join(sorted(unknown))}; see devices/simulated/card.py")
         return cls(**table)
+
+    def program(self) -> ChipProgram:
+        """See `ChipText.program`."""
+        return SocialCardProgram(self)
 
 
 def records_of(text: CardText) -> dict[int, dict[int, bytes]]:
@@ -101,85 +130,68 @@ def _record(tag: int, value: bytes) -> bytes:
     return bytes([tag, len(value)]) + value
 
 
-@dataclass
-class VirtualCard:
-    """One card. It answers only while powered: a card that was out of the reader lost all it had selected."""
+class SocialCardProgram:
+    """What answers in a virtual card; `devices.simulated.chip` holds it on the contacts."""
 
-    text: CardText = field(default_factory=CardText)
-    apdus: int = 0
-    powered: bool = False
-    _application: bool = False
-    _file: int = 0
-    _waiting: bytes = b""
+    def __init__(self, text: CardText) -> None:
+        self._text = text
+        self._records = records_of(text)
+        card_id = self._records[CARD_FILE][0x01][2:]
+        self.atr = ATR_OTHER if text.other else ATR_SOCIAL if text.generation < 3 else atr_of(card_id)
+        algorithm = Algorithm(text.algorithm)
+        subject = Subject(algorithm, card_id, historical(self.atr))
+        self._security = CardSecurity(
+            FORGER if text.imitation else ISSUER,
+            algorithm,
+            (region_factor(subject), subject.history[-HALF_BYTES:]),
+            bytes(packed(bytearray(text.pin.encode()))),
+            Tries(text.key_tries, KEY_TRIES_MAX, text.tells_tries),
+            Tries(text.pin_tries, PIN_TRIES_MAX, text.tells_tries),
+            authenticates=text.generation > 2,
+            empty_verify=text.empty_verify,
+        )
+        self.reset()
 
-    def power_up(self) -> bytes | None:
-        """The ATR, or None from a mute card. Also a reset: nothing is selected any more."""
-        self._application, self._file, self._waiting = False, 0, b""
-        self.powered = not self.text.mute
-        if not self.powered:
-            return None
-        return ATR_OTHER if self.text.other else ATR_SOCIAL
+    def reset(self) -> None:
+        """See `ChipProgram.reset`."""
+        self._application, self._file = False, 0
+        self._security.forget()
 
-    def power_down(self) -> None:
-        self.powered = False
-
-    @property
-    def pulled(self) -> bool:
-        """True once the card has had as many APDUs as its text allows: the reader has to take it out."""
-        return self.text.pull_after is not None and self.apdus >= self.text.pull_after
-
-    def exchange(self, command: bytes) -> bytes | None:
-        """The answer with its status word, or None: mute."""
-        if not self.powered or (self.text.mute_after is not None and self.apdus >= self.text.mute_after):
-            return None
-        self.apdus += 1
-        if len(command) < 4:
-            return b"\x67\x00"
-        if command[1] == 0xC0:
-            return self._get_response(command)
-        return self._dressed(command, self._answer(command))
-
-    def _answer(self, command: bytes) -> bytes:
+    def answer(self, command: bytes) -> bytes:
+        """See `ChipProgram.answer`."""
         if command[1] == 0xA4:
+            self._security.forget_challenge()
             return self._select(command[2], command[5:])
         if command[1] == 0xB2 and command[3] == 0x00:
+            self._security.forget_challenge()
             return self._read(command[2])
-        return UNKNOWN
+        return self._security.answer(command) if self._application else UNKNOWN
 
     def _select(self, how: int, name: bytes) -> bytes:
         if how == 0x04:
-            self._application = not self.text.other and name == APPLICATION
-            self._file = 0
+            self.reset()
+            self._application = not self._text.other and name == APPLICATION
             if not self._application:
-                return bytes.fromhex(self.text.other_answer) if self.text.other else NOT_FOUND
-            return bytes([0x6F, len(name) + 2, 0x84, len(name)]) + name + DONE
+                return bytes.fromhex(self._text.other_answer) if self._text.other else NOT_FOUND
+            return self._control_information(name) + DONE
         self._file = int.from_bytes(name, "big")
         return DONE if self._application and self._file in (CARD_FILE, HOLDER_FILE) else NOT_FOUND
+
+    def _control_information(self, name: bytes) -> bytes:
+        fields = _record(0x84, name)
+        if self._text.generation > 2:
+            fields += _record(0xA5, ALGORITHM_TAG + bytes([list(Algorithm).index(Algorithm(self._text.algorithm)) + 1]))
+        return _record(0x6F, fields)
 
     def _read(self, tag: int) -> bytes:
         if not self._application or not self._file:
             return b"\x69\x86"
-        if self.text.generation > 2 and self._file == HOLDER_FILE:
+        if self._text.generation > 2 and self._file == HOLDER_FILE and not self._security.mutual:
             return NOT_ALLOWED
-        record = records_of(self.text)[self._file].get(tag)
+        record = self._records[self._file].get(tag)
         return NO_RECORD if record is None else record + DONE
 
-    def _dressed(self, command: bytes, answer: bytes) -> bytes:
-        """The answer as a T=0 card gives it: data only for the right Le, and never after data was sent."""
-        data, sw = answer[:-2], answer[-2:]
-        if not self.text.t0 or not data:
-            return answer
-        if len(command) > 5:
-            self._waiting = data
-            return bytes([0x61, len(data)])
-        if len(command) < 5 or command[4] != len(data):
-            return bytes([0x6C, len(data)])
-        return data + sw
 
-    def _get_response(self, command: bytes) -> bytes:
-        if not self._waiting:
-            return b"\x69\x85"
-        if command[4:] != bytes([len(self._waiting)]):
-            return bytes([0x6C, len(self._waiting)])
-        data, self._waiting = self._waiting, b""
-        return data + DONE
+def atr_of(card_id: bytes) -> bytes:
+    """As in a real card, the last 8 historical bytes are its own."""
+    return ATR_SOCIAL[:-HALF_BYTES] + hashlib.sha256(card_id).digest()[:HALF_BYTES]

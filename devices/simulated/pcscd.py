@@ -19,7 +19,8 @@ from types import TracebackType
 from typing import Self
 
 from devices.cards import SIMULATED_PREFIX
-from devices.simulated.card import CardText
+from devices.simulated.chip import ChipText
+from devices.simulated.serials import made_up
 from devices.simulated.slot import Slot, SlotSocket
 
 SOURCE = Path(__file__).parent / "virtual_reader" / "ifd.c"
@@ -47,7 +48,9 @@ class VirtualReaders:
                 f"1 to {READERS_MAX} different names that begin with {SIMULATED_PREFIX!r}, please: {wrong}"
             )
         self._directory = directory
-        self._sockets = {name: SlotSocket(directory / f"slot{i}", Slot()) for i, name in enumerate(names)}
+        self._sockets = {
+            name: SlotSocket(directory / f"slot{i}", Slot(made_up(name))) for i, name in enumerate(names)
+        }
         self._plugged = list(names)
         self._pcscd: subprocess.Popen[bytes] | None = None
 
@@ -61,7 +64,7 @@ class VirtualReaders:
         """What pcscd said."""
         return self._directory / "pcscd.log"
 
-    def insert(self, name: str, text: CardText) -> None:
+    def insert(self, name: str, text: ChipText) -> None:
         """Put a card in; one that was in is pulled first. Seen by clients within about 0.1 s."""
         self._sockets[name].slot.insert(text)
 
@@ -80,11 +83,16 @@ class VirtualReaders:
     def unhang(self, name: str) -> None:
         self._sockets[name].slot.answering.set()
 
-    def plug(self, name: str) -> None:
-        """Connect the reader again. pcscd with libudev reads its configuration at the start only: it is restarted."""
+    def plug(self, name: str, serial: str | None = None) -> None:
+        """Connect the reader again, or another one of the same model when a `serial` is given ("" for none).
+
+        pcscd with libudev reads its configuration at the start only: it is restarted.
+        """
         if name not in self._plugged:
             self.stop_service()
-            self._plugged.append(name)
+            if serial is not None:
+                self._sockets[name].slot.serial = serial
+            self._plugged = [one for one in self._sockets if one == name or one in self._plugged]
             self._sockets[name].plug()
             self.start_service()
 
@@ -132,7 +140,7 @@ class VirtualReaders:
             reader.plug()
         try:
             self.start_service()
-        except BaseException:
+        except BaseException:  # what was not entered is not left either
             self.__exit__(None, None, None)
             raise
         return self

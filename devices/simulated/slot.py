@@ -7,7 +7,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from devices.simulated.card import CardText, VirtualCard
+from devices.simulated.chip import ChipText, VirtualChip
 
 HEAD = struct.Struct(">BH")  # command or status, length of what follows
 DONE, NO_CARD, MUTE = 0, 1, 2
@@ -18,18 +18,19 @@ ABSENCES = 3  # pcscd's event thread looks once a round, and once more before it
 class Slot:
     """Which card is in. As in a real reader a swap is never missed: a card that was pulled stays absent until seen."""
 
-    def __init__(self) -> None:
+    def __init__(self, serial: str = "") -> None:
+        self.serial = serial
         self._lock = threading.Lock()
-        self._card: VirtualCard | None = None
+        self._card: VirtualChip | None = None
         self._absences = 0  # looks that still have to find the slot empty
         self.answering = threading.Event()
         self.answering.set()
 
-    def insert(self, text: CardText) -> None:
+    def insert(self, text: ChipText) -> None:
         """Put a card in, unpowered; one that was in is pulled first."""
         with self._lock:
             self._take_out()
-            self._card = VirtualCard(text)
+            self._card = VirtualChip(text)
 
     def pull(self) -> None:
         with self._lock:
@@ -51,6 +52,8 @@ class Slot:
         """(status, data) for one request of the driver; see virtual_reader/ifd.c."""
         if command in "PE":
             return (DONE if self.present(seen=command == "E") else NO_CARD), b""
+        if command == "I":
+            return DONE, self.serial.encode("ascii")
         card = self._card
         if card is None:
             return NO_CARD, b""
@@ -66,7 +69,7 @@ class Slot:
         if self._card is not None:
             self._card, self._absences = None, ABSENCES
 
-    def _exchange(self, card: VirtualCard, data: bytes) -> tuple[int, bytes]:
+    def _exchange(self, card: VirtualChip, data: bytes) -> tuple[int, bytes]:
         time.sleep(card.text.slow_ms / 1000)
         if card.pulled and card is self._card:
             self.pull()

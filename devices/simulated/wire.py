@@ -1,7 +1,8 @@
 """Simulated card readers in this process, no pcscd needed; driven by calls, or by files from another process.
 
 With a `directory`, the files in it are the truth, looked at every LOOK_S and at every APDU: one file per reader,
-"NAME.toml"; it exists: plugged; empty: no card; otherwise the card that is in, as text (see `devices.simulated.card`).
+"NAME.toml"; it exists: plugged; empty: no card; otherwise the card or PSAM that is in, as text (see
+`devices.simulated.chip_text`). "NAME.serial" is the reader's serial, where it is not the one made up from its name.
 `ReaderFolder` writes them. Everything read here is marked as simulated.
 """
 
@@ -15,11 +16,15 @@ from types import TracebackType
 from typing import Self
 
 from devices import apdu as short_apdu
+from devices.apdu import Command
 from devices.cards import CardWire, ReaderState
-from devices.contract import CardAbsent, CardRefused, DeviceFault, DeviceState, DeviceUnavailable
-from devices.simulated.card import CardText, VirtualCard
+from devices.contract import CardAbsent, CardRefused, DeviceFault, DeviceIdentity, DeviceState, DeviceUnavailable
+from devices.generation import Generation
+from devices.simulated.chip import ChipText, VirtualChip
 from devices.simulated.folder import ReaderFolder
+from devices.simulated.serials import made_up
 
+MODEL = "Suozhan simulated reader"
 LOOK_S = 0.2
 GONE = "卡片已取出或被移动。请重新插入卡片，读完再取。"
 UNPLUGGED = "读卡器已断开。请检查读卡器的连接线，重新插好。"
@@ -33,7 +38,8 @@ log = logging.getLogger(__name__)
 class SimulatedReader:
     """One plugged reader. `insertion` tells one card put in from the next, equal or not."""
 
-    card: VirtualCard | None = None
+    serial: str
+    card: VirtualChip | None = None
     insertion: int = 0
     held: bool = False
 
@@ -44,23 +50,24 @@ class SimulatedWire:
 
     reader: str
     atr: bytes
+    identity: DeviceIdentity
     _readers: "SimulatedReaders"
-    _card: VirtualCard
+    _card: VirtualChip
     _insertion: int
     simulated: bool = True
 
-    async def transmit(self, apdu: bytes) -> tuple[bytes, int]:
+    async def transmit(self, apdu: Command) -> tuple[bytes, int]:
         """See `CardWire.transmit`."""
         await asyncio.sleep(self._card.text.slow_ms / 1000)
         return short_apdu.transmit(self._exchange, apdu)
 
-    def _exchange(self, command: bytes) -> bytes:
+    def _exchange(self, command: Command) -> bytes:
         if self._card.pulled:
             self._readers.pull(self.reader)
         self._readers.look()
         if not self._readers.holds(self.reader, self._insertion):
             raise CardAbsent(GONE)
-        answer = self._card.exchange(command)
+        answer = self._card.exchange(bytes(command))
         if answer is None:
             raise DeviceFault(MUTE)
         return answer
@@ -71,12 +78,11 @@ class SimulatedReaders:
 
     def __init__(self, directory: Path | None = None, readers: Iterable[str] = ()) -> None:
         self._folder = None if directory is None else ReaderFolder(directory)
-        self._readers = {name: SimulatedReader() for name in readers}
+        self._readers = {name: SimulatedReader(made_up(name)) for name in readers}
         self._insertions: dict[str, int] = {}
         self._files: dict[str, int] = {}
         self._states: tuple[ReaderState, ...] = ()
-        self._generation = 0
-        self._change = asyncio.Event()
+        self._generation = Generation()
         self._looking: asyncio.Task[None] | None = None
 
     @property
@@ -92,17 +98,15 @@ class SimulatedReaders:
     @property
     def generation(self) -> int:
         """See `CardReaders.generation`."""
-        return self._generation
+        return self._generation.number
 
     async def changed(self, after: int) -> int:
         """See `CardReaders.changed`."""
-        while self._generation <= after:
-            await self._change.wait()
-        return self._generation
+        return await self._generation.above(after)
 
-    def plug(self, name: str) -> None:
-        """Connect a reader, empty."""
-        self._readers.setdefault(name, SimulatedReader())
+    def plug(self, name: str, serial: str | None = None) -> None:
+        """Connect a reader, empty; one of another `serial` is another reader."""
+        self._readers.setdefault(name, SimulatedReader(made_up(name) if serial is None else serial))
         self._tell()
 
     def unplug(self, name: str) -> None:
@@ -110,11 +114,11 @@ class SimulatedReaders:
         self._readers.pop(name, None)
         self._tell()
 
-    def insert(self, name: str, text: CardText) -> None:
+    def insert(self, name: str, text: ChipText) -> None:
         """Put a card in; one that was in is taken out first. Raises KeyError when the reader is not plugged."""
         self._insertions[name] = self._insertions.get(name, 0) + 1
         reader = self._readers[name]
-        reader.card, reader.insertion = VirtualCard(text), self._insertions[name]
+        reader.card, reader.insertion = VirtualChip(text), self._insertions[name]
         self._tell()
 
     def pull(self, name: str) -> None:
@@ -161,7 +165,7 @@ class SimulatedReaders:
             raise CardRefused(MUTE)
         reader.held = True
         try:
-            yield SimulatedWire(name, atr, self, reader.card, reader.insertion)
+            yield SimulatedWire(name, atr, DeviceIdentity(MODEL, reader.serial), self, reader.card, reader.insertion)
         finally:
             reader.held = False
 
@@ -186,7 +190,9 @@ class SimulatedReaders:
             self.look()
 
     def _take(self, folder: ReaderFolder, name: str) -> None:
-        self._readers.setdefault(name, SimulatedReader()).card = None
+        serial = folder.serial(name)
+        reader = self._readers.setdefault(name, SimulatedReader(serial))
+        reader.serial, reader.card = serial, None
         try:
             text = folder.card(name)
         except ValueError as error:
@@ -199,15 +205,14 @@ class SimulatedReaders:
 
     def _tell(self) -> None:
         states = tuple(_state(name, reader, self._insertions.get(name, 0)) for name, reader in self._readers.items())
-        if states != self._states or self._generation == 0:
+        if states != self._states or self._generation.number == 0:
             self._states = states
-            self._generation += 1
-            change, self._change = self._change, asyncio.Event()
-            change.set()
+            self._generation.rise()
 
 
 def _state(name: str, reader: SimulatedReader, insertion: int) -> ReaderState:
+    identity = DeviceIdentity(MODEL, reader.serial)
     if reader.card is None:
-        return ReaderState(name, DeviceState.ONLINE, False, b"", insertion)
-    atr = VirtualCard(reader.card.text).power_up()
-    return ReaderState(name, DeviceState.USER_ERROR if atr is None else DeviceState.ONLINE, True, atr or b"", insertion)
+        return ReaderState(name, DeviceState.ONLINE, False, b"", insertion, identity)
+    state = DeviceState.USER_ERROR if reader.card.atr is None else DeviceState.ONLINE
+    return ReaderState(name, state, True, reader.card.atr or b"", insertion, identity)

@@ -2,11 +2,13 @@
  *
  * DEVICENAME is "unix:PATH"; pcscd dials, one connection per reader. Request: 1 byte command, 2 bytes length
  * (big-endian), data. Answer: 1 byte status, 2 bytes length, data. Commands: P present? E the same, asked by pcscd's
- * event thread, which has then seen it; U power up or reset (gives the ATR), D power down, T transmit.
+ * event thread, which has then seen it; U power up or reset (gives the ATR), D power down, T transmit; I, once at the
+ * beginning, gives the reader's serial, which clients get as SCARD_ATTR_VENDOR_IFD_SERIAL_NO.
  * Status: 0 done, 1 no card, 2 mute. A lost connection is a reader that was unplugged.
  * A reader that hangs is one whose other side does not answer.
  */
 #include <ifdhandler.h>
+#include <reader.h>
 #include <errno.h>
 #include <pthread.h>
 #include <stdint.h>
@@ -18,12 +20,20 @@
 
 #define READERS_MAX 16
 #define MESSAGE_MAX 4096
+#define SERIAL_MAX 64
 #define POLL_US 20000
 #define SCHEME "unix:"
 #define DONE 0
 #define UNPLUGGED 3
 
-static struct { DWORD lun; int fd; UCHAR atr[MAX_ATR_SIZE]; DWORD atr_length; } readers[READERS_MAX];
+static struct {
+	DWORD lun;
+	int fd;
+	UCHAR atr[MAX_ATR_SIZE];
+	DWORD atr_length;
+	UCHAR serial[SERIAL_MAX];
+	DWORD serial_length;
+} readers[READERS_MAX];
 static pthread_mutex_t table = PTHREAD_MUTEX_INITIALIZER;
 static __thread int is_event_thread;
 
@@ -88,7 +98,10 @@ RESPONSECODE IFDHCreateChannelByName(DWORD lun, LPSTR name)
 	}
 	readers[i].lun = lun;
 	readers[i].atr_length = 0;
+	readers[i].serial_length = SERIAL_MAX;
 	readers[i].fd = fd;
+	if (ask(i, 'I', NULL, 0, readers[i].serial, &readers[i].serial_length) != DONE)
+		readers[i].serial_length = 0;
 	return IFD_SUCCESS;
 }
 
@@ -125,6 +138,12 @@ RESPONSECODE IFDHGetCapabilities(DWORD lun, DWORD tag, PDWORD length, PUCHAR val
 	if (tag == TAG_IFD_ATR && i >= 0 && *length >= readers[i].atr_length) {
 		*length = readers[i].atr_length;
 		memcpy(value, readers[i].atr, *length);
+		return IFD_SUCCESS;
+	}
+	if (tag == SCARD_ATTR_VENDOR_IFD_SERIAL_NO && i >= 0 && readers[i].serial_length > 0
+		&& *length >= readers[i].serial_length) {
+		*length = readers[i].serial_length;
+		memcpy(value, readers[i].serial, *length);
 		return IFD_SUCCESS;
 	}
 	if (tag == TAG_IFD_POLLING_THREAD_WITH_TIMEOUT && *length >= sizeof pause) {

@@ -1,0 +1,35 @@
+"""What the name of a PC/SC reader says: "MODEL [INTERFACE] (SERIAL) RR SS" (pcsc-lite, hotplug_libudev.c).
+
+All but the model may be missing.
+"""
+
+import re
+
+from devices.contract import DeviceIdentity
+
+_NAME = re.compile(
+    r"(?P<model>.*?)(?: \[[^\]]*\])?(?: \((?P<serial>[^()]*)\))?(?P<slot> [0-9A-F]{2} [0-9A-F]{2})?", re.DOTALL
+)
+SLOT = " 00"
+COUNTED = "0123456789ABCDEF"
+COUNTED_MIN = 4  # fewer may be a serial
+
+
+def identity_in(name: str) -> DeviceIdentity:
+    """Model and serial as far as the name of a reader tells them. The two numbers at its end are its place, not itself."""
+    parts = _NAME.fullmatch(name)
+    assert parts is not None, "every group may be empty"
+    return DeviceIdentity(parts["model"], serial_of(parts["serial"] or ""))
+
+
+def without_slot(name: str) -> str:
+    """The name as all slots of one reader have it: they differ in the last number."""
+    parts = _NAME.fullmatch(name)
+    return name[: -len(SLOT)] if parts is not None and parts["slot"] else name
+
+
+def serial_of(said: str) -> str:
+    """A serial, or "" for what makers write where a serial belongs: one character again and again, or digits counted up."""
+    serial = "".join(said.split("\0")).strip()
+    counted = len(serial) >= COUNTED_MIN and serial.upper() in COUNTED
+    return "" if counted or len(set(serial)) == 1 or not serial.isprintable() else serial
