@@ -14,6 +14,7 @@ class Kind(StrEnum):
     UNREACHABLE = "unreachable"
     SILENT = "silent"
     WRONG_CLOCK = "wrong-clock"
+    CLOCKS_DIFFER = "clocks-differ"
     CERTIFICATE_EXPIRED = "certificate-expired"
     WAITING_FOR_APPROVAL = "waiting-for-approval"
     REVOKED = "revoked"
@@ -112,6 +113,17 @@ def wrong_clock(how: str, right_ms: int | None) -> Diagnosis:
         f"this machine's clock is wrong: {how}. Set date and time, and look after the battery of its clock; it reconnects "
         "by itself then",
         f"本机时钟不准{right}，无法与市中心建立安全连接。{_KEPT}请校正日期和时间，校正后自动恢复；若关机后又不准，请更换主板电池。",
+    )
+
+
+def clocks_differ(own_ms: int, hub_ms: int) -> Diagnosis:
+    return Diagnosis(
+        Kind.CLOCKS_DIFFER,
+        f"this machine's clock says {minute(own_ms)}, the hub's signed time is {minute(hub_ms)}, and one of the two is wrong: "
+        "check both against a watch. If it is this machine's, set date and time; if it is the hub's, call the city's IT desk. It "
+        "reconnects by itself then",
+        f"本机时间（{minute(own_ms)} UTC）与市中心时间（{minute(hub_ms)} UTC）不一致，无法建立安全连接。{_KEPT}"
+        "请用手表或手机核对：本机时间不对，请校正；本机时间正确，请联系市信息中心检查市中心时钟。",
     )
 
 

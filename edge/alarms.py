@@ -1,33 +1,42 @@
 """Alarms of this machine: one file each, so that they outlive every restart, until a technician clears them.
 
-They stand in the door's answers, in `status`, in the metrics and in the log, and go into the journal as records.
+They stand in the door's answers, in `status`, in the metrics and in the log, and go into the journal of events as records.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import os
 import re
 import threading
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Protocol
 
 import structlog
 
-from edge.drafts import Draft, JournalRefused
-from edge.journal import Journal
+from edge.drafts import Draft, JournalRefused, Stored
 from security.clock import Clock
 from security.private_files import sync_folder, write_private
 from security.suites import sha256
 
 REMIND_S = 600.0
 LOOK_S = 5.0
-ALIKE_MAX = 5  # alarms of one kind that are open at a time, each with evidence of its own
+ALIKE_MAX = 5  # alarms of one kind that are open at a time, each with evidence or a reason of its own
 EVIDENCE_RECORDED_MAX_CHARS = 16 * 1024  # longer evidence stays in the file; the record names it by its SHA-256
 KIND = "alarm"
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,62}")
+_FILE = re.compile(r"[a-z].*\.json", re.DOTALL)
 
 log = structlog.get_logger()
+
+
+class NoteJournal(Protocol):
+    async def submit(self, draft: Draft) -> Stored:
+        """Raises JournalRefused."""
+        ...
 
 
 class AlarmUnknown(ValueError):
@@ -57,15 +66,16 @@ class Alarms:
         self._raising = threading.Lock()  # the line, the idle check and the agent raise theirs from threads of their own
 
     def raise_alarm(self, kind: str, text: str, hint: str, evidence: bytes = b"") -> None:
-        """What is open already stays as it was first told; other evidence is an alarm beside it, `kind-2` and so on.
+        """What is open already stays as it was first told; other evidence, or another text where nothing proves it, is an alarm
+        beside it, `kind-2` and so on.
 
         Never raises for a full disk: then it is open all the same, and is written once there is room.
         """
         assert _NAME.fullmatch(kind)
         names = [kind, *(f"{kind}-{number}" for number in range(2, ALIKE_MAX + 1))]
         with self._raising:
-            alike = {alarm.kind: alarm.evidence for alarm in self.open_alarms() if alarm.kind in names}
-            if not alike or (evidence and evidence.hex() not in alike.values()):
+            alike = {alarm.kind: alarm.evidence or alarm.text for alarm in self.open_alarms() if alarm.kind in names}
+            if (evidence.hex() or text) not in alike.values():
                 log.error("alarm", kind=kind, text=text)
                 if name := next((name for name in names if name not in alike), ""):
                     self._unwritten[name] = Alarm(name, text, hint, self._clock.unix_ms(), evidence.hex())
@@ -89,8 +99,14 @@ class Alarms:
     def open_alarms(self) -> tuple[Alarm, ...]:
         """By time. A file that cannot be read is an alarm of its own."""
         unwritten = dict(self._unwritten)  # taken first: what is written meanwhile is in both, never in neither
-        written = {path.stem: _read(path) for path in self._folder.glob("[a-z]*.json")}
+        written = {path.stem: _read(path) for path in self._files()}
         return tuple(sorted((unwritten | written).values(), key=lambda one: one.raised_ms))
+
+    def _files(self) -> list[Path]:
+        """Of open alarms. Asked with each look at the state: paths are made of what is there only."""
+        with suppress(FileNotFoundError), os.scandir(self._folder) as entries:
+            return [Path(entry.path) for entry in entries if _FILE.fullmatch(entry.name)]
+        return []
 
     def clear(self, kind: str) -> None:
         """Keep the file under another name: it may be evidence. Raises AlarmUnknown."""
@@ -100,34 +116,36 @@ class Alarms:
         path.rename(self._folder / f"cleared-{self._clock.unix_ms()}-{kind}.alarm")
         sync_folder(self._folder)
 
-    async def run(self, journal: Journal) -> None:
+    async def run(self, journal: NoteJournal) -> None:
         """Put each alarm into the journal once, and say again in the log what nobody clears."""
         loop = asyncio.get_running_loop()
-        recorded: set[Alarm] = set()
+        refused: dict[Alarm, str] = {}  # why it is no record yet; "" once it is
         told_s: dict[Alarm, float] = {}
         while True:
             await asyncio.to_thread(self.write_again)
             alarms = await asyncio.to_thread(self.open_alarms)
-            recorded &= set(alarms)
+            refused = {alarm: refused[alarm] for alarm in alarms if alarm in refused}
             told_s = {alarm: told_s.get(alarm, loop.time()) for alarm in alarms}
             for alarm in alarms:
-                if alarm not in recorded and await _record(journal, alarm):
-                    recorded.add(alarm)
+                if refused.get(alarm) != "":
+                    reason = await _record(journal, alarm)
+                    if reason and reason != refused.get(alarm):
+                        log.warning("the alarm is not in the journal yet", kind=alarm.kind, reason=reason)
+                    refused[alarm] = reason
                 if loop.time() - told_s[alarm] > REMIND_S:
                     log.error("alarm still open", kind=alarm.kind, text=alarm.text, next="suozhan-edge alarms")
                     told_s[alarm] = loop.time()
             await asyncio.sleep(LOOK_S)
 
 
-async def _record(journal: Journal, alarm: Alarm) -> bool:
-    """The journal takes the same alarm once, however often it is said. False: say it again later."""
+async def _record(journal: NoteJournal, alarm: Alarm) -> str:
+    """The journal takes the same alarm once, however often it is said. Returns why it did not: say it again later."""
     body = {"kind": alarm.kind, "text": alarm.text, "raised_ms": alarm.raised_ms, **_evidence(alarm)}
     try:
         await journal.submit(Draft(f"alarm:{alarm.kind}:{alarm.raised_ms}", KIND, json.dumps(body, sort_keys=True).encode()))
     except JournalRefused as error:
-        log.warning("the alarm is not in the journal yet", kind=alarm.kind, reason=str(error))
-        return False
-    return True
+        return str(error)
+    return ""
 
 
 def _evidence(alarm: Alarm) -> dict[str, str]:

@@ -17,26 +17,31 @@ from uuid import UUID
 import structlog
 
 from edge.drafts import Draft, JournalRefused
+from edge.followed import Succession
 from edge.journal import Journal
 from edge.keys_check import known_identity
-from edge.line import HubRefused, LineLost
 from edge.mending import whole
 from edge.salvage import NothingToSalvage, Salvaged, salvage
 from edge.settlement import KIND, Held, Settled, copy_id
-from edge.state import IdentityFolder
-from edge.succession import Succession
+from edge.state import JournalFiles
 from security.record import CarriedRecord, SealedBody, WrappedKey, parse_record
 from security.suites import Verifier
 
 DONE_KIND = "journal.succeeded"
 GROUP = 100
 LOST_LISTED_MAX = 200
-RETRY_S = 60.0
-TROUBLE = (JournalRefused, NothingToSalvage, OSError, ValueError, sqlite3.Error)  # of either journal, or of the disk
+TROUBLE = (JournalRefused, OSError, ValueError, sqlite3.Error)  # of the journal behind it, or of the disk
+UNREADABLE = ("earlier journal {} cannot be read: {}. What the hub lacks of it is not carried over. Put the file and its -wal "
+              "back from a copy of this disk, moving away a -shm that lies there, then it goes on by itself, or run suozhan-edge "
+              "export on that copy. Without one leave this folder as it is, and call the city's IT desk")
 
 Ask = Callable[[UUID, int, bytes], Awaitable[tuple[int, bool]]]  # see held_over (edge/channel.py)
 
 log = structlog.get_logger()
+
+
+class EarlierJournalUnreadable(Exception):
+    """The old journal is gone, or does not open: the text says which, and what to do."""
 
 
 @dataclass
@@ -48,30 +53,26 @@ class _Count:
 
 
 class Carrier:
-    """From one identity's journal into the next one's, which is open."""
+    """From one identity's journal into a later one of the same name, which is open."""
 
-    def __init__(self, old: IdentityFolder, new: IdentityFolder, succession: Succession, journal: Journal) -> None:
+    def __init__(self, old: JournalFiles, new: JournalFiles, succession: Succession, journal: Journal) -> None:
         self._old = old
         self._new = new
         self._succession = succession
+        self._old_id = succession.journals[old.name].journal
         self._journal = journal
 
-    async def run(self, ask: Ask) -> None:
-        """Until it is done; nothing to do is done, too. The hub is asked only where its word on this disk is lost."""
-        while True:
-            try:
-                if await asyncio.to_thread(self._settled):
-                    return
-                await self._carry(ask)
-            except (LineLost, HubRefused) as error:
-                log.warning("carrying over waits for the hub", reason=str(error), next="look after the line; it is asked again")
-                await asyncio.sleep(RETRY_S)
-            except TROUBLE as error:
-                # The old journal may be in any state; the counter works in the new one, whatever becomes of it.
-                log.warning("carrying over waits", reason=str(error), folder=str(self._old.root),
-                            next="look after this disk; if it "
-                            "stays like this: suozhan-edge export, and call the city's IT desk")
-                await asyncio.sleep(RETRY_S)
+    async def carry_over(self, ask: Ask) -> None:
+        """Nothing to do is done, too. The hub is asked only where its word on this disk is lost.
+
+        Raises EarlierJournalUnreadable, LineLost, HubRefused, TROUBLE.
+        """
+        if await asyncio.to_thread(self._settled):
+            return
+        held = await asyncio.to_thread(self._held)
+        async with self._salvaged(held.anchors() if held else {}) as salvaged:
+            common = await (asyncio.to_thread(_common, salvaged, held) if held else self._common_now(ask, salvaged))
+            await self._carry_behind(salvaged, common, salvaged.head.position, _Count())
 
     def _settled(self) -> bool:
         try:
@@ -82,12 +83,6 @@ class Carrier:
             log.warning("carried over once more", reason=str(error))  # the same ids: nothing is doubled
             return False
         return True
-
-    async def _carry(self, ask: Ask) -> None:
-        held = await asyncio.to_thread(self._held)
-        async with self._salvaged(held.anchors() if held else {}) as salvaged:
-            common = await (asyncio.to_thread(_common, salvaged, held) if held else self._common_now(ask, salvaged))
-            await self._carry_behind(salvaged, common, salvaged.head.position, _Count())
 
     def _held(self) -> Held | None:
         """None when the file is damaged, or gone: the hub is asked again. Raises OSError."""
@@ -100,21 +95,21 @@ class Carrier:
 
     async def _common_now(self, ask: Ask, salvaged: Salvaged) -> int:
         head = salvaged.head.position
-        position, _ = await ask(self._succession.old_journal_id, head, salvaged.digest_at(head) or b"")
+        position, _ = await ask(self._old_id, head, salvaged.digest_at(head) or b"")
         return await self._last_held(ask, salvaged, min(position, head))
 
     async def look_back(self, ask: Ask) -> None:
         """A hub that came back from a backup may no longer have what it had: carry that, too.
 
-        Raises LineLost, HubRefused, TROUBLE.
+        Raises EarlierJournalUnreadable, LineLost, HubRefused, TROUBLE.
         """
         settled = await asyncio.to_thread(Settled.load, self._new)
         if not settled.common:
             return
-        position, same = await ask(self._succession.old_journal_id, settled.common, settled.digest)
+        position, same = await ask(self._old_id, settled.common, settled.digest)
         if position >= settled.common and (same or not settled.digest):
             return
-        log.warning("the hub lacks what it had of an earlier journal", journal=self._succession.old_journal, held=position,
+        log.warning("the hub lacks what it had of an earlier journal", journal=str(self._old_id), held=position,
                     before=settled.common, next="it is carried over; was the hub restored from a backup?")
         async with self._salvaged({}) as salvaged:
             common = await self._last_held(ask, salvaged, min(position, settled.common))
@@ -125,7 +120,7 @@ class Carrier:
         """The last position up to `most` at which hub and machine have the same digest: it covers all before."""
         common, at = 0, await asyncio.to_thread(_known_near, salvaged, most, 0, most)
         while at:
-            if (await ask(self._succession.old_journal_id, at, salvaged.digest_at(at) or b""))[1]:
+            if (await ask(self._old_id, at, salvaged.digest_at(at) or b""))[1]:
                 common = at
             else:
                 most = at - 1
@@ -136,8 +131,24 @@ class Carrier:
     async def _salvaged(self, anchors: Mapping[int, bytes]) -> AsyncIterator[Salvaged]:
         """In a thread: reading all pages of a large journal takes minutes, and the counter works meanwhile."""
         with ExitStack() as stack:
-            reading = salvage(self._old.journal, known_identity(self._old), anchors)
-            yield await asyncio.to_thread(stack.enter_context, reading)
+            reading = salvage(self._old.db, known_identity(self._old), anchors)
+            try:
+                salvaged = await asyncio.to_thread(stack.enter_context, reading)
+            except (NothingToSalvage, OSError) as error:
+                raise EarlierJournalUnreadable(UNREADABLE.format(self._old_id, error)) from error
+            if lacking := self._lacking(salvaged):
+                raise EarlierJournalUnreadable(UNREADABLE.format(self._old_id, lacking))
+            yield salvaged
+
+    def _lacking(self, salvaged: Salvaged) -> str:
+        """Why nothing of the old journal is here, though a file is: it would be settled as if it had been empty."""
+        if salvaged.identity.genesis.journal != self._old_id:
+            return f"{self._old.db} is another one"  # as where the folder between the two is gone
+        if not self._old.db.exists():
+            return f"{self._old.db} is gone, and its log is not all of it"
+        if not salvaged.head.position and salvaged.damage:
+            return f"{self._old.db} holds no record that can be proved"
+        return ""
 
     async def _carry_behind(self, salvaged: Salvaged, common: int, last: int, count: _Count) -> None:
         """The records behind `common` up to `last`; then all behind `common` is settled."""
@@ -147,7 +158,7 @@ class Carrier:
         await self._report(common, count)
         settled = Settled(common, salvaged.digest_at(common) or b"", count.carried, count.lost_before + len(count.lost))
         await asyncio.to_thread(settled.save, self._new)
-        log.warning("carried over", old=self._succession.old_journal, held_by_hub=common, carried=count.carried,
+        log.warning("carried over", old=str(self._old_id), held_by_hub=common, carried=count.carried,
                     lost=len(count.lost), without_key=count.unopened)
 
     def _drafts(self, salvaged: Salvaged, common: int, last: int, count: _Count) -> Iterator[Draft]:
@@ -180,11 +191,11 @@ class Carrier:
 
     async def _report(self, common: int, count: _Count) -> None:
         for number, start in enumerate(range(0, max(len(count.lost), 1), LOST_LISTED_MAX)):
-            body = {"old_edge": self._succession.old_edge, "old_journal": self._succession.old_journal,
+            body = {"old_edge": str(self._succession.old_edge), "old_journal": str(self._old_id),
                     "reason": self._succession.reason, "held_by_hub": common, "carried": count.carried,
                     "without_key": count.unopened, "lost_records": len(count.lost),
                     "lost": count.lost[start:start + LOST_LISTED_MAX]}
-            caller_id = f"{DONE_KIND}:{self._succession.old_journal_id.hex[:8]}:{common}:{number}"
+            caller_id = f"{DONE_KIND}:{self._old_id.hex[:8]}:{common}:{number}"
             await self._journal.submit(Draft(caller_id, DONE_KIND, json.dumps(body, sort_keys=True).encode()))
 
 

@@ -13,8 +13,9 @@ from edge.line import REFUSED_RETRY_S, HubRefused, LineLost
 from edge.tls_pair import TlsPair
 from proto import sync_pb2, sync_pb2_grpc
 
-KEEPALIVE_MS = 2_500
-KEEPALIVE_TIMEOUT_MS = 2_000
+# Together under the 5 s in which a cut is noticed; most of it for the answer, which on a slow line waits behind data.
+KEEPALIVE_MS = 1_500
+KEEPALIVE_TIMEOUT_MS = 3_000
 RECONNECT_MAX_MS = 5_000
 MESSAGE_MAX_BYTES = 8 * 1024 * 1024
 ASK_TIMEOUT_S = 15.0
@@ -45,6 +46,7 @@ Up = TypeVar("Up")
 Down = TypeVar("Down")
 Stream = Callable[[AsyncIterator[Up]], AsyncGenerator[Down, None]]
 Ask = Callable[[UUID, int, bytes], Awaitable[tuple[int, bool]]]
+Declare = Callable[[UUID, str, bytes], Awaitable[None]]
 
 
 class HubChannel:
@@ -90,12 +92,29 @@ def held_over(channel: HubChannel) -> Ask:
     return ask
 
 
+def declare_over(channel: HubChannel) -> Declare:
+    """Have another journal of this machine registered. Raises LineLost, HubRefused."""
+
+    async def declare(journal: UUID, name: str, signature: bytes) -> None:
+        request = sync_pb2.DeclareRequest(journal=journal.bytes, name=name, signature=signature)
+        try:
+            await channel.sync().Declare(request, timeout=ASK_TIMEOUT_S)
+        except grpc.aio.AioRpcError as error:
+            raise _ended(error) from error
+
+    return declare
+
+
 def replicate_over(channel: HubChannel) -> Stream[sync_pb2.ReplicateUp, sync_pb2.ReplicateDown]:
     return _stream(lambda: channel.sync().Replicate)
 
 
 def watch_over(channel: HubChannel) -> Stream[sync_pb2.WatchUp, sync_pb2.WatchDown]:
     return _stream(lambda: channel.sync().Watch)
+
+
+def attach_over(channel: HubChannel) -> Stream[sync_pb2.AttachUp, sync_pb2.AttachDown]:
+    return _stream(lambda: channel.sync().Attach)
 
 
 def _stream(method: Callable[[], grpc.aio.StreamStreamMultiCallable[Up, Down]]) -> Stream[Up, Down]:

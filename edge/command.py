@@ -17,10 +17,11 @@ from typing import Annotated
 import typer
 
 from edge.alarms import Alarms, AlarmUnknown
-from edge.config import BadConfig
+from edge.config import BadConfig, EdgeConfig, load_config
 from edge.drafts import CorruptJournal, ForeignJournal, JournalUnreadable
 from edge.enrol import EnrolmentRefused, EnrolmentUnavailable
 from edge.identity import NotEnrolled, load_identity
+from edge.settlement import all_settled
 from edge.signatory import ExportRefused
 from edge.start import AlreadyRunning, PortTaken
 from edge.state import StateFolder
@@ -28,7 +29,9 @@ from edge.succession import SuccessionRefused
 from security.clock import SystemClock
 from security.invitations import BadToken
 from security.logs import configure_logs
+from security.memory import leave_start_alone
 from security.signer import BadKey
+from security.sqlite_connection import FileChanged
 from security.until_signal import until_signal
 
 PROGRESS_S = 1.0
@@ -76,6 +79,7 @@ def run(context: typer.Context) -> None:
 def _ready() -> None:
     with suppress(OSError):  # where the log lies on a full disk
         typer.echo("edge ready")
+    leave_start_alone()
 
 
 @app.command()
@@ -147,7 +151,7 @@ def verify(
     identities = context.obj.identities()
     open_findings = 0
     for number, folder in enumerate(identities, 1):
-        settled = number < len(identities) and identities[number].carried.exists()
+        settled = number < len(identities) and all_settled(folder, identities[number])
         if len(identities) > 1:
             typer.echo(f"Identity {number} of {len(identities)}{', followed by the next and settled' if settled else ''}:")
         verification = Verification(folder, _progress_line(), resume=resume)
@@ -185,25 +189,64 @@ def _progress_line() -> Callable[[int, int], None]:
 
 
 @app.command()
+def doctor(context: typer.Context) -> None:
+    """Look at all of this machine, from its disk to its devices, and say in Chinese what is wrong and who mends it: each morning
+    before the doors open, and after each update of the browser. Exit code 2: something is wrong; a hint is not."""
+    from edge.doctor import examine, told  # noqa: PLC0415 - one command
+
+    findings = asyncio.run(examine(context.obj, SystemClock()))
+    typer.echo(told(findings))
+    if not all(one.well for one in findings):
+        raise typer.Exit(2)
+
+
+@app.command()
 def pair(
     context: typer.Context,
-    name: Annotated[str, typer.Option(help="Which counter program this is for.")],
+    name: Annotated[str, typer.Option(help="Which counter program this is for.")] = "",
     origin: Annotated[str, typer.Option(help="Origin of its pages, such as https://counter.example; none for a program.")] = "",
+    page: Annotated[bool, typer.Option("--page", help="For the device page of this machine: print a link to open once.")] = False,
 ) -> None:
     """Print a one-time code with which a counter program gets its token; it ends after 10 minutes."""
     from edge.door.pairing import make_code  # noqa: PLC0415 - one command
 
     load_identity(context.obj.current.identity)
+    if page:
+        if origin:
+            raise BadConfig("--page is for the page of this machine itself; leave --origin out")
+        own = _own_page(load_config(context.obj.config))
+        code = asyncio.run(make_code(context.obj.door, name or "device page", own, SystemClock()))
+        typer.echo(f"{own}/#code={code}")
+        return
+    if not name:
+        raise BadConfig("say which counter program this is for: --name NAME; or --page, for the device page")
     if origin and not _ORIGIN.fullmatch(origin.rstrip("/")):
         raise BadConfig(f"{origin!r} is no origin of a page; write it as a browser does: https://counter.example[:port], "
                         "a Chinese name in its xn-- form")
     typer.echo(asyncio.run(make_code(context.obj.door, name, origin, SystemClock())))
 
 
+@app.command()
+def unpair(context: typer.Context, name: Annotated[str, typer.Option(help="Which counter program; all are listed without.")] = "",
+           ) -> None:
+    """Take back the tokens of a counter program, as when its machine or its makers are trusted no more. Open windows close."""
+    from edge.unpair_command import unpair_program  # noqa: PLC0415 - one command
+
+    load_identity(context.obj.current.identity)
+    typer.echo(unpair_program(context.obj.door, name, SystemClock()))
+
+
+def _own_page(config: EdgeConfig) -> str:
+    """Its origin. Raises BadConfig."""
+    if not config.door_port:
+        raise BadConfig("door_port in edge.toml is 0, so the page has another address at every start; give it a number")
+    return f"http://127.0.0.1:{config.door_port}"
+
+
 def main() -> None:
     """Errors that a person can mend are one line, not a traceback."""
     mendable = (AlarmUnknown, AlreadyRunning, BadConfig, BadKey, BadToken, CorruptJournal, EnrolmentRefused, EnrolmentUnavailable,
-                ExportRefused, ForeignJournal, JournalUnreadable, NotEnrolled, PortTaken, SuccessionRefused, OSError)
+                ExportRefused, FileChanged, ForeignJournal, JournalUnreadable, NotEnrolled, PortTaken, SuccessionRefused, OSError)
     try:
         app()
     except mendable as error:

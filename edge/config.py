@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from devices.card_authentication import Algorithm
 
 
 class BadConfig(ValueError):
@@ -13,15 +16,30 @@ class BadConfig(ValueError):
 
 
 class ReaderConfig(BaseModel):
-    """`pcsc` talks to pcscd; `simulated` to scripted wires, and marks every record made with them."""
+    """`pcsc` talks to pcscd; `simulated` to scripted wires, and marks what is read with them."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     wire: str = Field(default="pcsc", pattern="^(pcsc|simulated)$")
     simulated_folder: str = ""
 
 
+class PsamConfig(BaseModel):
+    """The PSAM that proves this terminal to cards of generation 3: its slot, and where in it the keys of each algorithm are, as
+    its issuer says.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    reader: str
+    application: str = Field(pattern="^([0-9A-Fa-f]{2}){1,16}$")
+    internal_key: int = Field(ge=0, le=255)
+    external_key: int = Field(ge=0, le=255)
+    algorithm: Algorithm = Algorithm.SM4
+
+
 class EdgeConfig(BaseModel):
-    """The three addresses (host:port) replace those learnt at enrolment, where a line has a gateway of its own."""
+    """The three addresses (host:port) replace those learnt at enrolment, where a line has a gateway of its own. A rate of 0 is
+    none.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     hub_address: str = ""
@@ -29,8 +47,14 @@ class EdgeConfig(BaseModel):
     hub_api_address: str = ""
     door_port: int = Field(default=8471, ge=0, le=65535)
     journal_quota_bytes: int = Field(default=4 * 1024**3, ge=1024**2)
+    events_quota_bytes: int = Field(default=256 * 1024**2, ge=1024**2)
     disk_reserve_bytes: int = Field(default=256 * 1024**2, ge=0)
+    attachment_quota_bytes: int = Field(default=2 * 1024**3, ge=1024**2)
+    attachment_rate_bytes_s: int = Field(default=0, ge=0)
     readers: ReaderConfig = ReaderConfig()
+    psam: PsamConfig | None = None
+    devices: tuple[dict[str, Any], ...] = ()  # as in a device list (docs/devices.md); goes before the hub's
+    simulated: bool = False  # all devices of this machine are played: a demonstration
 
 
 def load_config(path: Path) -> EdgeConfig:

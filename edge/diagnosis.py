@@ -117,6 +117,8 @@ def _by_hub_time(facts: Facts, hub_ms: int) -> Diagnosis | None:
     if server is not None and not server.holds(hub_ms):
         return advice.hub_certificate(server.first_ms, server.last_ms)
     if server is not None and not server.holds(facts.own_ms):
+        if facts.certificate.holds(facts.own_ms) and not facts.certificate.holds(hub_ms):
+            return advice.clocks_differ(facts.own_ms, hub_ms)  # what the hub once signed speaks for this machine's
         return advice.wrong_clock(f"it says {minute(facts.own_ms)}, the hub's signed time is {minute(hub_ms)}", hub_ms)
     return None if facts.certificate.holds(hub_ms) else _expired(facts)
 

@@ -12,7 +12,8 @@ from security.suites import sha256
 
 CALLER_ID_CONTEXT = b"suozhan/caller/v1\0"
 _CALLER_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
-OWN_IDS = ("alarm:", "carried:", "journal.")  # begin those of the agent's own records: nobody else's take their places
+OWN_IDS = ("alarm:", "carried:", "event:", "journal.")  # begin those of the agent's own records: nobody else's take their places
+HOLDS_ID_NUMBER = "业务流水号不得包含身份证号码，请由柜面程序重新生成后提交。"
 ID_NUMBER = re.compile(r"\d{17}[\dXx]")
 
 
@@ -71,6 +72,10 @@ class CorruptJournal(Exception):
     """Stored bytes that are not what was signed; names the position. The journal must not be written on."""
 
 
+class JournalLogLost(CorruptJournal):
+    """The file is whole, and the log of it was taken away or cut: what was acknowledged last may be lost."""
+
+
 class JournalUnreadable(Exception):
     """Not now, by this command: the disk is full, or somebody holds the file. Nothing is said against what stands in it."""
 
@@ -100,7 +105,7 @@ class Draft:
         if len(self.body) > BODY_MAX_BYTES:
             raise BadDraft("body too long", f"业务内容超过 {BODY_MAX_BYTES // 1024} KiB，本笔未受理。请减少内容后重新提交。")
         if ID_NUMBER.search(self.caller_id):
-            raise BadDraft("caller id holds an ID number", "业务流水号不得包含身份证号码，请由柜面程序重新生成后提交。")
+            raise BadDraft("caller id holds an ID number", HOLDS_ID_NUMBER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,3 +126,10 @@ def record_id(edge: UUID, caller_id: str) -> UUID:
     digest[6] = (digest[6] & 0x0F) | 0x80
     digest[8] = (digest[8] & 0x3F) | 0x80
     return UUID(bytes=bytes(digest))
+
+
+def no_id_number(text: str) -> str:
+    """Raises ValueError for what holds an ID number."""
+    if ID_NUMBER.search(text):
+        raise ValueError("holds an ID number")
+    return text

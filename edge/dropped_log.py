@@ -9,9 +9,9 @@ import shutil
 import sys
 from pathlib import Path
 
-from edge.sqlite_locks import reading
 from edge.sqlite_log import FRAME_BYTES, FRAME_HEADER_BYTES, HEADER_BYTES, header_holds, is_earlier, read_log
 from security.private_files import sync_folder
+from security.sqlite_locks import reading
 
 KEPT_LOG = "-wal.damaged"
 _INDEX_HEADER_BYTES = 48

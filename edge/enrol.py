@@ -1,12 +1,13 @@
 """`suozhan-edge enrol TOKEN`: trust nothing before the pin, then prove both keys and get a certificate.
 
-Safe to repeat after a crash anywhere: keys, request and journal id are kept, and the hub answers the same request
+Safe to repeat after a crash anywhere: keys, request and the ids of the journals are kept, and the hub answers the same request
 with the same certificate.
 """
 
 from __future__ import annotations
 
 import ssl
+from collections.abc import Mapping
 from pathlib import Path
 from uuid import UUID, uuid4
 
@@ -15,10 +16,10 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from edge.admission import admitted
-from edge.identity import Identity
+from edge.identity import Identity, named
 from edge.journal_check import JournalCheck
 from edge.journal_store import create_journal
-from edge.state import BUSINESS_JOURNAL, StateFolder
+from edge.state import StateFolder
 from proto import enrolment_pb2, enrolment_pb2_grpc
 from security.certificates import BadCertificate, key_pem, load_key, new_csr, new_key, pem, pin_of
 from security.chain import Genesis
@@ -66,7 +67,7 @@ def fetch_root(invitation: Invitation) -> x509.Certificate:
 
 
 def enrol(state: StateFolder, token: str, machine: str) -> Identity:
-    """Keys, certificate, journal and identity of this machine. Raises BadToken, EnrolmentRefused/-Unavailable."""
+    """Keys, certificate, journals and identity of this machine. Raises BadToken, EnrolmentRefused/-Unavailable."""
     if state.identity.exists():
         raise EnrolmentRefused(f"{state.root} holds an enrolled machine already; use another --state folder")
     invitation = Invitation.from_token(token)
@@ -74,21 +75,22 @@ def enrol(state: StateFolder, token: str, machine: str) -> Identity:
     state.make()
     signer = _record_key(state.record_key)
     csr = _csr(state, machine)
-    journal = _journal_id(state.journal_id)
-    _check_begun(state, csr, signer.public_key, journal)
+    journals = {files.name: journal_id(files.id) for files in state.journals}
+    _check_begun(state, csr, signer.public_key, journals)
     request = enrolment_pb2.EnrolRequest(
         invitation=invitation.id, secret=invitation.secret, csr_der=csr, suite=int(signer.suite),
         record_public_key=signer.public_key, record_proof=signer.sign(enrolment_proof(invitation.id, csr)),
-        journals=[enrolment_pb2.JournalDeclaration(journal=journal.bytes, name=BUSINESS_JOURNAL)], machine=machine,
+        machine=machine,
+        journals=[enrolment_pb2.JournalDeclaration(journal=journal.bytes, name=name) for name, journal in journals.items()],
     )
     reply = _call(invitation, root, request)
     try:
-        identity = admitted(_identity(reply, root, journal), reply.chain_der, csr)
+        identity = admitted(_identity(reply, root, journals), reply.chain_der, csr)
     except ValueError as error:
         raise EnrolmentRefused(f"the hub's answer was not taken, nothing was changed: {error}") from error
-    if not state.journal.exists():
-        create_journal(state.journal, BUSINESS_JOURNAL,
-                       Genesis(identity.edge_id, journal, signer.suite, signer.public_key))
+    for files in state.journals:
+        if not files.db.exists():
+            create_journal(files.db, files.name, Genesis(identity.edge_id, journals[files.name], signer.suite, signer.public_key))
     identity.save(state.identity)  # last: with it the machine counts as enrolled
     return identity
 
@@ -111,12 +113,12 @@ def _call(invitation: Invitation, root: x509.Certificate, request: enrolment_pb2
     return reply
 
 
-def _identity(reply: enrolment_pb2.EnrolReply, root: x509.Certificate, journal: UUID) -> Identity:
+def _identity(reply: enrolment_pb2.EnrolReply, root: x509.Certificate, journals: Mapping[str, UUID]) -> Identity:
     return Identity(
         edge=str(UUID(bytes=reply.edge)), hub=str(UUID(bytes=reply.hub)), site=reply.site, site_name=reply.site_name,
         site_kind=reply.site_kind, work_address=reply.work_address, enrol_address=reply.enrol_address,
         api_address=reply.api_address, root=pem(root).decode(), chain="",
-        journal=str(journal), hub_resource_key=reply.keys.resource.hex(),
+        **named(journals), hub_resource_key=reply.keys.resource.hex(),
         hub_time_key=reply.keys.time.hex(), hub_sealing_key=reply.keys.sealing.hex(),
         hub_record_key=reply.keys.record.hex(), hub_log_key=reply.keys.log.hex(),
     )
@@ -142,7 +144,7 @@ def _tls_key(state: StateFolder) -> ec.EllipticCurvePrivateKey:
         raise EnrolmentRefused(f"{state.tls_key} is damaged; {BEGIN_ANEW}") from error
 
 
-def _check_begun(state: StateFolder, csr: bytes, record_key: bytes, journal: UUID) -> None:
+def _check_begun(state: StateFolder, csr: bytes, record_key: bytes, journals: Mapping[str, UUID]) -> None:
     """What an earlier try left fits together: nothing is asked of the hub for files that a disk has damaged."""
     try:
         same = x509.load_der_x509_csr(csr).public_key() == _tls_key(state).public_key()
@@ -150,15 +152,16 @@ def _check_begun(state: StateFolder, csr: bytes, record_key: bytes, journal: UUI
         same = False
     if not same:
         raise EnrolmentRefused(f"{state.csr} is damaged; {BEGIN_ANEW}")
-    if state.journal.exists():
-        with JournalCheck(state.journal) as check:
-            genesis = check.identity.genesis
-        if (genesis.public_key, genesis.journal) != (record_key, journal):
-            raise EnrolmentRefused(f"{state.journal} is of another enrolment, and may hold records: keep this folder, and use "
-                                   "another --state folder")
+    for files in state.journals:
+        if files.db.exists():
+            with JournalCheck(files.db) as check:
+                genesis = check.identity.genesis
+            if (genesis.public_key, genesis.journal) != (record_key, journals[files.name]):
+                raise EnrolmentRefused(f"{files.db} is of another enrolment, and may hold records: keep this folder, and use "
+                                       "another --state folder")
 
 
-def _journal_id(path: Path) -> UUID:
+def journal_id(path: Path) -> UUID:
     if not path.exists():
         write_private(path, str(uuid4()).encode())
     try:

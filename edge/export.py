@@ -15,9 +15,11 @@ from pathlib import Path
 
 from edge.agent_lock import agent_lock
 from edge.checked_bundle import CheckedBundle
+from edge.identity import journals_of
 from edge.journal_export import Exported, JournalExport
 from edge.keys_check import known_identity
 from edge.salvage import NothingToSalvage, salvage
+from edge.settlement import all_settled
 from edge.signatory import ExportRefused, Signatory, signatory
 from edge.state import IdentityFolder, StateFolder
 from security.bundle.fields import TEXT_MAX_CHARS
@@ -67,11 +69,12 @@ def _write(state: StateFolder, file: Path, header: Header, signer: Signatory) ->
                                 "city's IT desk") from error
         settled = _settled(state)
         for folder in state.identities():
-            try:
-                with salvage(folder.journal, known_identity(folder)) as salvaged:
-                    exported.append(JournalExport(folder, salvaged, bundle).run())
-            except (NothingToSalvage, FileNotFoundError) as error:
-                unread += [] if folder in settled else [str(error)]
+            for files in journals_of(folder):
+                try:
+                    with salvage(files.db, known_identity(files)) as salvaged:
+                        exported.append(JournalExport(files, salvaged, bundle).run())
+                except (NothingToSalvage, FileNotFoundError) as error:
+                    unread += [] if folder in settled else [str(error)]
         if not exported:
             raise ExportRefused(f"nothing can be saved here: {'; '.join(unread)}")
     return exported, unread
@@ -79,7 +82,7 @@ def _write(state: StateFolder, file: Path, header: Header, signer: Signatory) ->
 
 def _settled(state: StateFolder) -> list[IdentityFolder]:
     """Earlier identities that the hub needs no longer, unless it came back from a backup since."""
-    return [one for one, after in pairwise(state.identities()) if after.carried.exists()]
+    return [one for one, after in pairwise(state.identities()) if all_settled(one, after)]
 
 
 def _told(state: StateFolder, file: Path, signer: Signatory, clock: Clock, exported: Sequence[Exported],
@@ -91,22 +94,35 @@ def _told(state: StateFolder, file: Path, signer: Signatory, clock: Clock, expor
     lines += [f"Not signed with the newest key: {text}" for text in signer.faults]
     if signer.pair.validity.last_ms < clock.unix_ms():
         lines.append(f"Its certificate ended at {_time(signer.pair.validity.last_ms)}: the hub takes the file all the same.")
-    if lost or unread:
-        lines.append(f"SOME RECORDS ARE LOST HERE: keep {state.root} as it is, and say so to the city's IT desk.")
+    if lost or unread or any(one.lost_log for one in exported):
+        are = "ARE" if lost or unread else "MAY BE"
+        lines.append(f"SOME RECORDS {are} LOST HERE: keep {state.root} as it is, and say so to the city's IT desk.")
     lines.append(f"Take it to the hub: suozhan-hub import {file.name} --by NAME --reason TEXT. Remove nothing here until the "
                  "hub has said that all of it arrived.")
     return "\n".join(lines)
 
 
 def _journal(one: Exported) -> Iterator[str]:
-    pruned = f" {one.pruned} before them are in a backup of the hub." if one.pruned else ""
-    yield f"Journal {one.journal}, to position {one.last}: {one.saved} records, {one.receipts} receipts of the hub.{pruned}"
+    yield (f"Journal {one.journal} ({one.name}), to position {one.last}: {one.saved} records, {one.receipts} receipts of the "
+           f"hub.{_pruned(one)}")
     if one.lost:
         shown = [f"{first}" if first == last else f"{first} to {last}" for first, last in one.lost[:LOST_SHOWN_MAX]]
         more = f" and {len(one.lost) - LOST_SHOWN_MAX} more places" if len(one.lost) > LOST_SHOWN_MAX else ""
         yield f"  LOST: {_count(one.lost_records, 'record')}, at {', '.join(shown)}{more}: no whole copy was found."
+    if one.lost_log:
+        yield (f"  LOST, more may be: {one.lost_log}. What stood behind position {one.last} in that log alone is not in the "
+               "file, and how much it was, nobody here knows: once the log is back, export again. Do not boot this machine.")
     if one.fault:
         yield f"  Not all of its receipts are in the file ({one.fault}); the hub has what they prove."
+
+
+def _pruned(one: Exported) -> str:
+    if not one.pruned:
+        return ""
+    if not one.unsaid:
+        return f" {one.pruned} were dropped here before, as a backup of the hub holds them, by its word."
+    return (f" {one.pruned} were dropped here before; that a backup of the hub holds {one.unsaid} of them, nothing here says any "
+            "more: it came back from an older one, or its word is damaged here. Ask there whether it has them.")
 
 
 def _count(number: int, noun: str) -> str:

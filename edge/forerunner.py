@@ -15,7 +15,7 @@ from edge.journal_check import JournalCheck
 from edge.keys_check import known_identity
 from edge.salvage import Lost, NothingToSalvage, salvage
 from edge.sqlite_log import read_log
-from edge.state import IdentityFolder
+from edge.state import IdentityFolder, JournalFiles
 from security.chain import next_digest
 from security.durable_sqlite import DatabaseMissing, open_readonly
 from security.signer import Ed25519Signer
@@ -27,10 +27,10 @@ _FIND = """SELECT d.position, d.digest, before.digest, e.payload, (SELECT min(po
     LEFT JOIN envelopes e ON e.position = d.position WHERE d.id = ?"""
 
 
-def ends(old: IdentityFolder) -> tuple[int, int]:
+def ends(old: JournalFiles) -> tuple[int, int]:
     """Its last position, and what of it the hub had acknowledged; 0 for what cannot be read. At once, whatever is damaged."""
     try:
-        with closing(open_readonly(old.journal)) as db:
+        with closing(open_readonly(old.db)) as db:
             match db.execute(_ENDS).fetchone():
                 case (int(position), int(held)) if held >= 0:
                     return position, min(held, position)
@@ -39,16 +39,16 @@ def ends(old: IdentityFolder) -> tuple[int, int]:
     return 0, 0
 
 
-def callers_ids(old: IdentityFolder) -> Iterator[tuple[bytes, int]]:
+def callers_ids(old: JournalFiles) -> Iterator[tuple[bytes, int]]:
     """Id and position of each record that is not lost, or that the hub has. Takes minutes where a large journal is damaged.
 
     Raises OSError, sqlite3.Error.
     """
     if not is_damaged(old):
-        with closing(open_readonly(old.journal)) as db:
+        with closing(open_readonly(old.db)) as db:
             yield from db.execute("SELECT id, position FROM digests")
         return
-    with suppress(NothingToSalvage, FileNotFoundError), salvage(old.journal, known_identity(old)) as salvaged:
+    with suppress(NothingToSalvage, FileNotFoundError), salvage(old.db, known_identity(old)) as salvaged:
         held = salvaged.standing.position if salvaged.standing else 0
         for entry in salvaged.entries():
             lost = isinstance(entry, Lost) and entry.payload is None and entry.position > held
@@ -56,14 +56,14 @@ def callers_ids(old: IdentityFolder) -> Iterator[tuple[bytes, int]]:
                 yield entry.id.bytes, entry.position
 
 
-def is_damaged(old: IdentityFolder) -> bool:
+def is_damaged(old: JournalFiles) -> bool:
     """Whether anything of a journal is not what was signed: its structure, or a record that is still here."""
     try:
-        with JournalCheck(old.journal) as check:
+        with JournalCheck(old.db) as check:
             if any(True for _ in check.structure()):
                 return True
             marks = check.marks()
-        with closing(open_readonly(old.journal)) as db:
+        with closing(open_readonly(old.db)) as db:
             return not _chain_holds(db, marks.first or marks.head.position + 1, marks.head.digest)
     except (CorruptJournal, sqlite3.DatabaseError, DatabaseMissing):
         return True
@@ -87,8 +87,8 @@ class Unclear(Exception):
 class Forerunner:
     """One journal before this one, asked for a single id: `with Forerunner(old) as it`. One thread at a time."""
 
-    def __init__(self, old: IdentityFolder) -> None:
-        self._path = old.journal
+    def __init__(self, old: JournalFiles) -> None:
+        self._path = old.db
 
     def __enter__(self) -> Forerunner:
         self._db: sqlite3.Connection | None = None

@@ -1,4 +1,4 @@
-"""What counters said before this journal began: the same caller's id must not become a second record (invariant 2).
+"""What counters said before this business journal began: the same caller's id must not become a second record (invariant 2).
 
 An index beside the journal answers. It is made while the counter works: a large journal that is damaged takes minutes. Until
 then the journals themselves are asked; where they cannot tell whether they know an id, its caller is told to say it again later.
@@ -21,7 +21,7 @@ from edge.drafts import IdsUnclear, Stored, record_id
 from edge.forerunner import Forerunner, Unclear, callers_ids, ends
 from edge.journal_store import DAMAGED
 from edge.settlement import Settled, copy_id
-from edge.state import IdentityFolder
+from edge.state import BUSINESS, IdentityFolder
 from edge.succession import read_succession
 from security.durable_sqlite import create_database, open_durable, open_readonly
 from security.private_files import sync_folder
@@ -69,7 +69,7 @@ class Forerunners:
                 return
         except sqlite3.Error as error:
             self._distrust(error)
-        self._journals = [self._asked.enter_context(Forerunner(old)) for _, old in self._before]
+        self._journals = [self._asked.enter_context(Forerunner(old.business)) for _, old in self._before]
         self._wanted.set()
 
     def _close(self) -> None:
@@ -109,7 +109,7 @@ class Forerunners:
         old, new = folders[place], folders[place + 1]
         if stored.position <= held(old, new):
             return None
-        return copy_id(read_succession(old, new).old_journal_id, stored.position)
+        return copy_id(read_succession(old, new).journals[BUSINESS].journal, stored.position)
 
     def _position(self, place: int, name: UUID) -> int | None:
         if self._db is not None:
@@ -138,9 +138,9 @@ class Forerunners:
 def held(old: IdentityFolder, new: IdentityFolder) -> int:
     """How far the hub has a journal: as it was settled with the hub, else as the journal itself was told last."""
     try:
-        return Settled.load(new).common
+        return Settled.load(new.business).common
     except (OSError, ValueError):
-        return ends(old)[1]
+        return ends(old.business)[1]
 
 
 def make_index(before: Sequence[Before], index: Path) -> None:
@@ -156,7 +156,7 @@ def make_index(before: Sequence[Before], index: Path) -> None:
         db.execute("PRAGMA cache_spill = ON")  # a million ids do not wait in memory
         db.execute("BEGIN IMMEDIATE")
         for _, old in reversed(before):
-            db.executemany("INSERT OR IGNORE INTO known VALUES (?, ?)", callers_ids(old))
+            db.executemany("INSERT OR IGNORE INTO known VALUES (?, ?)", callers_ids(old.business))
             if _taken_over(db, old.known):
                 break
         db.execute("COMMIT")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from uuid import UUID
 
+from edge.state import BUSINESS, EVENTS, IdentityFolder, JournalFiles
 from security.private_files import read_private, write_private
 from security.suites import Suite, Verifier
 
@@ -39,6 +41,7 @@ class Identity:
     hub_sealing_key: str
     hub_record_key: str
     hub_log_key: str
+    events: str = ""  # of a machine that enrolled before there was such a journal
 
     @property
     def edge_id(self) -> UUID:
@@ -49,8 +52,9 @@ class Identity:
         return UUID(self.hub)
 
     @property
-    def journal_id(self) -> UUID:
-        return UUID(self.journal)
+    def journals(self) -> dict[str, UUID]:
+        """By name, the one that has the line first before the other."""
+        return {name: UUID(one) for name, one in ((BUSINESS, self.journal), (EVENTS, self.events)) if one}
 
     @property
     def certified(self) -> bool:
@@ -68,7 +72,7 @@ class Identity:
 
     def check(self) -> None:
         """Raises ValueError for text that cannot be what it stands for."""
-        UUID(self.edge), UUID(self.hub), UUID(self.journal)
+        UUID(self.edge), UUID(self.hub), UUID(self.journal), self.journals
         self.resource_verifier(), self.time_verifier(), self.log_verifier()
         if {len(bytes.fromhex(key)) for key in (self.hub_sealing_key, self.hub_record_key)} != {KEY_BYTES}:
             raise ValueError("a key of the hub has not 32 bytes; restore the file from a copy")
@@ -90,3 +94,17 @@ def load_identity(path: Path) -> Identity:
     except (ValueError, TypeError) as error:
         raise NotEnrolled(f"{path} is damaged ({error}); {RESTORE}") from error
     return identity
+
+
+def named(journals: Mapping[str, UUID]) -> dict[str, str]:
+    """The fields of an identity that name its journals."""
+    return {"journal": str(journals[BUSINESS]), "events": str(journals[EVENTS])}
+
+
+def journals_of(folder: IdentityFolder) -> tuple[JournalFiles, ...]:
+    """Those of an identity; where its file is damaged, those that are there, and business."""
+    try:
+        names = set(load_identity(folder.identity).journals)
+    except (NotEnrolled, OSError):
+        names = {BUSINESS}
+    return tuple(one for one in folder.journals if one.name in names or one.db.exists())

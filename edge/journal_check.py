@@ -19,13 +19,16 @@ from edge.journal_store import (
     Standing,
     as_text,
     journal_schema,
+    not_whole,
     read_genesis,
 )
+from edge.pruned_mark import PrunedMark
 from edge.salvage import damaged_pages
 from edge.sqlite_log import read_log
 from security.chain import next_digest
-from security.durable_sqlite import READ_PRAGMAS, Connection, look_uri
+from security.durable_sqlite import READ_PRAGMAS, DatabaseCut, look_uri
 from security.record import PlaceCheck, id_bytes, signature_holds
+from security.sqlite_connection import Look
 from security.suites import Verifier
 
 STEP_RECORDS = 500
@@ -64,14 +67,20 @@ class Marks:
 
 
 class JournalCheck:
-    """`with JournalCheck(path) as check`. Raises CorruptJournal when SQLite cannot open it, or sqlite3.Error."""
+    """`with JournalCheck(path) as check`. Raises CorruptJournal when SQLite cannot open it, FileChanged when an agent begins
+    to write it meanwhile, or another sqlite3.Error.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
     def __enter__(self) -> JournalCheck:
-        self._db = sqlite3.connect(look_uri(self._path), uri=True, isolation_level=None, check_same_thread=False,
-                                   factory=Connection)
+        self._pruned_to = PrunedMark(self._path).read()
+        try:
+            uri = look_uri(self._path)
+        except DatabaseCut as error:
+            raise not_whole(error) from error
+        self._db = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False, factory=Look)
         self._db.text_factory = as_text
         try:
             for pragma in READ_PRAGMAS:
@@ -83,7 +92,7 @@ class JournalCheck:
             genesis = self.identity.genesis
             self._verifier = Verifier(genesis.suite, genesis.public_key)
             self._place = PlaceCheck(genesis.edge, genesis.journal)
-        except BaseException:
+        except BaseException:  # what was not entered is not left either
             self._db.close()
             raise
         return self
@@ -210,7 +219,7 @@ class JournalCheck:
         match row:
             case (_, bytes(record), bytes(digest), None, None):
                 held_behind = marks.first is not None and marks.first < position
-                lost = held_behind or position > marks.standing.backed_up
+                lost = held_behind or position > max(marks.standing.backed_up, self._pruned_to)
                 return (f"its record is missing; {KEEP_AND_CALL}" if lost else ""), digest
             case (_, bytes(record), bytes(digest), bytes(payload), bytes(signature)):
                 return self._record(position, record, digest, payload, signature, previous)

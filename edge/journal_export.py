@@ -10,26 +10,35 @@ from typing import Any
 from uuid import UUID
 
 from edge.checked_bundle import CheckedBundle
+from edge.journal_store import gone
 from edge.mending import whole
 from edge.receipt_store import Receipt, ReceiptStore
 from edge.salvage import Lost, Pruned, Salvaged, Saved
-from edge.state import IdentityFolder
+from edge.state import JournalFiles
 from security.bundle.entries import Entry, Journal, Proof, Range
 from security.bundle.header import CheckpointNote
 from security.bundle.missing import RECORDS_MAX, Missing, MissingRecord, Why
+from security.durable_sqlite import DatabaseMissing, open_alone, open_look
+from security.sqlite_index import lost_log
 
 
 @dataclass
 class Exported:
-    """What a bundle holds of one journal; `lost` are ranges of positions, `fault` is why receipts are left out."""
+    """What a bundle holds of one journal; `lost` are ranges of positions, `fault` is why receipts are left out. `pruned` were
+    dropped here before; of the `unsaid` among them nothing here says that the hub has them in a backup. `lost_log` is what
+    became of the log in which more may have stood behind `last`.
+    """
 
     journal: UUID
+    name: str
     last: int = 0
     saved: int = 0
     pruned: int = 0
+    unsaid: int = 0
     receipts: int = 0
     lost: list[tuple[int, int]] = field(default_factory=list)
     fault: str = ""
+    lost_log: str = ""
 
     @property
     def lost_records(self) -> int:
@@ -39,12 +48,13 @@ class Exported:
 class JournalExport:
     """Of one salvaged journal; `run` once. Synchronous."""
 
-    def __init__(self, folder: IdentityFolder, salvaged: Salvaged, bundle: CheckedBundle) -> None:
-        self._folder = folder
+    def __init__(self, files: JournalFiles, salvaged: Salvaged, bundle: CheckedBundle) -> None:
+        self._files = files
         self._salvaged = salvaged
         self._bundle = bundle
         self._genesis = salvaged.identity.genesis
-        self._exported = Exported(self._genesis.journal, salvaged.head.position)
+        self._exported = Exported(self._genesis.journal, salvaged.identity.name, salvaged.head.position,
+                                  lost_log=lost_log(files.db))
         self._digest: bytes | None = self._genesis.digest()  # behind what is written
         self._missing: list[Pruned | Lost] = []
         self._checkpoint = ""
@@ -55,9 +65,9 @@ class JournalExport:
         self._bundle.write(Journal(genesis.journal, genesis.edge, self._salvaged.identity.name, genesis.suite, genesis.public_key,
                                    genesis.predecessor))
         self._bundle.write(Range(1, genesis.digest()))
-        with closing(_Receipts(self._folder, self._exported)) as receipts:
+        with closing(_Receipts(self._files, self._exported)) as receipts:
             for entry in self._salvaged.entries():
-                saved = whole(self._folder, self._salvaged, entry)
+                saved = whole(self._files, self._salvaged, entry)
                 if saved is not None:
                     self._write_saved(saved, receipts)
                 elif not isinstance(entry, Saved):
@@ -95,6 +105,7 @@ class JournalExport:
             self._note_lost(first, last)
         else:
             self._exported.pruned += len(missing)
+            self._exported.unsaid += sum(one.position > self._salvaged.backed_up for one in missing)
         for entry in missing:
             for receipt in receipts.at(entry.position):
                 self._prove(receipt, receipt.signature)
@@ -118,8 +129,9 @@ class JournalExport:
 class _Receipts:
     """In the order of their positions; where they cannot be read they end, and the records go without."""
 
-    def __init__(self, folder: IdentityFolder, exported: Exported) -> None:
-        self._rows: Iterator[Receipt] = ReceiptStore(folder.journal).each()
+    def __init__(self, files: JournalFiles, exported: Exported) -> None:
+        self._path = files.db
+        self._rows: Iterator[Receipt] = ReceiptStore(files.db, open_alone if exported.lost_log else open_look).each()
         self._exported = exported
         self._next: Receipt | None = None
         self._advance()
@@ -136,6 +148,8 @@ class _Receipts:
     def _advance(self) -> None:
         try:
             self._next = next(self._rows, None)
+        except DatabaseMissing:
+            self._next, self._exported.fault = None, str(gone(self._path))
         except (sqlite3.Error, OSError, ValueError) as error:
             self._next, self._exported.fault = None, str(error)
 

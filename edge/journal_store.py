@@ -15,22 +15,25 @@ from uuid import UUID
 import aiosqlite
 import structlog
 
-from edge.drafts import CorruptJournal, ForeignJournal
+from edge.drafts import CorruptJournal, ForeignJournal, JournalLogLost
 from edge.dropped_log import keep_log
 from security.chain import Genesis, digests_after, next_digest
 from security.durable_sqlite import (
     BRIEF_PRAGMAS,
     READ_PRAGMAS,
-    Connection,
+    DatabaseCut,
     DatabaseMissing,
+    LogLost,
     create_database,
     database_uri,
+    log_left,
     look_uri,
     open_durable,
 )
-from security.private_files import write_private
 from security.record import Link, id_bytes, signature_holds
 from security.run import Run
+from security.sqlite_connection import Connection, Look
+from security.sqlite_index import mark_index
 from security.suites import Suite, Verifier, check_public_key
 
 SCHEMA_VERSION = 2
@@ -103,8 +106,19 @@ class NewRow:
 
 def gone(path: Path) -> DatabaseMissing:
     """Of an enrolled machine: its identity is here, and its journal is not."""
+    if log_left(path):
+        return DatabaseMissing(f"no database at {path}: the journal is gone, and {path.name}-wal beside it may hold what was "
+                               f"committed: keep that, and put {path.name} back from where it went, no older copy. Where it "
+                               "is gone for good, with the agent stopped: suozhan-edge export FILE, then suozhan-edge rejoin "
+                               "--reason TEXT (docs/damage.md)")
     return DatabaseMissing(f"no database at {path}: the journal is gone. Look for it in a copy of this folder; without one, with "
                            "the agent stopped: suozhan-edge rejoin --reason TEXT (docs/damage.md)")
+
+
+def not_whole(error: DatabaseCut) -> CorruptJournal:
+    """In the edge's words."""
+    kind = JournalLogLost if isinstance(error, LogLost) else CorruptJournal
+    return kind(f"{error}; {KEEP_AND_CALL}")
 
 
 def create_journal(path: Path, name: str, genesis: Genesis) -> None:
@@ -151,17 +165,6 @@ def read_genesis(path: Path, row: Sequence[Any]) -> tuple[int, JournalIdentity]:
     return int(version), JournalIdentity(str(name), genesis)
 
 
-def read_stop(journal: Path) -> str:
-    """Why this journal must not be written on any more; "" if it may be."""
-    path = journal.with_suffix(".stopped")
-    return (path.read_text(encoding="utf-8", errors="replace") or "it was stopped") if path.exists() else ""
-
-
-def write_stop(journal: Path, reason: str) -> None:
-    """Beside the journal, not in it: it may be damaged or full. Raises OSError."""
-    write_private(journal.with_suffix(".stopped"), reason.encode())
-
-
 def _blob(data: bytes) -> str:
     return f"x'{data.hex()}'"
 
@@ -195,9 +198,9 @@ class JournalStore:
             uri = self._uri()
         except DatabaseMissing as error:
             raise gone(self._path) from error
-        if not self._path.stat().st_size:
-            raise CorruptJournal(f"{self._path} is empty; {KEEP_AND_CALL}")  # SQLite would begin a new database in it
-        self._db = await aiosqlite.connect(uri, uri=True, isolation_level=None, factory=Connection)
+        except DatabaseCut as error:
+            raise not_whole(error) from error
+        self._db = await aiosqlite.connect(uri, uri=True, isolation_level=None, factory=Look if self._readonly else Connection)
         self._db.text_factory = as_text
         try:
             for pragma in READ_PRAGMAS if self._readonly else BRIEF_PRAGMAS:
@@ -207,7 +210,8 @@ class JournalStore:
             self.identity = await self._read_identity()
             if not self._readonly:
                 await self._migrate()
-        except BaseException as error:
+                mark_index(self._path)
+        except BaseException as error:  # what was not entered is not left either
             try:
                 if isinstance(error, CorruptJournal) and not self._readonly:
                     keep_log(self._path)  # closing ends it, and it may hold what the damaged pages do not

@@ -39,8 +39,15 @@ class KeyCopies:
             return None
         return data[SIGNATURE_BYTES:], data[:SIGNATURE_BYTES]
 
+    def newest(self, position: int) -> int | None:
+        """Where the newest key up to `position` stands: what comes behind is sealed under it, until the next key."""
+        return max(self._up_to(position), default=None)
+
     def forget(self, pruned_to: int) -> None:
-        """What the hub has in a backup, and has proved."""
-        for path in self._folder.glob("*.record"):
-            if path.stem.isdecimal() and int(path.stem) <= pruned_to:
-                path.unlink(missing_ok=True)
+        """What the hub has in a backup, and has proved. The newest stays: records that are still here are sealed under it."""
+        for position in sorted(self._up_to(pruned_to))[:-1]:
+            (self._folder / f"{position}.record").unlink(missing_ok=True)
+
+    def _up_to(self, position: int) -> list[int]:
+        found = [int(path.stem) for path in self._folder.glob("*.record") if path.stem.isdecimal()]
+        return [one for one in found if one <= position]

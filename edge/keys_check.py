@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from uuid import UUID
 
 from cryptography import x509
 
+from edge.followed import Succession
 from edge.identity import NotEnrolled, load_identity
 from edge.journal_check import Finding
 from edge.journal_store import JournalIdentity
-from edge.state import BUSINESS_JOURNAL, IdentityFolder
+from edge.state import IdentityFolder, JournalFiles
 from edge.tls_pair import load_pair
 from security.chain import Genesis
-from security.private_files import read_private
 from security.signer import BadKey, Ed25519Signer
 
 REJOIN = "without one let this machine rejoin: suozhan-edge rejoin --reason TEXT"
@@ -23,45 +22,51 @@ INVITED = ("restore it from a copy, or ask for an invitation (suozhan-hub invite
            "rejoin TOKEN")
 
 
-def known_identity(state: IdentityFolder) -> JournalIdentity | None:
+def known_identity(files: JournalFiles) -> JournalIdentity | None:
     """Whose journal it is, as the files beside it say; None when one of them is damaged, too."""
     try:
-        identity, signer = load_identity(state.identity), Ed25519Signer.load(state.record_key)
-        predecessor = _predecessor(state)
-    except (NotEnrolled, BadKey, OSError, ValueError, TypeError, KeyError):
+        identity, signer = load_identity(files.folder.identity), Ed25519Signer.load(files.folder.record_key)
+        genesis = Genesis(identity.edge_id, identity.journals[files.name], signer.suite, signer.public_key, _predecessor(files))
+    except (NotEnrolled, BadKey, OSError, ValueError, KeyError):
         return None
-    genesis = Genesis(identity.edge_id, UUID(identity.journal), signer.suite, signer.public_key, predecessor)
-    return JournalIdentity(BUSINESS_JOURNAL, genesis)
+    return JournalIdentity(files.name, genesis)
 
 
-def _predecessor(state: IdentityFolder) -> UUID | None:
+def _predecessor(files: JournalFiles) -> UUID | None:
     """The journal before it, which a genesis names; as read_succession (edge/succession.py) the identity before says it, too.
 
     Raises NotEnrolled, OSError, ValueError.
     """
-    if state.before is None and not state.succession.exists():
+    folder, before = files.folder, files.folder.before
+    if before is None and not folder.succession.exists():
         return None
     try:
-        return UUID(json.loads(read_private(state.succession))["old_journal"])
-    except (FileNotFoundError, ValueError, TypeError, KeyError, AttributeError):
-        if state.before is None:
+        succession = Succession.load(folder)
+    except (FileNotFoundError, ValueError):
+        if before is None:
             raise
-        return UUID(load_identity(state.before.identity).journal)
+        return load_identity(before.identity).journals.get(files.name)
+    ended = succession.journals.get(files.name)
+    return ended.journal if ended else None
 
 
-def check_keys(state: IdentityFolder, genesis: Genesis | None) -> Iterator[Finding]:
-    """`genesis`: whose journal it is, as the journal says; None when it cannot."""
+def check_keys(state: IdentityFolder, geneses: Mapping[str, Genesis]) -> Iterator[Finding]:
+    """`geneses`: whose journals they are, by name, as those journals say that can."""
     try:
         identity = load_identity(state.identity)
     except (NotEnrolled, OSError) as error:
         yield Finding("identity", str(error))
         return
-    if genesis and (genesis.edge, genesis.journal) != (identity.edge_id, UUID(identity.journal)):
-        yield Finding("identity", f"{state.identity} and {state.journal} are those of two machines; restore both from one copy")
+    for name, genesis in geneses.items():
+        if (genesis.edge, genesis.journal) != (identity.edge_id, identity.journals.get(name)):
+            yield Finding("identity", f"{state.identity} and {JournalFiles(state, name).db} are those of two machines; restore "
+                          "both from one copy")
     try:
         signer = Ed25519Signer.load(state.record_key)
-        if genesis and signer.public_key != genesis.public_key:
-            yield Finding("keys", f"{state.record_key} is not the key of {state.journal}; restore both from one copy")
+        for name, genesis in geneses.items():
+            if signer.public_key != genesis.public_key:
+                yield Finding("keys", f"{state.record_key} is not the key of {JournalFiles(state, name).db}; restore both from "
+                              "one copy")
     except (BadKey, OSError) as error:
         yield Finding("keys", f"{error}; {RESTORE if isinstance(error, FileNotFoundError) else REJOIN}")
     if not identity.certified:

@@ -22,6 +22,10 @@ class NoJournal:
         self._reason = reason
         self._refusal = refusal
 
+    @property
+    def stopped(self) -> str:
+        return self._reason
+
     @classmethod
     def ended(cls, reason: str) -> NoJournal:
         """It has, and no successor can be begun."""
@@ -31,6 +35,9 @@ class NoJournal:
     def unopened(cls, reason: str) -> NoJournal:
         """Of a disk that is full: it is tried again."""
         return cls(reason, JournalUnopened, unopened(reason))
+
+    async def oldest_queued_ms(self) -> None:
+        return None
 
     async def submit(self, _draft: Draft) -> NoReturn:
         raise self._refusal(self._reason)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from edge.drafts import CorruptJournal
 from edge.keys_check import known_identity
 from edge.salvage import NothingToSalvage, salvage
-from edge.state import IdentityFolder
+from edge.state import IdentityFolder, JournalFiles
 from security.chain import Genesis
 from security.durable_sqlite import open_readonly
 from security.signer import BadKey, Ed25519Signer
@@ -28,25 +28,28 @@ class OldJournal:
 
 
 def old_journals(folders: Sequence[IdentityFolder], proof: bytes) -> list[OldJournal]:
-    """Newest first, as far back as the files beside each are whole: a hub that was restored may know none of them."""
-    found = []
-    for folder in reversed(folders):
-        identity = known_identity(folder)
+    """Name by name and newest first, as far back as the files beside each are whole: a hub that was restored may know none."""
+    names = [files.name for files in folders[-1].journals]
+    return [one for name in names for one in _chain([JournalFiles(folder, name) for folder in folders], proof)]
+
+
+def _chain(journals: Sequence[JournalFiles], proof: bytes) -> Iterator[OldJournal]:
+    for files in reversed(journals):
+        identity = known_identity(files)
         if identity is None:
             break
         with suppress(BadKey, OSError):
-            found.append(OldJournal(identity.genesis, Ed25519Signer.load(folder.record_key).sign(proof)))
-    return found
+            yield OldJournal(identity.genesis, Ed25519Signer.load(files.folder.record_key).sign(proof))
 
 
-def known_digests(old: IdentityFolder) -> list[tuple[int, bytes]]:
+def known_digests(old: JournalFiles) -> list[tuple[int, bytes]]:
     """Positions and digests of an old journal, from its end back, ever further apart: by them the hub finds the last record that
     both have, whatever it lost and however long the journal is. Those that can be read; reading a damaged journal takes minutes.
     """
-    with suppress(sqlite3.Error, CorruptJournal, OSError, TypeError), closing(open_readonly(old.journal)) as db:
+    with suppress(sqlite3.Error, CorruptJournal, OSError, TypeError), closing(open_readonly(old.db)) as db:
         end = int(db.execute(_END).fetchone()[0])
         return _found(end, lambda at: (db.execute(_DIGEST, (at,)).fetchone() or (None,))[0])
-    with suppress(NothingToSalvage, OSError, ValueError, sqlite3.Error), salvage(old.journal, known_identity(old)) as salvaged:
+    with suppress(NothingToSalvage, OSError, ValueError, sqlite3.Error), salvage(old.db, known_identity(old)) as salvaged:
         return _found(salvaged.head.position, salvaged.digest_at)
     return []
 

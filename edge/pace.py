@@ -18,14 +18,16 @@ BATCHES = 4  # that share the window, so that line and hub are never idle betwee
 class Pace:
     """One uplink's, through all of its sessions. Times are seconds of one monotonic clock."""
 
-    def __init__(self) -> None:
+    def __init__(self, batches: int = BATCHES, max_bytes: int = MAX_BYTES) -> None:
+        self._batches = batches
+        self._max_bytes = max_bytes
         self.window_bytes = 2 * START_BYTES
         self._quickest_s = float("inf")
         self._changed_s = float("-inf")
 
     @property
     def batch_bytes(self) -> int:
-        return self.window_bytes // BATCHES
+        return self.window_bytes // self._batches
 
     def begin(self) -> None:
         """A new session, over a line that may be another one: the last one may have ended because it was filled."""
@@ -49,6 +51,6 @@ class Pace:
             self._become(self.window_bytes * max(min(int(limit_s / max(took_s, 0.001)), GROWTH_MAX), GROWTH), now_s)
 
     def _become(self, window_bytes: int, now_s: float) -> None:
-        bounded = min(max(window_bytes, MIN_BYTES), MAX_BYTES)
+        bounded = min(max(window_bytes, MIN_BYTES), self._max_bytes)
         if bounded != self.window_bytes:
             self.window_bytes, self._changed_s = bounded, now_s

@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from uuid import UUID
 
 from edge.identity import Identity
 from edge.journal_check import Finding
@@ -15,6 +16,7 @@ from security.checkpoint import Checkpoint, origin_of
 from security.durable_sqlite import open_look
 from security.note import MalformedNote, NoteKey, NoteRefused
 from security.proofs import ProofRefused, check_inclusion
+from security.sqlite_connection import FileChanged
 from security.suites import Verifier
 from security.tree import HASH_BYTES
 
@@ -27,10 +29,11 @@ ROOTS_MAX = 10_000  # sizes of which the root is remembered: receipts under one 
 
 
 class ReceiptCheck:
-    """Of one journal, by its identity. Reads only. Raises sqlite3.Error for what may pass."""
+    """Of one journal, which is `journal_id` of its identity. Reads only. Raises sqlite3.Error for what may pass."""
 
-    def __init__(self, journal: Path, identity: Identity, record_key: Verifier) -> None:
+    def __init__(self, journal: Path, journal_id: UUID, identity: Identity, record_key: Verifier) -> None:
         self._journal = journal
+        self._journal_id = journal_id
         self._identity = identity
         self._record_key = record_key
         self._roots: dict[tuple[str, int], bytes] = {}
@@ -82,6 +85,8 @@ class ReceiptCheck:
         try:
             digest = db.execute(_DIGEST, (receipt.position,)).fetchone()
             signature = db.execute(_SIGNATURE, (receipt.position,)).fetchone()
+        except FileChanged:
+            raise
         except sqlite3.DatabaseError as error:
             return f"the record that it is for cannot be read ({error})"
         if digest is None:
@@ -90,17 +95,13 @@ class ReceiptCheck:
             return "the digest of its record is damaged"
         if signature is not None and signature[0] != receipt.signature:
             return "it holds another signature than the record"
-        leaf = leaf_hash(self._record_key.key_id, self._journal_id, receipt.position, digest[0], receipt.signature,
+        leaf = leaf_hash(self._record_key.key_id, self._journal_id.bytes, receipt.position, digest[0], receipt.signature,
                          receipt.arrived_ms)
         try:
             check_inclusion(leaf, receipt.index, checkpoint.size, receipt.proof, checkpoint.root)
         except ProofRefused as error:
             return str(error)
         return ""
-
-    @property
-    def _journal_id(self) -> bytes:
-        return self._identity.journal_id.bytes
 
     def _opened(self, note: str) -> tuple[str, Checkpoint | None]:
         """What is wrong with a checkpoint, or what it says. Two roots for one size are two histories."""

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from edge.journal_store import DAMAGED, as_text
-from security.durable_sqlite import open_durable, open_look
+from security.durable_sqlite import open_durable, open_look, transaction
 from security.tree import split_hashes
 
 _KEEP = "INSERT OR IGNORE INTO receipts VALUES (?, ?, ?, ?, ?, ?, ?)"
@@ -44,12 +44,13 @@ class Receipt:
 class ReceiptStore:
     """Synchronous; each call opens what it needs. Raises sqlite3.Error, or DamagedReceipts."""
 
-    def __init__(self, journal: Path) -> None:
+    def __init__(self, journal: Path, look: Callable[[Path], sqlite3.Connection] = open_look) -> None:
         self._path = journal
+        self._open_look = look
 
     @contextmanager
     def _look(self) -> Iterator[sqlite3.Connection]:
-        with _damage_named(self._path), closing(open_look(self._path)) as db:
+        with _damage_named(self._path), closing(self._open_look(self._path)) as db:
             db.text_factory = as_text
             yield db
 
@@ -66,18 +67,11 @@ class ReceiptStore:
 
     def keep(self, checkpoint: str, receipt: Receipt | None) -> None:
         """The accepted checkpoint, and the receipt under it, in one commit."""
-        with _damage_named(self._path), closing(open_durable(self._path)) as db:
-            db.execute("BEGIN IMMEDIATE")
-            try:
-                db.execute(_SET_VIEW, (checkpoint,))
-                if receipt is not None:
-                    db.execute(_KEEP, (receipt.position, receipt.epoch, receipt.index, receipt.arrived_ms, receipt.signature,
-                                       b"".join(receipt.proof), receipt.checkpoint))
-                db.execute("COMMIT")
-            except sqlite3.Error:
-                if db.in_transaction:
-                    db.execute("ROLLBACK")
-                raise
+        with _damage_named(self._path), closing(open_durable(self._path)) as db, transaction(db):
+            db.execute(_SET_VIEW, (checkpoint,))
+            if receipt is not None:
+                db.execute(_KEEP, (receipt.position, receipt.epoch, receipt.index, receipt.arrived_ms, receipt.signature,
+                                   b"".join(receipt.proof), receipt.checkpoint))
 
     def after(self, position: int) -> list[Receipt]:
         """All receipts behind a position, in order."""

@@ -40,6 +40,11 @@ class RecordMaker:
         """Whether a key record has to be committed before the next draft is sealed."""
         return self._in_use is None or self._clock.boottime_ms() - self._in_use.born_ms > DATA_KEY_LIFE_MS
 
+    def forget_key(self, position: int) -> None:
+        """A new key at the next draft, if the one in use stands at `position` or before."""
+        if self._in_use is not None and self._in_use.position <= position:
+            self._in_use = None
+
     def new_key(self, head: Head, hub_ms: int) -> tuple[DataKey, NewRow]:
         """A key and its record, which must be committed before `use_key`."""
         key = DataKey(self._genesis.edge, self._genesis.journal)

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
+from uuid import UUID
 
 import structlog
 
 from edge.advice import Diagnosis, waiting_to_rejoin
 from edge.enrol import EnrolmentRefused, EnrolmentUnavailable
 from edge.examination import keep_diagnosis
+from edge.followed import Succession
 from edge.identity import NotEnrolled, load_identity
 from edge.old_journals import known_digests, old_journals
-from edge.rejoin_wire import OldKey, RejoinAnswer, RejoinCall, rejoin_call
+from edge.rejoin_wire import Following, OldKey, RejoinAnswer, RejoinCall, rejoin_call
 from edge.settlement import Held
-from edge.state import IdentityFolder, StateFolder
-from edge.succession import Succession, read_succession
+from edge.state import IdentityFolder, JournalFiles, StateFolder
+from edge.succession import read_succession
 from edge.tls_pair import load_pair
 from security.certificates import der
 from security.clock import Clock
@@ -41,7 +44,7 @@ class Rejoin:
         self._state = state
         self._address = address
         self._clock = clock
-        self._known: dict[IdentityFolder, list[tuple[int, bytes]]] = {}  # asking goes on for days, and a damaged journal is slow
+        self._known: dict[JournalFiles, list[tuple[int, bytes]]] = {}  # asking goes on for days, and a damaged journal is slow
         self.diagnosis: Diagnosis = waiting_to_rejoin(0, "")
 
     certificate_ends_ms = 0
@@ -71,8 +74,8 @@ class Rejoin:
         answer = rejoin_call(call, self._address, word)
         if answer.waiting_for:
             return answer.waiting_for
-        held = self._held(call, answer, word)
-        held.save(new)  # before the certificate: with that it counts as admitted
+        for name, held in self._held(call, answer, word).items():
+            held.save(JournalFiles(new, name))  # before the certificate: with that it counts as admitted
         answer.identity.save(new.identity)
         return 0
 
@@ -107,27 +110,53 @@ class Rejoin:
         self.diagnosis = diagnosis
 
     def _call(self, old: IdentityFolder, new: IdentityFolder, succession: Succession) -> RejoinCall:
-        if old not in self._known:
-            self._known[old] = known_digests(old)
         csr_der, identities = read_private(new.csr), self._state.identities()
-        proof = enrolment_proof(rejoin_proof_name(succession.old_edge_id), csr_der)
+        proof = enrolment_proof(rejoin_proof_name(succession.old_edge), csr_der)
+        identity = load_identity(new.identity)
+        journals = [self._following(old, name, journal, succession) for name, journal in identity.journals.items()]
         return RejoinCall(
-            load_identity(new.identity), succession.old_edge_id, succession.old_journal_id, succession.old_position,
-            succession.old_held, succession.reason, csr_der, Ed25519Signer.load(new.record_key), socket.gethostname(),
-            old_journals(identities[:identities.index(new)], proof), self._known[old])
+            identity, succession.old_edge, journals, succession.reason, csr_der, Ed25519Signer.load(new.record_key),
+            socket.gethostname(), old_journals(identities[:identities.index(new)], proof))
+
+    def _following(self, old: IdentityFolder, name: str, journal: UUID, succession: Succession) -> Following:
+        ended, files = succession.journals.get(name), JournalFiles(old, name)
+        if ended is None:
+            return Following(name, journal)
+        if files not in self._known:
+            self._known[files] = known_digests(files)
+        return Following(name, journal, ended, self._known[files])
 
     @staticmethod
     def _old_key(old: IdentityFolder) -> OldKey:
         pair = load_pair(old, load_identity(old.identity))
         return OldKey(der(pair.leaf), lambda statement: sign_renewal(pair.key, statement))
 
-    def _held(self, call: RejoinCall, answer: RejoinAnswer, word: OldKey | Invitation) -> Held:
-        """The hub gives so many digests at a time, behind the last that it is shown. Raises EnrolmentRefused, -Unavailable."""
-        digests, common = list(answer.digests), answer.common
-        end = max([call.old_position, *(at for at, _ in call.known)])
-        while answer.digests and (at := common + len(digests)) < min(answer.held_position, end):
-            answer = rejoin_call(replace(call, known=[(at, digests[-1])]), self._address, word)
-            if answer.common != at:
-                raise EnrolmentRefused("the hub does not know what it said of the old journal; call the city's IT desk")
-            digests += answer.digests
-        return Held(answer.held_position, common, digests)
+    def _held(self, call: RejoinCall, answer: RejoinAnswer, word: OldKey | Invitation) -> dict[str, Held]:
+        """By journal's name. The hub gives so many digests at a time, behind the last that it is shown.
+
+        Raises EnrolmentRefused, EnrolmentUnavailable.
+        """
+        asked = [one for one in call.journals if one.old is not None]
+        held = said = {one.name: answer.of(one) for one in asked}
+        while any(said[one.name].digests and _goes_on(one, held[one.name]) for one in asked):
+            call = replace(call, journals=[replace(one, known=_shown(one, held.get(one.name))) for one in call.journals])
+            answer = rejoin_call(call, self._address, word)
+            said = {one.name: answer.of(one) for one in asked}
+            held = {name: _joined(before, said[name]) for name, before in held.items()}
+        return held
+
+
+def _goes_on(one: Following, held: Held) -> bool:
+    """Whether both have more of the old journal than what was said."""
+    end = max([one.old.position if one.old else 0, *(at for at, _ in one.known)])
+    return held.last < min(held.position, end)
+
+
+def _shown(one: Following, held: Held | None) -> Sequence[tuple[int, bytes]]:
+    return [(held.last, held.digests[-1])] if held is not None and held.digests else one.known
+
+
+def _joined(held: Held, more: Held) -> Held:
+    if more.known != held.last:
+        raise EnrolmentRefused("the hub does not know what it said of the old journal; call the city's IT desk")
+    return replace(held, digests=[*held.digests, *more.digests])

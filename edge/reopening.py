@@ -6,7 +6,7 @@ import asyncio
 import errno
 import itertools
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import structlog
 
@@ -24,10 +24,15 @@ def may_pass(error: sqlite3.Error | OSError) -> bool:
     return isinstance(error, sqlite3.OperationalError) or (isinstance(error, OSError) and error.errno in _OF_THE_DISK)
 
 
+def pauses_s() -> Iterator[float]:
+    """Before each next try at this machine's own disk; nobody shares it, so without chance."""
+    return (min(REOPEN_S * 2**min(attempt, 16), REOPEN_MAX_S) for attempt in itertools.count())
+
+
 async def until_openable(journal: Callable[[], Journal]) -> None:
     """Each try is with a journal of its own. Raises what does not pass; a damaged one is for whoever opens it next."""
-    for attempt in itertools.count():
-        await asyncio.sleep(min(REOPEN_S * 2**min(attempt, 16), REOPEN_MAX_S))
+    for pause_s in pauses_s():
+        await asyncio.sleep(pause_s)
         try:
             async with journal():
                 return

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar, cast
@@ -93,11 +93,15 @@ def read_claim(payload: bytes) -> Claim:
 
 
 class ResourceStore:
-    """Thread-safe. `load` once at start, then `apply` what comes; readers ask `current` each time they need it."""
+    """Thread-safe. `load` once at start, then `apply` what comes; readers ask `current` each time they need it.
 
-    def __init__(self, folder: Path, edge: UUID, verifier: Verifier, clock: Clock, kinds: Sequence[Kind[Any]]) -> None:
+    `machines`: this one, and the identities that it had before, whose resources stay its own.
+    """
+
+    def __init__(self, folder: Path, machines: Collection[UUID], verifier: Verifier, clock: Clock,
+                 kinds: Sequence[Kind[Any]]) -> None:
         self._folder = folder
-        self._edge = edge
+        self._audiences = {ALL, *map(str, machines)}
         self._verifier = verifier
         self._clock = clock
         self._kinds: dict[str, Kind[Any]] = {kind.name: kind for kind in kinds}
@@ -145,7 +149,7 @@ class ResourceStore:
             raise ResourceRefused(f"the resource is longer than {RESOURCE_MAX_BYTES} bytes; shorten it")
         self._check_signature(signed)
         claim = read_claim(signed.payload)
-        if claim.audience not in (ALL, str(self._edge)):
+        if claim.audience not in self._audiences:
             raise ResourceRefused("the resource is meant for another machine; publish it for this one or for all")
         kind = self._kinds.get(claim.name)
         if kind is None or claim.name != name:

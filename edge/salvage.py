@@ -16,6 +16,7 @@ from uuid import UUID
 from edge.dropped_log import KEPT_LOG
 from edge.journal_rows import journal_rows
 from edge.journal_store import KEEP_AND_CALL, Head, JournalIdentity, Standing
+from edge.pruned_mark import PrunedMark
 from edge.salvage_finds import SalvageFinds
 from edge.salvage_proof import NAMED_MAX, SalvageProof, read_place
 from edge.sqlite_pages import PageFile
@@ -43,7 +44,7 @@ class Saved:
 
 @dataclass(frozen=True, slots=True)
 class Pruned:
-    """The hub has this one in a backup; its row of `digests` says so much, None where that is damaged."""
+    """Dropped here, as the hub had it in a backup; its row of `digests` says so much, None where that is damaged."""
 
     position: int
     id: UUID | None
@@ -77,16 +78,19 @@ class NothingToSalvage(Exception):
 class Salvaged:
     """Made by `salvage`, good while its `with` lasts. One thread at a time."""
 
-    def __init__(self, identity: JournalIdentity, head: Head, finds: SalvageFinds) -> None:
+    def __init__(self, identity: JournalIdentity, head: Head, finds: SalvageFinds, mark: int = 0) -> None:
         self.identity = identity
         self.head = head
         self.damage: tuple[Damage, ...] = ()
         self._finds = finds
         plausible = [one for _, one in finds.standings if one.position <= head.position]
         self.standing: Standing | None = plausible[0] if plausible else None
-        # Pruning goes from below: what has no envelope there was pruned, elsewhere it is lost.
+        # Pruning goes from below: what has no envelope there was pruned, elsewhere it is lost. A log alone says nothing of it.
         lowest = finds.index.execute(_LOWEST).fetchone()[0] or head.position + 1
-        self.pruned_to: int = min(lowest - 1, self.standing.backed_up if self.standing else head.position)
+        backed_up_most = head.position if finds.of_database else 0
+        self.pruned_to: int = min(lowest - 1, max(mark, self.standing.backed_up if self.standing else backed_up_most))
+        # What the hub says now: it may have come back from an older backup, or its word be damaged here.
+        self.backed_up: int = min(self.pruned_to, self.standing.backed_up) if self.standing else 0
         self.saved, saved_behind = finds.index.execute(_SAVED, (self.pruned_to,)).fetchone()
         self.lost: int = head.position - self.pruned_to - saved_behind
 
@@ -181,7 +185,7 @@ def salvage(path: Path, known: JournalIdentity | None = None, anchors: Mapping[i
             proof = SalvageProof(finds, identity.genesis, anchors or {})
             head = proof.run()
             finds.index.execute("CREATE INDEX ids ON entries (id)")
-            salvaged = Salvaged(identity, head, finds)
+            salvaged = Salvaged(identity, head, finds, PrunedMark(path).read())
             salvaged.damage = tuple(_damage(pages, written == identity, finds, proof, salvaged))
             yield salvaged
 

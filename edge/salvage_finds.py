@@ -92,6 +92,7 @@ class SalvageFinds:
     def __init__(self, pages: PageFile, genesis: Genesis) -> None:
         self._pages = pages
         self._genesis = genesis
+        self.of_database = pages.count > 0  # else of logs alone
         self.heads: list[tuple[bool, Head]] = []  # the current one first, if it is there
         self.standings: list[tuple[bool, Standing]] = []
         self.damaged: dict[int, str] = {}  # by page
@@ -136,7 +137,8 @@ class SalvageFinds:
         """Name a page whose header or rows are not what SQLite writes."""
         found = {row.start for row in rows} | {cell.start for cell in cells}
         held = "digests" if rows else "records"
-        kind = page[FILE_HEADER_BYTES if number == 1 else 0] if page else 0
+        at = FILE_HEADER_BYTES if number == 1 else 0
+        kind = page[at] if at < len(page) else 0
         if number == 1 and not page.startswith(MAGIC):
             self.damaged[number] = "the file does not begin as a database of SQLite"
         elif kind not in (FIRST_BYTES if not found else (0, TABLE_LEAF)):

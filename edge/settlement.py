@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from edge.state import IdentityFolder
+from edge.identity import journals_of
+from edge.state import IdentityFolder, JournalFiles
 from security.private_files import read_private, write_private
 
 KIND = "carried"
@@ -26,8 +27,13 @@ class Held:
     known: int
     digests: Sequence[bytes]
 
-    def save(self, folder: IdentityFolder) -> None:
-        write_private(folder.held, json.dumps({"position": self.position, "known": self.known,
+    @property
+    def last(self) -> int:
+        """Of the digests."""
+        return self.known + len(self.digests)
+
+    def save(self, files: JournalFiles) -> None:
+        write_private(files.held, json.dumps({"position": self.position, "known": self.known,
                                                "digests": b"".join(self.digests).hex()}).encode())
 
     def anchors(self) -> dict[int, bytes]:
@@ -35,14 +41,14 @@ class Held:
         return dict(enumerate(self.digests, self.known + 1))
 
     @classmethod
-    def load(cls, folder: IdentityFolder) -> Held:
+    def load(cls, files: JournalFiles) -> Held:
         """Raises OSError, ValueError."""
         try:
-            said = json.loads(read_private(folder.held))
+            said = json.loads(read_private(files.held))
             digests = bytes.fromhex(said["digests"])
             return cls(int(said["position"]), int(said["known"]), [digests[at:at + 32] for at in range(0, len(digests), 32)])
         except (KeyError, TypeError) as error:
-            raise ValueError(f"{folder.held} is damaged ({error!r})") from error
+            raise ValueError(f"{files.held} is damaged ({error!r})") from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,15 +60,20 @@ class Settled:
     carried: int
     lost: int
 
-    def save(self, folder: IdentityFolder) -> None:
-        write_private(folder.carried, json.dumps({"common": self.common, "digest": self.digest.hex(), "carried": self.carried,
+    def save(self, files: JournalFiles) -> None:
+        write_private(files.carried, json.dumps({"common": self.common, "digest": self.digest.hex(), "carried": self.carried,
                                                   "lost": self.lost}).encode())
 
     @classmethod
-    def load(cls, folder: IdentityFolder) -> Settled:
+    def load(cls, files: JournalFiles) -> Settled:
         """Raises OSError, ValueError."""
         try:
-            said = json.loads(read_private(folder.carried))
+            said = json.loads(read_private(files.carried))
             return cls(int(said["common"]), bytes.fromhex(said["digest"]), int(said["carried"]), int(said["lost"]))
         except (KeyError, TypeError) as error:
-            raise ValueError(f"{folder.carried} is damaged ({error!r})") from error
+            raise ValueError(f"{files.carried} is damaged ({error!r})") from error
+
+
+def all_settled(old: IdentityFolder, new: IdentityFolder) -> bool:
+    """Of each journal of an identity that another one follows."""
+    return all(JournalFiles(new, one.name).carried.exists() for one in journals_of(old))

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
-from edge.sqlite_locks import reading
 from edge.sqlite_log import PAGE_BYTES, read_log
+from security.sqlite_locks import reading
 
 LEAF_MAX_LOCAL = PAGE_BYTES - 35  # section 1.6: payload of a table's leaf cell that stays on the page
 LEAF_MIN_LOCAL = (PAGE_BYTES - 12) * 32 // 255 - 23
@@ -52,7 +52,7 @@ class PageFile:
     def __enter__(self) -> PageFile:
         """Raises OSError."""
         self.logs = [read_log(path) for path in self._paths[1:]]
-        self.count = -(-self._paths[0].stat().st_size // PAGE_BYTES)
+        self.count = -(-self._size() // PAGE_BYTES)
         self._read_log_copies()
         database, *logs = [path if path.exists() else Path(os.devnull) for path in self._paths]
         with ExitStack() as stack:  # SQLite locks no log, and one that it drops gives its disk space back once it is closed
@@ -65,6 +65,11 @@ class PageFile:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stack.close()
+
+    def _size(self) -> int:
+        """A database that is gone may have left its log."""
+        gone = not self._paths[0].exists() and any(log.frames for log in self.logs)
+        return 0 if gone else self._paths[0].stat().st_size
 
     def _read_log_copies(self) -> None:
         """By page, in the order of their writing; a copy holds from the end of its transaction on."""

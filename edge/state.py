@@ -5,13 +5,49 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-BUSINESS_JOURNAL = "business"
+BUSINESS = "business"
+EVENTS = "events"
 SUCCESSORS = "successors"
 
 
 @dataclass(frozen=True)
+class JournalFiles:
+    """One journal of one identity. Paths only."""
+
+    folder: IdentityFolder
+    name: str
+
+    def _at(self, ending: str) -> Path:
+        return self.folder.root / "journals" / f"{self.name}.{ending}"
+
+    @property
+    def db(self) -> Path:
+        return self._at("db")
+
+    @property
+    def id(self) -> Path:
+        """Chosen before enrolment, so that asking again asks for the same."""
+        return self._at("id")
+
+    @property
+    def checked(self) -> Path:
+        """How far the check in idle time has come."""
+        return self._at("checked")
+
+    @property
+    def held(self) -> Path:
+        """What the hub said of the journal before this one when it admitted this identity."""
+        return self._at("held")
+
+    @property
+    def carried(self) -> Path:
+        """What became of the journal before this one; absent until all of it is settled."""
+        return self._at("carried")
+
+
+@dataclass(frozen=True)
 class IdentityFolder:
-    """One identity of the machine: keys, certificates, journal. Paths only, but for `make`."""
+    """One identity of the machine: keys, certificates, journals. Paths only, but for `make`."""
 
     root: Path
 
@@ -42,17 +78,19 @@ class IdentityFolder:
         return self.root / "keys" / "tls.next"
 
     @property
-    def journal(self) -> Path:
-        return self.root / "journals" / f"{BUSINESS_JOURNAL}.db"
+    def journals(self) -> tuple[JournalFiles, ...]:
+        """The first has the line before the others."""
+        return (self.business, self.events)
 
     @property
-    def journal_id(self) -> Path:
-        return self.root / "journals" / f"{BUSINESS_JOURNAL}.id"
+    def business(self) -> JournalFiles:
+        """What counters say."""
+        return JournalFiles(self, BUSINESS)
 
     @property
-    def checked(self) -> Path:
-        """How far the check in idle time has come."""
-        return self.root / "journals" / f"{BUSINESS_JOURNAL}.checked"
+    def events(self) -> JournalFiles:
+        """What devices do, and what the agent itself notes."""
+        return JournalFiles(self, EVENTS)
 
     @property
     def succession(self) -> Path:
@@ -68,19 +106,9 @@ class IdentityFolder:
         return IdentityFolder(self.root.parent.parent if number == 1 else self.root.parent / str(number))
 
     @property
-    def held(self) -> Path:
-        """What the hub said of the journal before this one when it admitted this identity."""
-        return self.root / "journals" / "held.json"
-
-    @property
     def known(self) -> Path:
-        """Callers' ids of the journals before this one."""
+        """Callers' ids of the business journals before this one."""
         return self.root / "journals" / "known.db"
-
-    @property
-    def carried(self) -> Path:
-        """What became of the journal before this one; absent until all of it is settled."""
-        return self.root / "journals" / "carried.json"
 
     def make(self) -> None:
         for folder in (self.root, self.root / "keys", self.root / "journals"):
@@ -110,6 +138,11 @@ class StateFolder(IdentityFolder):
         return self.root / "edge.toml"
 
     @property
+    def devices(self) -> Path:
+        """What was last told of each device."""
+        return self.root / "devices.json"
+
+    @property
     def diagnosis(self) -> Path:
         """What the agent last found out about the line to the hub."""
         return self.root / "diagnosis.json"
@@ -121,6 +154,11 @@ class StateFolder(IdentityFolder):
     @property
     def door(self) -> Path:
         return self.root / "door.db"
+
+    @property
+    def attachments(self) -> Path:
+        """Sealed scans and photos that are to be uploaded."""
+        return self.root / "attachments"
 
     @property
     def alarms(self) -> Path:

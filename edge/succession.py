@@ -1,24 +1,25 @@
-"""A journal that cannot go on gets a successor: a new identity of this machine, with keys and a journal of its own.
+"""A journal that cannot go on gets a successor: a new identity of this machine, with keys and journals of its own.
 
 The counter works in it at once; the hub takes it once a person there has approved it (edge/rejoin.py).
 """
 
 from __future__ import annotations
 
-import json
 import shutil
-from dataclasses import asdict, dataclass, replace
-from uuid import UUID, uuid4
+from collections.abc import Mapping
+from dataclasses import replace
+from uuid import uuid4
 
 import structlog
 
+from edge.followed import Ended, Succession
 from edge.forerunner import ends
-from edge.identity import Identity, load_identity
+from edge.identity import Identity, load_identity, named
 from edge.journal_store import KEEP_AND_CALL, create_journal
-from edge.state import BUSINESS_JOURNAL, IdentityFolder, StateFolder
+from edge.state import IdentityFolder, JournalFiles, StateFolder
 from security.certificates import key_pem, new_csr, new_key
 from security.chain import Genesis
-from security.private_files import read_private, sync_folder, write_private
+from security.private_files import sync_folder, write_private
 from security.signer import Ed25519Signer
 
 SUCCESSORS_MAX = 100
@@ -30,25 +31,6 @@ log = structlog.get_logger()
 
 class SuccessionRefused(Exception):
     """No successor can be made; the text says what to do."""
-
-
-@dataclass(frozen=True, slots=True)
-class Succession:
-    """Why an identity was begun, and after which: stands beside its keys until the hub has admitted it, and after."""
-
-    old_edge: str
-    old_journal: str
-    reason: str
-    old_position: int  # where the old journal ended here
-    old_held: int      # and what of it the hub had acknowledged
-
-    @property
-    def old_journal_id(self) -> UUID:
-        return UUID(self.old_journal)
-
-    @property
-    def old_edge_id(self) -> UUID:
-        return UUID(self.old_edge)
 
 
 def begin(state: StateFolder, reason: str) -> IdentityFolder:
@@ -64,7 +46,7 @@ def begin(state: StateFolder, reason: str) -> IdentityFolder:
     state.successors.mkdir(mode=0o700, exist_ok=True)
     unfinished = IdentityFolder(state.successors / f".{number}.new")
     shutil.rmtree(unfinished.root, ignore_errors=True)  # what a crash left: nobody has seen its keys
-    _fill(unfinished, identity, _in_short(reason, old), ends(old))
+    _fill(unfinished, identity, Succession(identity.edge_id, _in_short(reason, old), _ended(identity, old)))
     finished = IdentityFolder(state.successors / str(number))
     unfinished.root.rename(finished.root)
     sync_folder(state.successors)
@@ -74,23 +56,29 @@ def begin(state: StateFolder, reason: str) -> IdentityFolder:
 
 def _in_short(reason: str, old: IdentityFolder) -> str:
     """For the one who approves it, and as the hub takes it: one line with what is damaged, not where this machine keeps it."""
-    text = reason.replace(f"{old.journal.parent}/", "").removesuffix(f"; {KEEP_AND_CALL}")
+    text = reason.replace(f"{old.business.db.parent}/", "").removesuffix(f"; {KEEP_AND_CALL}")
     line = "".join(one if one.isprintable() else " " for one in text)
     return line if len(line) <= REASON_MAX_CHARS else f"{line[:REASON_MAX_CHARS - 1]}…"
 
 
-def _fill(folder: IdentityFolder, old: Identity, reason: str, old_ends: tuple[int, int]) -> None:
+def _ended(identity: Identity, old: IdentityFolder) -> Mapping[str, Ended]:
+    return {name: Ended(journal, *ends(JournalFiles(old, name))) for name, journal in identity.journals.items()}
+
+
+def _fill(folder: IdentityFolder, old: Identity, succession: Succession) -> None:
     folder.make()
-    edge, journal = uuid4(), uuid4()
+    edge = uuid4()
     signer = Ed25519Signer.create(folder.record_key)
     key = new_key()
     write_private(folder.tls_key, key_pem(key))
     write_private(folder.csr, new_csr(key, str(edge)))
-    create_journal(folder.journal, BUSINESS_JOURNAL,
-                   Genesis(edge, journal, signer.suite, signer.public_key, UUID(old.journal)))
-    succession = Succession(old.edge, old.journal, reason, *old_ends)
-    write_private(folder.succession, json.dumps(asdict(succession), ensure_ascii=False).encode())
-    replace(old, edge=str(edge), journal=str(journal), chain="").save(folder.identity)
+    journals = {files.name: uuid4() for files in folder.journals}
+    for files in folder.journals:
+        before = succession.journals.get(files.name)
+        create_journal(files.db, files.name, Genesis(edge, journals[files.name], signer.suite, signer.public_key,
+                                                     before.journal if before else None))
+    succession.save(folder)
+    replace(old, edge=str(edge), chain="", **named(journals)).save(folder.identity)
     for one in (folder.root / "keys", folder.root / "journals", folder.root):
         sync_folder(one)
 
@@ -101,11 +89,9 @@ def read_succession(old: IdentityFolder, new: IdentityFolder) -> Succession:
     Raises NotEnrolled when neither does, ExposedSecret.
     """
     try:
-        said = Succession(**json.loads(read_private(new.succession)))
-        UUID(said.old_edge), UUID(said.old_journal)
-    except (FileNotFoundError, ValueError, TypeError, AttributeError) as error:
+        return Succession.load(new)
+    except (FileNotFoundError, ValueError) as error:
         log.warning("an earlier identity's own files say what this one does not", file=str(new.succession), error=str(error),
                     next="look after this machine's disk")
         identity = load_identity(old.identity)
-        return Succession(identity.edge, identity.journal, REASON_GONE, *ends(old))
-    return said
+        return Succession(identity.edge_id, REASON_GONE, _ended(identity, old))

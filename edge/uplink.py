@@ -22,6 +22,7 @@ from edge.journal_store import Standing
 from edge.line import HubRefused, Line, LineLost
 from edge.pace import Pace
 from edge.receipt_book import ReceiptBook
+from edge.right_of_way import RightOfWay
 from edge.wire import (
     Down,
     HubEpoch,
@@ -42,6 +43,7 @@ from security.suites import Verifier
 
 BATCH_MAX_RECORDS = 2_000
 BATCH_MAX_BYTES = 1024 * 1024
+BEHIND_MAX_BYTES = 16 * 1024  # of a batch that goes behind another journal's records
 SILENCE_MAX_S = 15.0
 MISSING_STEP = 20_000
 INSTANCE_BYTES = 16
@@ -54,18 +56,21 @@ log = structlog.get_logger()
 
 
 class Uplink:
-    """One journal's way up. `replicate` is the stub's method, or a stand-in of the same shape."""
+    """One journal's way up. `replicate` is the stub's method, or a stand-in of the same shape; `way` is asked where another
+    journal has the line first.
+    """
 
     def __init__(self, journal: Journal, receipts: ReceiptBook, replicate: Replicate, line: Line, time_verifier: Verifier,
-                 clock: Clock, doubt: Doubt | None = None) -> None:
+                 clock: Clock, doubt: Doubt | None = None, way: RightOfWay | None = None) -> None:
         self._doubt = doubt or Doubt()
+        self._way = way
         self._receipts = receipts
         self._journal = journal
         self._replicate = replicate
         self._line = line
         self._time_verifier = time_verifier
         self._clock = clock
-        self._pace = Pace()
+        self._pace = Pace(1, BEHIND_MAX_BYTES) if way else Pace()
         self._instance = os.urandom(INSTANCE_BYTES)
 
     async def run(self) -> None:
@@ -74,7 +79,7 @@ class Uplink:
     async def session(self) -> None:
         """One stream, until the hub ends it. Raises LineLost, HubRefused."""
         self._pace.begin()
-        session = _Session(self._journal, self._receipts, self._pace, self._clock, self._instance)
+        session = _Session(self._journal, self._receipts, self._pace, self._clock, self._instance, self._way)
         async with aclosing(self._replicate(session.requests())) as replies:
             try:
                 while (message := await _next(replies, session)) is not None:
@@ -178,8 +183,10 @@ class _Flying:
 class _Session:
     """The sending half of one stream: what is in flight, and where the next batch begins."""
 
-    def __init__(self, journal: Journal, receipts: ReceiptBook, pace: Pace, clock: Clock, instance: bytes) -> None:
+    def __init__(self, journal: Journal, receipts: ReceiptBook, pace: Pace, clock: Clock, instance: bytes,
+                 way: RightOfWay | None) -> None:
         self._instance = instance
+        self._way = way
         self._journal = journal
         self._receipts = receipts
         self._clock = clock
@@ -245,13 +252,15 @@ class _Session:
                 self._acknowledged.clear()
                 await self._acknowledged.wait()
         while True:
+            await self._until_free()
             appended = self._journal.appended()
             run = await self._journal.after(position, BATCH_MAX_RECORDS, min(self._pace.batch_bytes, BATCH_MAX_BYTES))
             if not run:
                 await appended.wait()
                 continue
             position = run.last
-            full = self._flying_bytes() + run.size_bytes >= self._pace.window_bytes
+            full = self._flying_bytes() + run.size_bytes >= self._pace.window_bytes or (
+                self._way is not None and position < self._journal.head.position)
             self._in_flight.append(_Flying(position, run.size_bytes, self._loop.time(), full))
             self._owed_since = self._owed_since or self._loop.time()
             yield encode_batch(run, self._journal.key_id, self._journal.head.position)
@@ -259,12 +268,22 @@ class _Session:
                 self._acknowledged.clear()
                 await self._acknowledged.wait()
 
+    async def _until_free(self) -> None:
+        if self._way is None:
+            return
+        while self._in_flight:
+            self._acknowledged.clear()
+            await self._acknowledged.wait()
+        await self._way.free()
+
     async def _missing(self, held: int, pruned_to: int) -> AsyncIterator[Up]:
-        """All that is known of what the hub lost and this machine no longer has."""
+        """All that is known of what the hub lost and this machine no longer has, and the key of what comes behind it."""
         shown = await self._receipts.shown_for(pruned_to)
+        key = await self._journal.key_behind(pruned_to)
         for first in range(held + 1, pruned_to + 1, MISSING_STEP):
             last = min(first + MISSING_STEP - 1, pruned_to)
-            yield encode_missing(first, await self._journal.known_of(first, last), shown, more=last < pruned_to)
+            yield encode_missing(first, await self._journal.known_of(first, last), shown, more=last < pruned_to,
+                                 data_key=key[1:] if key and first <= key[0] <= last else None)
 
     def _flying_bytes(self) -> int:
         return sum(one.size_bytes for one in self._in_flight)

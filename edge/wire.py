@@ -90,9 +90,10 @@ def encode_open(journal: UUID, position: int, unix_ms: int = 0, checkpoint: str 
                                  instance=instance))
 
 
-def encode_missing(first: int, known: Sequence[tuple[bytes, bytes]], shown: tuple[Receipt, bytes] | None, *, more: bool) -> Up:
+def encode_missing(first: int, known: Sequence[tuple[bytes, bytes]], shown: tuple[Receipt, bytes] | None, *, more: bool,
+                   data_key: tuple[bytes, bytes] | None = None) -> Up:
     """Digest and id of each record, from `first` on, that the hub lacks and that is no longer here; `shown` is the hub's receipt
-    for a record at or behind them, with that record's digest.
+    for a record at or behind them, with that record's digest; `data_key` is the one of them that opens what is still here.
     """
     message = sync_pb2.Missing(first_position=first, digests=b"".join(digest for digest, _ in known),
                                ids=b"".join(one for _, one in known), more=more)
@@ -101,6 +102,8 @@ def encode_missing(first: int, known: Sequence[tuple[bytes, bytes]], shown: tupl
         message.receipt_signature = receipt.signature
         message.receipt.CopyFrom(sync_pb2.Receipt(checkpoint=receipt.checkpoint, position=receipt.position, index=receipt.index,
                                                   arrived_ms=receipt.arrived_ms, inclusion=receipt.proof))
+    if data_key is not None:
+        message.data_key, message.data_key_signature = data_key
     return Up(missing=message)
 
 

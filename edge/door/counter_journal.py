@@ -20,6 +20,8 @@ class CounterJournal(Protocol):
     @property
     def queued(self) -> int: ...
 
+    async def oldest_queued_ms(self) -> int | None: ...
+
     async def submit(self, draft: Draft) -> Stored:
         """MUST be durable when it returns. Raises JournalRefused: then nothing was stored."""
 
@@ -29,3 +31,13 @@ class CounterJournal(Protocol):
 
     async def in_ledger(self, stored: Stored) -> bool:
         """Whether the hub holds it. Raises JournalBusy, JournalStopped, NotEnrolled, OSError, ValueError."""
+
+
+class BesideJournal(Protocol):
+    """The journal of events, as far as the counter is told of it. `stopped`: why it takes nothing; "" while it does."""
+
+    @property
+    def queued(self) -> int: ...
+
+    @property
+    def stopped(self) -> str: ...

@@ -3,26 +3,33 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import date, datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from edge.drafts import ID_NUMBER
+from devices.id_card_layouts import NUMBERS, CardKind
+from devices.id_number import id_check
+from edge.drafts import no_id_number
 
+ID_NUMBER_CHARS = 18
 DETAILS_MAX_BYTES = 8 * 1024
-_WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
-_CHECK = "10X98765432"
+READINGS_MAX = 8
+ATTACHMENTS_MAX = 32
 
 
 def check_id_number(number: str) -> str:
-    """Resident ID number (GB 11643): 18 places, a real date of birth, check by ISO 7064 MOD 11-2."""
-    if not number[:17].isascii() or not number[:17].isdecimal():
+    """Resident ID number (GB 11643): 18 places, a real date of birth, check by ISO 7064 MOD 11-2. Those of Hong Kong, Macao
+    and Taiwan residents and of foreigners from 2023 on are such, too; that of a foreigner's card of 2017 has no check.
+    """
+    if number.isascii() and re.fullmatch(NUMBERS[CardKind.FOREIGNER_2017], number.upper()):
+        return number.upper()
+    if len(number) != ID_NUMBER_CHARS or not number[:17].isascii() or not number[:17].isdecimal():
         raise ValueError("not an ID number")
     date(int(number[6:10]), int(number[10:12]), int(number[12:14]))
-    total = sum(int(digit) * weight for digit, weight in zip(number, _WEIGHTS, strict=False))
-    if number[17:].upper() != _CHECK[total % 11]:
+    if number[17:].upper() != id_check(number[:17]):
         raise ValueError("wrong check digit")
     return number.upper()
 
@@ -34,12 +41,6 @@ def _bounded(details: dict[str, Any]) -> dict[str, Any]:
     return details
 
 
-def _no_id_number(text: str) -> str:
-    if ID_NUMBER.search(text):
-        raise ValueError("holds an ID number")
-    return text
-
-
 Text = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f]*[^\x00-\x20\u3000][^\x00-\x1f]*$")]
 
 
@@ -49,7 +50,7 @@ class _Strict(BaseModel):
 
 class Resident(_Strict):
     name: Text = Field(examples=["王秀英"])
-    id_number: Annotated[str, Field(min_length=18, max_length=18, examples=["11010519491231002X"]),
+    id_number: Annotated[str, Field(min_length=15, max_length=ID_NUMBER_CHARS, examples=["11010519491231002X"]),
                          AfterValidator(check_id_number)]
     card_number: Annotated[str, Field(pattern=r"^[A-Z0-9]{9}$", examples=["A12345678"])] | None = None
 
@@ -60,13 +61,25 @@ class Submission(_Strict):
     id: Annotated[str, Field(pattern=r"^[A-Za-z0-9._:-]{1,64}$", examples=["7d1c2f0e-20261121-0007"])]
     item: Annotated[str, Field(max_length=16, examples=["003-21"])]
     channel: Literal["counter", "kiosk"]
-    operator: Annotated[Text, AfterValidator(_no_id_number)] = Field(
+    operator: Annotated[Text, AfterValidator(no_id_number)] = Field(
         description="Name of the operator; unverified until accounts come.", examples=["李芳"])
     resident: Resident
     documents: Annotated[list[Annotated[str, Field(max_length=64)]], Field(max_length=16)] = Field(
         examples=[["resident-id-card", "eligibility-commitment"]])
-    reading: UUID | None = Field(None, description="Id of a reading that this door gave out in the last 10 minutes.")
+    readings: Annotated[list[UUID], Field(max_length=READINGS_MAX)] = Field(
+        [], description="Ids of readings that this door gave out in the last 10 minutes: cards, codes, fingers.")
+    attachments: Annotated[list[UUID], Field(max_length=ATTACHMENTS_MAX)] = Field(
+        [], description="Ids of scans that this door took in the last 10 minutes.")
     details: Annotated[dict[str, Any], AfterValidator(_bounded)] = Field({}, description="At most 8 KiB as JSON.")
+
+
+class AttachmentAnswer(BaseModel):
+    """A scan that is sealed and on this machine's disk; a transaction may name it by `id`."""
+
+    id: UUID
+    sha256: str
+    size: int
+    media_type: str
 
 
 class TransactionState(BaseModel):
@@ -91,6 +104,7 @@ class Readers(BaseModel):
 
 
 class Card(BaseModel):
+    # As POST /v1/readers/NAME/read has always answered: counter programs that check its shape get no field more.
     card_number: str
     id_number: str
     name: str
@@ -139,12 +153,22 @@ class AlarmAnswer(BaseModel):
     hint: str = Field(description="For the counter, in Chinese.")
 
 
+class EventsAnswer(BaseModel):
+    """The journal of what devices do, and of the agent's own notes."""
+
+    queued: int = Field(description="Records that the hub does not hold.")
+    stopped: str = Field(description="Why it takes nothing, for a technician; empty while it does. Transactions go on.")
+
+
 class MachineState(BaseModel):
     queued: int
+    oldest_queued_ms: int | None = Field(description="Unix ms, as claimed, of the oldest record that the hub does not hold.")
     head: int
     acknowledged: int
     line: LineAnswer
     catalogue: bool
+    events: EventsAnswer | None = Field(description="Null for a machine that has no such journal, or none yet.")
+    attachments: int = Field(description="Scans that the city's hub does not have safe yet.")
     certificate_ends_ms: int = Field(description="End of this machine's certificate, which renews at half of its life.")
     alarms: list[AlarmAnswer]
 

@@ -8,14 +8,16 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 
 from edge.advice import LineHealth
 from edge.alarms import Alarms
-from edge.door.counter_journal import CounterJournal
+from edge.attachments.attachments import Attachments
+from edge.door.counter_journal import BesideJournal, CounterJournal
 from edge.line import Line, LineStatus
 
 
 class DoorMetrics:
-    """Gauges read journal and line at each scrape."""
+    """Gauges read journals and line at each scrape."""
 
-    def __init__(self, journal: CounterJournal, line: Line, alarms: Alarms, health: LineHealth) -> None:
+    def __init__(self, journal: CounterJournal, line: Line, alarms: Alarms, health: LineHealth,
+                 events: Callable[[], BesideJournal | None], attachments: Attachments) -> None:
         self._registry = CollectorRegistry()
         self.submissions = Counter("suozhan_edge_submissions_total", "Transactions said at the counter's door.",
                                    ["outcome"], registry=self._registry)
@@ -28,6 +30,10 @@ class DoorMetrics:
                     lambda: journal.standing.position)
         self._gauge("suozhan_edge_journal_queued_records", "Records that the hub does not hold.",
                     lambda: journal.queued)
+        self._gauge("suozhan_edge_events_queued_records", "Records of the journal of events that the hub does not hold.",
+                    lambda: one.queued if (one := events()) else 0)
+        self._gauge("suozhan_edge_attachments", "Scans that the hub does not have safe.", lambda: len(attachments.waiting()))
+        self._gauge("suozhan_edge_attachments_bytes", "Their bytes on this disk.", lambda: attachments.waiting_bytes)
         self._gauge("suozhan_edge_line_connected", "1 while the line to the hub works.",
                     lambda: line.state.state is LineStatus.CONNECTED)
         self._gauge("suozhan_edge_certificate_expires_timestamp_seconds", "End of this machine's certificate.",

@@ -14,7 +14,7 @@ from pathlib import Path
 import structlog
 
 from security.clock import Clock
-from security.durable_sqlite import create_database, open_durable
+from security.durable_sqlite import LogLeft, LogLost, create_database, open_durable, transaction
 from security.suites import sha256
 
 CODE_LIFE_MS = 10 * 60 * 1000
@@ -70,7 +70,7 @@ class Pairing:
             except sqlite3.DatabaseError as error:
                 if not _damaged(error):
                     raise
-                self._set_aside(str(error))
+                self._set_aside(error.lacking if isinstance(error, LogLost) else str(error))
                 raise PairingDamaged from error
 
     def _open(self) -> sqlite3.Connection:
@@ -82,13 +82,22 @@ class Pairing:
             with Path(f"{self._path}.lock").open("w") as lock:  # agent and `pair` may both find none
                 fcntl.flock(lock, fcntl.LOCK_EX)
                 if not self._path.exists():
-                    create_database(self._path, _SCHEMA)
+                    self._begin()
             self._connection = open_durable(self._path)
             self._opened = _file(self._path)
         return self._connection
 
+    def _begin(self) -> None:
+        try:
+            create_database(self._path, _SCHEMA)
+        except LogLeft as error:  # tokens are gone, and people should know why nobody has one
+            self._set_aside(f"{self._path.name} is gone, and its log is not")
+            raise PairingDamaged from error
+
     def _set_aside(self, reason: str) -> None:
-        log.error("pairing database damaged", error=reason, kept=f"{self._path}.damaged", next="pair the counter program again")
+        # In `reason` no word of putting a log back: SQLite would fold it into the new file.
+        log.error("pairing database damaged", error=reason, kept=f"{self._path}.damaged",
+                  next="pair the counter program again; a file that turns up is of the kept one, put nothing beside the new one")
         if self._connection is not None:
             self._connection.close()
             self._connection = None
@@ -110,7 +119,7 @@ class Pairing:
         if now < self._paused_until_ms:
             raise TooManyCodes
         token = secrets.token_urlsafe(32)
-        with self._database() as database, _transaction(database):
+        with self._database() as database, transaction(database):
             # One statement takes the code: two callers cannot both use it.
             row = database.execute("DELETE FROM codes WHERE hash = ? AND origin = ? AND expires_ms > ? RETURNING name",
                                    (_hash(code), origin, self._clock.unix_ms())).fetchone()
@@ -124,6 +133,22 @@ class Pairing:
                              (_hash(token), row[0], origin, self._clock.unix_ms()))
         return token
 
+    def take_back(self, name: str) -> int:
+        """All tokens of that name, and its codes, open nothing any more: how many there were."""
+        with self._database() as database, transaction(database):
+            tokens = database.execute("DELETE FROM tokens WHERE name = ?", (name,)).rowcount
+            return tokens + database.execute("DELETE FROM codes WHERE name = ?", (name,)).rowcount
+
+    def names(self) -> list[str]:
+        """Of all who have a token."""
+        with self._database() as database:
+            return [row[0] for row in database.execute("SELECT DISTINCT name FROM tokens ORDER BY name")]
+
+    def forget(self, token: str) -> None:
+        """It opens nothing any more."""
+        with self._database() as database:
+            database.execute("DELETE FROM tokens WHERE hash = ?", (_hash(token),))
+
     def origins(self) -> set[str]:
         """Every origin that has a token or is about to get one."""
         with self._database() as database:
@@ -136,17 +161,6 @@ class Pairing:
         with self._database() as database:
             row = database.execute("SELECT origin FROM tokens WHERE hash = ?", (_hash(token),)).fetchone()
             return row[0] if row else None
-
-
-@contextmanager
-def _transaction(database: sqlite3.Connection) -> Iterator[None]:
-    database.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-        database.execute("COMMIT")
-    finally:
-        if database.in_transaction:
-            database.execute("ROLLBACK")
 
 
 def _file(path: Path) -> tuple[int, int] | None:

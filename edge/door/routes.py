@@ -5,30 +5,28 @@ from __future__ import annotations
 import asyncio
 import json
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
-from devices.cards import CardReaders
 from devices.contract import Reading
-from devices.social_card import SocialCard, SocialCardDriver
 from edge.advice import LineHealth
 from edge.alarms import Alarms
+from edge.attachments.attached import Attached
+from edge.attachments.attachments import Attachments
 from edge.catalogue import Catalogue, Item, check
-from edge.door.counter_journal import CounterJournal
-from edge.door.errors import DAMAGED, DoorError, ErrorBody
+from edge.door.attachment_routes import GONE, name
+from edge.door.bindings import bound, problems
+from edge.door.counter_journal import BesideJournal, CounterJournal
+from edge.door.errors import DAMAGED, DoorError, responses
 from edge.door.messages import (
     AlarmAnswer,
-    Card,
-    CardReading,
+    EventsAnswer,
     LineAnswer,
     MachineState,
     PairAnswer,
     PairRequest,
-    Reader,
-    Readers,
-    Resident,
     ServiceItem,
     Submission,
     TransactionState,
@@ -36,25 +34,20 @@ from edge.door.messages import (
 from edge.door.metrics import DoorMetrics
 from edge.door.pairing import NATIVE, CodeRefused, Pairing, PairingDamaged, TooManyCodes
 from edge.door.readings import RecentReadings
-from edge.drafts import OWN_IDS, Draft, JournalRefused, JournalStopped, Stored
+from edge.drafts import HOLDS_ID_NUMBER, OWN_IDS, BadDraft, Draft, JournalRefused, JournalStopped, Stored
 from edge.identity import NotEnrolled
 from edge.line import Line
 
 TRANSACTION = "transaction"
 
 
-def _errors(*codes: int) -> dict[int | str, dict[str, Any]]:
-    return {code: {"model": ErrorBody} for code in (401, 403, *codes)}
-
-
 class DoorRoutes:
     """Handlers over the parts that the agent is made of."""
 
-    def __init__(self, journal: CounterJournal, readers: CardReaders, catalogue: Callable[[], Catalogue | None], line: Line,
-                 pairing: Pairing, readings: RecentReadings, metrics: DoorMetrics, alarms: Alarms,
-                 health: LineHealth) -> None:
+    def __init__(self, journal: CounterJournal, catalogue: Callable[[], Catalogue | None], line: Line, pairing: Pairing,
+                 readings: RecentReadings, metrics: DoorMetrics, alarms: Alarms,
+                 health: LineHealth, events: Callable[[], BesideJournal | None], attachments: Attachments) -> None:
         self._journal = journal
-        self._readers = readers
         self._catalogue = catalogue
         self._line = line
         self._pairing = pairing
@@ -62,22 +55,21 @@ class DoorRoutes:
         self._metrics = metrics
         self._alarms = alarms
         self._health = health
+        self._events = events
+        self._attachments = attachments
 
     def router(self) -> APIRouter:
         router = APIRouter()
         add = router.add_api_route
-        add("/v1/pair", self.pair, methods=["POST"], responses=_errors(422, 429), summary="Code to token")
-        add("/v1/readers", self.readers, methods=["GET"], responses=_errors(), summary="Readers and their state")
-        add("/v1/readers/{name}/read", self.read, methods=["POST"], responses=_errors(404, 409, 502),
-            summary="Read the card that is in")
-        add("/v1/items", self.items, methods=["GET"], responses=_errors(503), summary="Service items")
-        add("/v1/items/{code}", self.item, methods=["GET"], responses=_errors(404, 503), summary="One service item")
+        add("/v1/pair", self.pair, methods=["POST"], responses=responses(422, 429), summary="Code to token")
+        add("/v1/items", self.items, methods=["GET"], responses=responses(503), summary="Service items")
+        add("/v1/items/{code}", self.item, methods=["GET"], responses=responses(404, 503), summary="One service item")
         add("/v1/transactions", self.submit, methods=["POST"], status_code=201,
             responses={200: {"model": TransactionState, "description": "Said before; stored once"},
-                       **_errors(409, 413, 422, 503)},
+                       **responses(409, 413, 422, 503)},
             summary="Submit a transaction; answered once it is on disk")
-        add("/v1/transactions/{id}", self.transaction, methods=["GET"], responses=_errors(404), summary="Its state")
-        add("/v1/state", self.state, methods=["GET"], responses=_errors(), summary="Queue and line")
+        add("/v1/transactions/{id}", self.transaction, methods=["GET"], responses=responses(404), summary="Its state")
+        add("/v1/state", self.state, methods=["GET"], responses=responses(), summary="Queue and line")
         add("/metrics", self.metrics, methods=["GET"], response_class=Response, summary="For Prometheus")
         return router
 
@@ -91,18 +83,6 @@ class DoorRoutes:
             raise DoorError(503, "pairing-damaged", DAMAGED) from error
         except TooManyCodes as error:
             raise DoorError(429, "too-many-codes", "配对码连续错误，请一分钟后再试。") from error
-
-    async def readers(self) -> Readers:
-        states = [Reader(name=one.name, state=one.state, card_present=one.card_present) for one in self._readers.states]
-        return Readers(service=self._readers.service, readers=states)
-
-    async def read(self, name: str) -> CardReading:
-        if name not in {one.name for one in self._readers.states}:
-            raise DoorError(404, "no-reader", "没有这个读卡器，请检查连接线，或从读卡器列表中重新选择。")
-        async with SocialCardDriver(self._readers, name) as driver:
-            reading = await driver.read()
-        self._readings.keep(reading)
-        return _reading(reading)
 
     async def items(self, channel: str | None = None) -> list[ServiceItem]:
         return [_item(one) for one in self._held().items if channel is None or channel in one.channels]
@@ -125,21 +105,27 @@ class DoorRoutes:
         """Raises DoorError, JournalRefused."""
         said = _json(_said(submission))
         try:
-            return await self._journal.submit(self._draft(submission, said))
+            attached = [self._attachments.find(one) for one in dict.fromkeys(submission.attachments)]
+            draft = self._draft(submission, said, attached)
+            await name(self._attachments, attached, submission.id)
+            return await self._journal.submit(draft)
         except (DoorError, JournalStopped):
             # A repeat was checked and stored the first time; catalogue, readings and journal may have changed since.
             if repeat := await self._journal.repeat(submission.id, TRANSACTION, said):
                 return repeat
             raise
 
-    def _draft(self, submission: Submission, said: bytes) -> Draft:
+    def _draft(self, submission: Submission, said: bytes, attached: Sequence[Attached | None]) -> Draft:
         """Raises DoorError."""
         if submission.id.startswith(OWN_IDS):
-            raise DoorError(422, "not-acceptable", "业务流水号不得以 alarm:、carried: 或 journal. 开头，请由柜面程序重新生成。")
-        reading = self._readings.find(submission.reading) if submission.reading else None
-        _check(self._known(submission.item, 422), submission, reading)
-        return Draft(submission.id, TRANSACTION, _json(_body(submission, reading)),
-                     simulated=reading is not None and reading.simulated, said=said)
+            raise DoorError(422, "not-acceptable", f"业务流水号不得以 {'、'.join(OWN_IDS)} 开头，请由柜面程序重新生成。")
+        if submission.resident.id_number in submission.id.upper():  # of a shape that a Draft does not know for one, too
+            raise BadDraft("caller id holds an ID number", HOLDS_ID_NUMBER)
+        readings = [self._readings.find(one) for one in dict.fromkeys(submission.readings)]
+        _check(self._known(submission.item, 422), submission, readings, attached)
+        known, scans = [one for one in readings if one is not None], [one for one in attached if one is not None]
+        return Draft(submission.id, TRANSACTION, _json(_said(submission) | _readings(known) | _scans(scans)),
+                     simulated=any(one.simulated for one in known) or any(one.simulated for one in scans), said=said)
 
     async def transaction(self, id: str) -> TransactionState:  # noqa: A002 - the path's own word
         stored = await self._journal.find(id)
@@ -148,11 +134,13 @@ class DoorRoutes:
         return await self._state(id, stored)
 
     async def state(self) -> MachineState:
-        line, diagnosis = self._line.state, self._health.diagnosis
+        line, diagnosis, events = self._line.state, self._health.diagnosis, self._events()
         return MachineState(
-            queued=self._journal.queued, head=self._journal.head.position,
+            queued=self._journal.queued, oldest_queued_ms=await self._journal.oldest_queued_ms(),
+            head=self._journal.head.position,
             acknowledged=self._journal.standing.position, catalogue=self._catalogue() is not None,
-            certificate_ends_ms=self._health.certificate_ends_ms,
+            events=EventsAnswer(queued=events.queued, stopped=events.stopped) if events else None,
+            attachments=len(self._attachments.waiting()), certificate_ends_ms=self._health.certificate_ends_ms,
             line=LineAnswer(state=line.state.value, since_ms=line.since_ms, detail=line.detail,
                             diagnosis=diagnosis.kind.value, hint=diagnosis.chinese),
             alarms=[AlarmAnswer(kind=one.kind, raised_ms=one.raised_ms, text=one.text, hint=one.hint)
@@ -184,27 +172,20 @@ class DoorRoutes:
                                 alarms=[one.hint for one in self._alarms.open_alarms()])
 
 
-def _check(item: Item, submission: Submission, reading: Reading[SocialCard] | None) -> None:
+def _check(item: Item, submission: Submission, readings: Sequence[Reading[Any] | None],
+           attached: Sequence[Attached | None]) -> None:
     """Everything that is wrong at once: the resident must not come a third time (一次性告知). Raises DoorError."""
-    problems = check(item, submission.channel, submission.documents)
-    if submission.reading and reading is None:
-        problems.append("读卡记录不存在或已超过 10 分钟，请重新读卡。")
-    if reading is not None:
-        problems += _other_than_the_card(submission.resident, reading.data)
-    if problems:
-        raise DoorError(422, "not-acceptable", f"本笔未受理。{item.one_time_notice}", problems)
-
-
-def _other_than_the_card(resident: Resident, card: SocialCard) -> list[str]:
-    """A record that names a reading says what the card says."""
-    problems = []
-    if card.id_number.upper() != resident.id_number:
-        problems.append("读出的卡与填写的身份证号码不是同一人，请核对后重新读卡。")
-    if card.name != resident.name:
-        problems.append("读出的卡与填写的姓名不一致，请核对后重新读卡。")
-    if resident.card_number not in (None, card.card_number):
-        problems.append("读出的卡与填写的卡号不一致，请核对后重新读卡。")
-    return problems
+    wrong = check(item, submission.channel, submission.documents)
+    if submission.resident.id_number in submission.operator.upper():
+        wrong.append("经办人处填写了居民的证件号码。请填写经办人姓名。")
+    if None in readings:
+        wrong.append("读卡记录不存在或已超过 10 分钟，请重新读卡。")
+    if None in attached:
+        wrong.append(GONE)
+    for reading in readings:
+        wrong += problems(submission.resident, reading) if reading is not None else []
+    if wrong:
+        raise DoorError(422, "not-acceptable", f"本笔未受理。{item.one_time_notice}", list(dict.fromkeys(wrong)))
 
 
 def _json(body: dict[str, Any]) -> bytes:
@@ -221,26 +202,23 @@ def _said(submission: Submission) -> dict[str, Any]:
         "resident": submission.resident.model_dump(exclude_none=True),
         "documents": sorted(set(submission.documents)),
     }
-    if submission.reading is not None:
-        said["reading"] = {"id": str(submission.reading)}
+    if submission.readings:
+        said["readings"] = [{"id": str(one)} for one in dict.fromkeys(submission.readings)]
+    if submission.attachments:
+        said["attachments"] = [{"id": str(one)} for one in dict.fromkeys(submission.attachments)]
     if submission.details:
         said["details"] = submission.details
     return said
 
 
-def _body(submission: Submission, reading: Reading[SocialCard] | None) -> dict[str, Any]:
-    """What was said, and where the reading came from."""
-    body = _said(submission)
-    if reading is not None:
-        body["reading"] |= {"device": reading.device, "kind": reading.kind}
-    return body
+def _readings(readings: Sequence[Reading[Any]]) -> dict[str, Any]:
+    """Where they came from, in the place of what was said of them."""
+    return {"readings": [bound(one) for one in readings]} if readings else {}
 
 
-def _reading(reading: Reading[SocialCard]) -> CardReading:
-    card = reading.data
-    fields = {name: getattr(card, name) for name in Card.model_fields}
-    return CardReading(id=reading.id, kind=reading.kind, device=reading.device, observed_at=reading.observed_at,
-                       simulated=reading.simulated, card=Card(**fields))
+def _scans(attached: Sequence[Attached]) -> dict[str, Any]:
+    """With what opens them; only in the sealed body."""
+    return {"attachments": [one.body() for one in attached]} if attached else {}
 
 
 def _item(item: Item) -> ServiceItem:

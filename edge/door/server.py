@@ -14,20 +14,33 @@ from fastapi import FastAPI
 from devices.cards import CardReaders
 from edge.advice import LineHealth
 from edge.alarms import Alarms
+from edge.attachments.attachments import Attachments
 from edge.catalogue import Catalogue
-from edge.door.counter_journal import CounterJournal
+from edge.door import asyncapi
+from edge.door.attachment_routes import AttachmentRoutes
+from edge.door.connections import BACKLOG, Connection
+from edge.door.counter_journal import BesideJournal, CounterJournal
+from edge.door.device_routes import DeviceRoutes
 from edge.door.errors import add_handlers
+from edge.door.given_readings import GivenReadings
 from edge.door.guard import Guard
 from edge.door.metrics import DoorMetrics
+from edge.door.page_routes import PageRoutes
 from edge.door.pairing import Pairing
+from edge.door.print_routes import PrintRoutes
 from edge.door.readings import RecentReadings
 from edge.door.routes import DoorRoutes
+from edge.door.windows import MESSAGE_MAX_BYTES, Windows
+from edge.equipment.commands import Commands
+from edge.equipment.equipment import Equipment
+from edge.equipment.unlisted import Unattended
 from edge.line import Line
 from edge.start import PortTaken
 from security.clock import Clock
 
 LOOPBACK = "127.0.0.1"
 STOP_GRACE_S = 3
+PING_S = 20.0
 
 
 class _Server(uvicorn.Server):
@@ -41,15 +54,26 @@ class Door:
     """`await door.run()` serves; `listening()` returns once callers can connect, `port` is then the real one."""
 
     def __init__(self, pairing_db: Path, port: int, journal: CounterJournal, readers: CardReaders,
-                 catalogue: Callable[[], Catalogue | None], line: Line, clock: Clock,
-                 alarms: Alarms, health: LineHealth) -> None:
+                 equipment: Equipment, unattended: Unattended, catalogue: Callable[[], Catalogue | None], line: Line,
+                 clock: Clock, alarms: Alarms, health: LineHealth, events: Callable[[], BesideJournal | None],
+                 attachments: Attachments) -> None:
         self.port = port
         self._listening = asyncio.Event()
         self._pairing = pairing = Pairing(pairing_db, clock)
-        routes = DoorRoutes(journal, readers, catalogue, line, pairing, RecentReadings(clock),
-                            DoorMetrics(journal, line, alarms, health), alarms, health)
+        self._readings = readings = RecentReadings(clock)
+        commands = Commands(equipment, readings.find)
+        metrics = DoorMetrics(journal, line, alarms, health, events, attachments)
+        routes = DoorRoutes(journal, catalogue, line, pairing, readings, metrics, alarms, health, events, attachments)
+        given = GivenReadings(readings, attachments)
+        windows = Windows(equipment, commands, pairing, given)
+        devices = DeviceRoutes(equipment, unattended, commands, readers, readings, windows, given)
         app = FastAPI(title="所站网关柜面接口 Suozhan counter API", version="1", docs_url=None, redoc_url=None)
         app.include_router(routes.router())
+        app.include_router(PrintRoutes(commands, given).router())
+        app.include_router(devices.router())
+        app.include_router(AttachmentRoutes(attachments).router())
+        app.include_router(PageRoutes().router())
+        app.include_router(asyncapi.router())
         add_handlers(app)
         self._app = Guard(app, pairing, lambda: self.port)
 
@@ -60,10 +84,13 @@ class Door:
         """Until cancelled. Raises PortTaken."""
         with _listen(self.port) as listener:
             self.port = listener.getsockname()[1]
-            config = uvicorn.Config(self._app, log_config=None, access_log=False, lifespan="off", http="h11", ws="none",
-                                    loop="asyncio", server_header=False, timeout_graceful_shutdown=STOP_GRACE_S)
+            config = uvicorn.Config(self._app, log_config=None, access_log=False, lifespan="off", http=Connection, loop="asyncio",
+                                    ws="websockets-sansio", ws_max_size=MESSAGE_MAX_BYTES, ws_ping_interval=PING_S,
+                                    ws_ping_timeout=PING_S, server_header=False, backlog=BACKLOG,
+                                    timeout_graceful_shutdown=STOP_GRACE_S)
             server = _Server(config)
             serving = asyncio.create_task(server.serve([listener]))
+            expiring = asyncio.create_task(self._readings.run())
             try:
                 while not server.started and not serving.done():
                     await asyncio.sleep(0.01)
@@ -71,7 +98,8 @@ class Door:
                 await asyncio.shield(serving)
             finally:
                 server.should_exit = True
-                await asyncio.wait([serving])
+                expiring.cancel()
+                await asyncio.wait([serving, expiring])
                 self._pairing.close()
 
 
