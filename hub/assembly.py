@@ -16,10 +16,15 @@ from prometheus_client import CollectorRegistry
 
 from hub.alone import alone
 from hub.api.app import build_app
+from hub.api.attachments import add_attachments
 from hub.api.metrics import HubMetrics
 from hub.api.server import ApiServer
 from hub.api.tiles import add_tiles
 from hub.api.time import add_time
+from hub.attachments.files import BlobFiles
+from hub.attachments.inbox import Inbox
+from hub.attachments.reading import AttachmentReader
+from hub.attachments.wire import AttachDesk
 from hub.attention.alarms import Alarms
 from hub.attention.approvals import Approvals
 from hub.audit.auditor import Auditor
@@ -29,6 +34,7 @@ from hub.enrolment.adoption import Adoption
 from hub.enrolment.authority import load_authority
 from hub.enrolment.authority_end import AuthorityEnd
 from hub.enrolment.callers import Callers
+from hub.enrolment.declaring import DeclarationDesk
 from hub.enrolment.desk import EnrolmentDesk
 from hub.enrolment.issuing import Issuer
 from hub.enrolment.nonces import Nonces
@@ -38,6 +44,7 @@ from hub.enrolment.rejoin import RejoinDesk
 from hub.enrolment.renewals import RenewalDesk
 from hub.enrolment.server_certificate import ServerCertificate
 from hub.enrolment.service import Addresses, EnrolmentService
+from hub.fleet.view import DeviceEventView
 from hub.grpc_servers import (
     enrolment_credentials,
     new_enrolment_server,
@@ -46,6 +53,7 @@ from hub.grpc_servers import (
     work_credentials,
 )
 from hub.keys import load_keys
+from hub.known_keys import require_own_keys
 from hub.ledger.checkpointer import Checkpointer
 from hub.ledger.high_water import HighWater
 from hub.ledger.holes import HoleDesk
@@ -61,12 +69,14 @@ from hub.ledger.transparency import TransparencyLog
 from hub.ledger.writer import LedgerWriter
 from hub.migrate import upgrade
 from hub.ports import require_free
+from hub.projection.projector import Projector
+from hub.projection.view import View
 from hub.recall import Recall
 from hub.resources.publications import Publications
 from hub.resources.watch import Watch
 from hub.state import HubConfig, HubState
 from hub.sync_service import SyncService
-from hub.transactions.projector import Projector
+from hub.transactions.view import TransactionView
 from proto import enrolment_pb2_grpc, sync_pb2_grpc
 from security.certificates import pem
 from security.clock import Clock
@@ -90,6 +100,7 @@ async def _run_alone(state: HubState, config: HubConfig, clock: Clock, ready: Ca
 
     engine = open_engine(state.database)
     await asyncio.to_thread(upgrade, engine)
+    await asyncio.to_thread(require_own_keys, state)
     registry = CollectorRegistry()
 
     own_journal = OwnJournal(state.database, config.hub, keys.record, clock)
@@ -105,8 +116,13 @@ async def _run_alone(state: HubState, config: HubConfig, clock: Clock, ready: Ca
     ingest = Ingest(state.database, writer, clock, keys.time, ingest_metrics,
                     ReceiptGiver(receipts, checkpointer, alarms),
                     HoleDesk(approvals, own_journal, state.database, LogKey(config.hub, keys.log.public_key)), alarms)
-    projector = Projector(engine, state.database, keys.unsealer, writer.quiet)
+    views: list[View] = [TransactionView(engine), DeviceEventView()]
+    projector = Projector(engine, state.database, keys.unsealer, views, writer.quiet)
     auditor = Auditor(engine, state.database, keys.unsealer, alarms, own_journal, clock, AuditMetrics(registry), writer.quiet)
+
+    # Attachments follow the records that name them.
+    blobs = BlobFiles.beside(state.database)
+    attachments = AttachDesk(Inbox(engine, blobs, state.database, clock, config.attachment_reserve_bytes))
 
     # Resources flow down.
     publications = Publications(engine)
@@ -125,7 +141,8 @@ async def _run_alone(state: HubState, config: HubConfig, clock: Clock, ready: Ca
     addresses = Addresses(*map(config.address, (config.work_port, config.enrol_port, config.api_port)))
     enrolment_service = EnrolmentService(desk, renewals, rejoins, authority, keys, config.hub, addresses, clock)
     stopping = asyncio.Event()
-    app = build_app(engine, state.database, clock, registry, HubMetrics(registry), stopping, alarms, approvals)
+    app = build_app(engine, state.database, clock, registry, HubMetrics(registry), stopping, alarms, approvals, streams.presence)
+    add_attachments(app, engine, clock, AttachmentReader(engine, state.database, blobs, keys.unsealer), own_journal)
     add_time(app, keys.time, clock)
     add_tiles(app, LogFiles(state.database, keys.log.public_key, checkpointer.published))
     api = ApiServer(app, config.listen, config.api_port, tls.certificate, tls.key, stopping)
@@ -144,7 +161,8 @@ async def _run_alone(state: HubState, config: HubConfig, clock: Clock, ready: Ca
         tasks.create_task(api.run())
         root = pem(authority.root)
         work = new_work_server()
-        sync_service = SyncService(callers, streams, ingest, watch, Predecessors(state.database))
+        sync_service = SyncService(callers, streams, ingest, watch, Predecessors(state.database),
+                                   DeclarationDesk(engine, state.database, own_journal), attachments)
         sync_pb2_grpc.add_SyncServicer_to_server(sync_service, work)
         await stack.enter_async_context(
             serving(work, config.listen_address(config.work_port), work_credentials(server_certificate, root)))

@@ -1,4 +1,4 @@
-"""`suozhan-hub backup FILE`: a checked copy of the database; only then may edges prune what it holds."""
+"""`suozhan-hub backup FILE`: a checked copy of the database, and attachments; only then may edges prune what it holds."""
 
 from __future__ import annotations
 
@@ -7,10 +7,14 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+from hub.attachments.copies import copy_attachments, mark_safe
 from hub.ledger.journal_check import sound_to
 from hub.ledger.store import Ledger
+from security.clock import SystemClock
 from security.durable_sqlite import open_look
 from security.private_files import sync_folder
+
+LISTED_MAX = 5
 
 
 class BackupFailed(RuntimeError):
@@ -34,19 +38,38 @@ def back_up(database: Path, target: Path) -> int:
             # What is new in the copy is verified as an auditor would: on this word edges drop their own.
             marks = {head.journal: sound_to(held, head) for head in heads}
         finish_copy(temporary)
+        temporary.replace(target)
     except (sqlite3.Error, OSError) as error:
-        remove_copy(temporary)
         raise BackupFailed(f"the copy could not be made ({error}); no edge prunes anything; check both disks") from error
-    temporary.replace(target)
+    finally:
+        remove_copy(temporary)  # also of one that was stopped by hand
     sync_folder(target.parent)
+    lacking = _back_up_attachments(database, target)  # before the marks: on their word machines ask what of theirs is safe
     with Ledger(database) as ledger:
         ledger.mark_backed_up(marks)
     damaged = [f"journal {head.journal} behind position {marks[head.journal]}" for head in heads
                if marks[head.journal] < head.position]
     if damaged:
         raise BackupFailed(f"{target} holds damaged entries: {', '.join(damaged)}; edges keep theirs from there on. "
-                           "Run: suozhan-hub verify")
+                           f"Run: suozhan-hub verify{lacking and f'. And {lacking}'}")
+    if lacking:
+        raise BackupFailed(f"{target} is whole, but {lacking}")
     return size
+
+
+def _back_up_attachments(database: Path, target: Path) -> str:
+    """What is not safe now, and what to do; "" when all is."""
+    try:
+        copied = copy_attachments(database, target)
+        mark_safe(database, copied, SystemClock().unix_ms())
+    except (sqlite3.Error, OSError) as error:
+        return f"attachments could not be copied ({error}); machines keep theirs; check both disks, and make another backup"
+    if not copied.damaged:
+        return ""
+    named = ", ".join(one.where for one in copied.damaged[:LISTED_MAX])
+    return (f"{len(copied.damaged)} attachments are gone or damaged at the hub: {named}"
+            f"{', …' if len(copied.damaged) > LISTED_MAX else ''}. Their machines send them again if they still have them; look "
+            "after the hub's disk")
 
 
 def copy_database(database: Path, temporary: Path) -> None:

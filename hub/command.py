@@ -41,7 +41,9 @@ from hub.state import BadConfig, HubState, checked_config
 from security.certificates import BadCertificate, pin_of
 from security.clock import SystemClock
 from security.logs import configure_logs
+from security.memory import leave_start_alone
 from security.signer import BadKey
+from security.sigterm import cleared_away
 from security.until_signal import until_signal
 
 PASSPHRASE_MAX_BYTES = 1_023  # of OpenSSL
@@ -53,10 +55,12 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
                   help="The city's hub of Suozhan.")
 site_app = typer.Typer(no_args_is_help=True, help="Service points: offices and stations.")
 token_app = typer.Typer(no_args_is_help=True, help="Bearer tokens of the reading API.")
+devices_app = typer.Typer(no_args_is_help=True, help="The equipment that machines have to look after.")
 catalogue_app = typer.Typer(no_args_is_help=True, help="The service catalogue that every machine works from.")
 app.add_typer(site_app, name="site")
 app.add_typer(token_app, name="token")
 app.add_typer(catalogue_app, name="catalogue")
+app.add_typer(devices_app, name="devices")
 app.add_typer(certificate_app, name="certificate")
 app.command("revoke")(revoke_machine)
 app.add_typer(alarms_app, name="alarms")
@@ -133,6 +137,7 @@ def run(context: typer.Context) -> None:
 def _ready() -> None:
     with suppress(OSError):  # where the log lies on a full disk
         typer.echo("hub ready")
+    leave_start_alone()
 
 
 @site_app.command("add")
@@ -183,11 +188,30 @@ def catalogue_publish(context: typer.Context, file: Annotated[Path | None, typer
     typer.echo(f"Published {resource.subject.name} {resource.subject.version}; edges apply it as they connect.")
 
 
+@devices_app.command("publish")
+def devices_publish(
+    context: typer.Context,
+    file: Path,
+    machine: Annotated[UUID | None, typer.Option(help="Id of one machine; without it, for all. The newest that a machine may "
+                                                      "have counts.")] = None,
+) -> None:
+    """Sign and publish the device list in FILE (TOML): what a machine has to look after."""
+    from hub.fleet.device_list import publish_devices  # noqa: PLC0415 - one command
+
+    state: HubState = context.obj
+    if machine is not None and not is_known(_engine(state), machine):
+        typer.echo(f"Machine {machine} is not known here; its id stands in its own: suozhan-edge status", err=True)
+        raise typer.Exit(1)
+    resource = publish_devices(_engine(state), load_keys(state.keys).resource, SystemClock(), file, machine)
+    typer.echo(f"Published {resource.subject.name} {resource.subject.version}; machines apply it as they connect, or say why not")
+
+
 @token_app.command("create")
 def token_create(
     context: typer.Context,
     name: str,
-    scope: Annotated[list[str], typer.Option(help="feed:read, records:read, ledger:read, edges:read, metrics:read, alarms:read")],
+    scope: Annotated[list[str], typer.Option(help="feed:read, records:read, ledger:read, edges:read, metrics:read, alarms:read, "
+                                           "attachments:read")],
     days: Annotated[int, typer.Option(help="Life in days; 0 = no end.", min=0, max=DAYS_MAX)] = 365,
 ) -> None:
     """Make a bearer token and print it once; only its hash is kept."""
@@ -226,14 +250,17 @@ def _day(unix_ms: int | None) -> str:
 @app.command()
 def backup(context: typer.Context, file: Path) -> None:
     """Copy the database to FILE while the hub works; edges may then prune what it holds."""
-    size = back_up(context.obj.database, file)
+    with cleared_away():
+        size = back_up(context.obj.database, file)
     typer.echo(f"{file} holds {size} entries and was read back. Keep it on another machine.")
 
 
 @app.command("restore")
 def restore_backup(context: typer.Context, file: Path, by: By, reason: Reason) -> None:
     """Put the backup FILE in the place of the database, which is kept aside. The hub must not run."""
-    _say(restore(context.obj, file, SystemClock(), Said(by, reason)))
+    with cleared_away():
+        back = restore(context.obj, file, SystemClock(), Said(by, reason))
+    _say(back)
 
 
 @app.command("reopen")
@@ -248,6 +275,10 @@ def _say(back: Back) -> None:
     typer.echo(f"Epoch {epoch.number} has {epoch.base_size} entries in common with what was signed before; {lost} that were "
                "signed are not in this database. Edges send again what they still hold once the hub runs; what nobody holds "
                "waits under: suozhan-hub approvals")
+    if back.attachments.count:
+        typer.echo(f"{back.attachments.count} attachments that were gone were put back.")
+    for address in back.attachments.damaged:
+        typer.echo(f"  attachment {address} is damaged in the backup and was not put back; suozhan-hub verify says whose it is")
     if recalled.taken_back:
         typer.echo(f"{recalled.taken_back} records of what the hub itself had decided were not in it, and were taken back.")
     for word in recalled.words:
@@ -262,11 +293,12 @@ app.command()(verify)
 def main() -> None:
     """Errors that a person can mend are one line, not a traceback."""
     from hub.api.tokens import TokenRefused  # noqa: PLC0415 - see token_create
+    from hub.fleet.device_list import DeviceListInvalid  # noqa: PLC0415 - see catalogue_publish
     from hub.resources.store import ResourceInvalid  # noqa: PLC0415 - see catalogue_publish
     from hub.services.items import CatalogueInvalid  # noqa: PLC0415 - see catalogue_publish
 
     mendable = (BadConfig, BadKey, BadCertificate, RevocationRefused, SiteRefused, BackupFailed, DatabaseNewer,
-                CatalogueInvalid, ResourceInvalid, TokenRefused, AttentionRefused, RestoreRefused, LogBehind,
+                CatalogueInvalid, DeviceListInvalid, ResourceInvalid, TokenRefused, AttentionRefused, RestoreRefused, LogBehind,
                 EvidenceRefused, ImportRefused, MendingRefused,
                 OSError)  # no file, no right, a port that is taken, a full disk
     try:

@@ -12,6 +12,7 @@ from pathlib import Path
 from hub.alone import alone
 from hub.enrolment.authority import create_authority, export_root_key, is_root_key_of
 from hub.keys import create_keys, load_keys
+from hub.known_keys import remember_keys
 from hub.ledger import decision_log
 from hub.ledger.own_journal import OwnJournal
 from hub.migrate import create
@@ -34,6 +35,7 @@ def found_hub(state: HubState, config: HubConfig, root_key_out: Path, passphrase
             folder.mkdir(mode=0o700)
         root = create_authority(state.ca, config.hub, dt.datetime.fromtimestamp(clock.unix_ms() / 1000, dt.UTC))
         create_keys(state.keys)
+        remember_keys(state)
         create(state.database)
         OwnJournal(state.database, config.hub, load_keys(state.keys).record, clock).create()
         show()  # first: a key that nobody can open must not be the root of a hub

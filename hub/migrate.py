@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import cast
 
@@ -22,8 +23,9 @@ def create(path: Path) -> None:
     if path.exists():
         raise FileExistsError(f"{path} exists already; nothing was changed")
     temporary = path.with_name(f".{path.name}.new")
-    temporary.unlink(missing_ok=True)
-    temporary.touch(mode=0o600)  # empty: SQLite removes a WAL that a crash left beside it
+    for ending in ("", "-wal", "-shm"):  # what a crash left
+        Path(f"{temporary}{ending}").unlink(missing_ok=True)
+    make_blank(temporary)
     engine = open_engine(temporary)
     try:
         upgrade(engine, new=True)
@@ -31,6 +33,13 @@ def create(path: Path) -> None:
         engine.dispose()  # the last connection folds the WAL into the file
     temporary.replace(path)
     sync_folder(path.parent)
+
+
+def make_blank(path: Path) -> None:
+    """Nothing but the header, without which no database of ours is opened, mode 0600."""
+    path.touch(mode=0o600)
+    with closing(sqlite3.connect(path)) as blank:
+        blank.execute("PRAGMA journal_mode = WAL")
 
 
 def upgrade(engine: sa.Engine, *, new: bool = False) -> None:

@@ -21,13 +21,15 @@ from hub.attention.alarms import Alarms, cleared_again, open_again
 from hub.attention.approvals import go_on_behind
 from hub.enrolment.revocation import followed_by, said_by
 from hub.enrolment.tables import declarations, edges, sites
+from hub.ledger.hole import Hole
+from hub.ledger.journal_head import JournalHead, UnknownJournal
 from hub.ledger.own_journal import OwnJournal, TakenBack
 from hub.ledger.runs import Damaged
 from hub.ledger.stated_epochs import stated
-from hub.ledger.store import Hole, JournalHead, Ledger, UnknownJournal
+from hub.ledger.store import Ledger
 from hub.ledger.tree_store import TreeStore
 from hub.outage import Outage
-from hub.transactions.tables import cursors
+from hub.projection.tables import cursors
 from security.chain import Genesis
 from security.log_epoch import open_epoch
 from security.record import ClearBody, parse_record
@@ -105,6 +107,8 @@ class Recall:
         back = self._gone_over(taken, self._reached(), lost=bool(taken.count or taken.fault))
         if back.lost:
             self._own_journal.note(CONTINUED, {"requests_behind": back.requests_behind})
+        if taken.fault:
+            self._own_journal.fault_told()
         if back.words:
             log.warning("the database lacked what this hub had decided", applied=back.words)
 
@@ -177,9 +181,15 @@ class Recall:
         if strange:
             with self._engine.begin() as connection:
                 connection.execute(edges.insert().values(edge=edge, site=site, machine="", enrolled_ms=one.decided_ms))
-                connection.execute(declarations.insert().values(journal=body["journal"], edge=edge, name=body["name"]))
         if new or strange:
+            self._declare(body)
             yield f"machine {edge} of site {site} is enrolled, with journal {body['journal']}"
+
+    def _declare(self, body: Mapping[str, Any]) -> None:
+        with self._engine.begin() as connection:
+            query = sa.select(declarations).where(declarations.c.journal == body["journal"])
+            if connection.execute(query).first() is None:
+                connection.execute(declarations.insert().values(journal=body["journal"], edge=body["edge"], name=body["name"]))
 
     def _revoked(self, body: Mapping[str, Any], one: Decision) -> Iterator[str]:
         successor = body.get("successor")

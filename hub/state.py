@@ -15,6 +15,7 @@ from uuid import UUID
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 HOST_MAX_CHARS = 253
+ALWAYS_THERE = ("hub", "hosts", "listen", "work_port", "enrol_port", "api_port")  # `init` writes them, the last one at the end
 _LABEL = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
 
 
@@ -53,6 +54,8 @@ class HubConfig(BaseModel):
     api_port: Port = 7445
     # How long a machine's certificate holds; it renews at half of it. Shorter than a day leaves no time to mend a hub.
     edge_certificate_hours: Annotated[int, Field(ge=24, le=24 * 366)] = 24 * 30
+    # Room on the hub's disk that attachments leave to records.
+    attachment_reserve_bytes: Annotated[int, Field(ge=0)] = 1024**3
 
     def address(self, port: int) -> str:
         host = self.hosts[0]
@@ -62,8 +65,8 @@ class HubConfig(BaseModel):
         return f"[{self.listen}]:{port}" if ":" in self.listen else f"{self.listen}:{port}"
 
     def to_toml(self) -> str:
-        # JSON strings, arrays and numbers are TOML, too.
-        fields = self.model_dump(mode="json")
+        # JSON strings, arrays and numbers are TOML, too. What may be left out goes first: a cut takes something that may not.
+        fields = dict(sorted(self.model_dump(mode="json").items(), key=lambda one: one[0] in ALWAYS_THERE))
         return "".join(f"{name} = {json.dumps(value, ensure_ascii=False)}\n" for name, value in fields.items())
 
 
@@ -120,9 +123,21 @@ class HubState:
 def read_config(path: Path) -> HubConfig:
     """Raises BadConfig, FileNotFoundError."""
     try:
-        return checked_config(tomllib.loads(path.read_text(encoding="utf-8")))
+        text = path.read_text(encoding="utf-8")
+        fields = tomllib.loads(text)
+        _require_whole(text, fields)
+        return checked_config(fields)
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError, BadConfig) as error:
         raise BadConfig(f"{path}: {error}; mend the file") from error
+
+
+def _require_whole(text: str, fields: Mapping[str, object]) -> None:
+    """A file that was cut is still TOML, and a hub on other ports is one that no machine finds. Raises BadConfig."""
+    missing = [name for name in ALWAYS_THERE if name not in fields]
+    if missing:
+        raise BadConfig(f"{', '.join(missing)} is not there: perhaps the file was cut off")
+    if not text.endswith("\n"):
+        raise BadConfig("its last line has no end: perhaps it was cut off; look at that line, and end it with a newline")
 
 
 def checked_config(fields: Mapping[str, object]) -> HubConfig:

@@ -15,22 +15,34 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from prometheus_client import CollectorRegistry, generate_latest
 
 from hub.api.errors import ApiError, ErrorBody, add_handlers
-from hub.api.messages import AttentionAnswer, EdgeAnswer, FeedPage, LedgerPage, RecordAnswer, SiteAnswer
+from hub.api.messages import (
+    AttentionAnswer,
+    DeviceEvent,
+    DeviceEventPage,
+    EdgeAnswer,
+    FeedPage,
+    LedgerPage,
+    RecordAnswer,
+    SiteAnswer,
+)
 from hub.api.metrics import HubMetrics
 from hub.api.questions import Questions
-from hub.api.tokens import Scope, scopes_of
+from hub.api.tokens import Scope, scopes_of, token_id
 from hub.attention.alarms import Alarms
 from hub.attention.approvals import Approvals
 from hub.enrolment.newest import newest_certificates
-from hub.ledger.store import Ledger
-from hub.transactions.projector import NAME as PROJECTION
+from hub.enrolment.open_streams import Presence
+from hub.ledger.reader import LedgerReader
+from hub.projection.projector import NAME as PROJECTION
+from hub.projection.tables import cursors
 from hub.transactions.site_ledger import LedgerQuery
-from hub.transactions.tables import cursors
 from security.clock import Clock
 
 PAGE_MAX = 1_000
 WAIT_MAX_S = 30
 WAIT_STEP_S = 0.25
+
+_BEARER = HTTPBearer(auto_error=False)
 
 After = Annotated[int, Query(ge=0, le=2**63 - 1, description="The cursor behind which to begin; 0 = the beginning.")]
 Limit = Annotated[int, Query(ge=1, le=PAGE_MAX)]
@@ -38,15 +50,16 @@ _ERRORS: dict[int | str, dict[str, Any]] = {code: {"model": ErrorBody} for code 
 
 
 def build_app(engine: sa.Engine, database: Path, clock: Clock, registry: CollectorRegistry,
-              metrics: HubMetrics, stopping: asyncio.Event, alarms: Alarms, approvals: Approvals) -> FastAPI:
-    """An ASGI application over one hub's database; once `stopping` is set, nobody waits for news any longer."""
+              metrics: HubMetrics, stopping: asyncio.Event, alarms: Alarms, approvals: Approvals,
+              presence: Callable[[], Presence]) -> FastAPI:
+    """An ASGI application over one hub's database; once `stopping` is set, nobody waits for news any longer. `presence` is asked
+    in the loop."""
     app = FastAPI(title="Suozhan hub reading API", version="1", docs_url=None, redoc_url=None, responses=_ERRORS)
     add_handlers(app)
     questions = Questions(engine, database, alarms, approvals)
-    bearer = HTTPBearer(auto_error=False)
 
     def needs(scope: Scope) -> Any:
-        return Depends(_guard(engine, clock, bearer, scope))
+        return Depends(guard(engine, clock, scope))
 
     @app.get("/healthz")
     async def healthz() -> dict[str, str]:
@@ -91,8 +104,18 @@ def build_app(engine: sa.Engine, database: Path, clock: Clock, registry: Collect
 
     @app.get("/v1/edges", dependencies=[needs(Scope.EDGES)])
     async def edges() -> list[EdgeAnswer]:
-        """Machines, how far behind their journals are, and what they say of their resources."""
-        return await asyncio.to_thread(questions.edges, clock.unix_ms())
+        """Machines: what is wrong with each as a whole, how far behind their journals are, what they say of their resources."""
+        return await asyncio.to_thread(questions.edges, clock.unix_ms(), presence())
+
+    @app.get("/v1/edges/{edge}/devices", dependencies=[needs(Scope.EDGES)])
+    async def devices(edge: UUID) -> list[DeviceEvent]:
+        """What a machine told last of each of its devices: state, and who can mend what is wrong."""
+        return await asyncio.to_thread(questions.devices, edge)
+
+    @app.get("/v1/device-events", dependencies=[needs(Scope.EDGES)])
+    async def device_events(edge: UUID | None = None, after: After = 0, limit: Limit = 100) -> DeviceEventPage:
+        """Devices attached, detached, replaced, failed and recovered, in the ledger's order."""
+        return await asyncio.to_thread(questions.device_events, edge, after, limit)
 
     @app.get("/v1/attention", dependencies=[needs(Scope.ALARMS)])
     async def attention() -> AttentionAnswer:
@@ -107,14 +130,16 @@ def build_app(engine: sa.Engine, database: Path, clock: Clock, registry: Collect
     return app
 
 
-def _guard(engine: sa.Engine, clock: Clock, bearer: HTTPBearer, scope: Scope) -> Callable[..., Awaitable[None]]:
-    async def check(credentials: HTTPAuthorizationCredentials | None = Depends(bearer)) -> None:  # noqa: B008
+def guard(engine: sa.Engine, clock: Clock, scope: Scope) -> Callable[..., Awaitable[str]]:
+    """A dependency of routes: the id of the token, which has that scope."""
+    async def check(credentials: HTTPAuthorizationCredentials | None = Depends(_BEARER)) -> str:  # noqa: B008
         token = credentials.credentials if credentials else ""
         scopes = await asyncio.to_thread(scopes_of, engine, token, clock.unix_ms())
         if scopes is None:
             raise ApiError(401, "no-token", "a valid bearer token is needed; make one with: suozhan-hub token create")
         if scope not in scopes:
             raise ApiError(403, "scope-missing", f"this token lacks the scope {scope.value}; make one that has it")
+        return token_id(token)
 
     return check
 
@@ -123,5 +148,5 @@ def _refresh(engine: sa.Engine, database: Path, metrics: HubMetrics, alarms: Ala
     with engine.connect() as connection:
         projected = connection.execute(sa.select(cursors.c.cursor).where(cursors.c.name == PROJECTION)).scalar_one_or_none() or 0
     metrics.refresh_certificates(newest_certificates(engine))
-    with Ledger(database) as ledger:
+    with LedgerReader(database) as ledger:
         metrics.refresh(ledger.size(), projected, ledger.journals(), [one.kind for one in alarms.open_alarms()])

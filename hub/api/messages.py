@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 
 class EntryAnswer(BaseModel):
@@ -82,6 +82,15 @@ class LedgerPage(BaseModel):
     next: int
 
 
+class AttachmentAnswer(BaseModel):
+    """One that a record names; `size` of its content, `arrived_ms` is null until its machine has delivered it."""
+
+    number: int
+    media_type: str
+    size: int
+    arrived_ms: int | None
+
+
 class JournalAnswer(BaseModel):
     """`lag_records` is what the edge said it has beyond us; `skew_ms` how far its clock was ahead of ours when it last called."""
 
@@ -110,10 +119,49 @@ class EdgeAnswer(BaseModel):
     machine: str
     enrolled_ms: int
     revoked: bool
+    successor: str | None = Field(description="The machine that came in its place.")
+    connected: bool
+    last_heard_ms: int | None = Field(description="Now while it is connected; null for one that never called.")
+    requests: list[int] = Field(description="What it waits for a decision about; /v1/attention has them.")
+    devices_ailing: int = Field(description="Devices with which somebody has to do something.")
+    condition: str = Field(description="connected where all is well; else the first of: waiting-for-approval, followed, revoked, "
+                                       "cloned, refused, certificate-expired, never-heard, silent, resource-refused, devices")
+    mender: str = Field(description="desk (a person at the hub), counter, technician, repair; empty for nobody.")
+    diagnosis: str = Field(description="In Chinese: what is wrong with the machine as a whole, and the next step.")
     certificate_generation: int | None
     certificate_expires_ms: int | None
     journals: list[JournalAnswer]
     resources: list[ResourceAnswer]
+
+
+class DeviceEvent(BaseModel):
+    """What a machine told of one device. `state` is in XFS4IoT's terms; `diagnosis` is for people at the counter, in Chinese,
+    with the next step ("" when all is well), `mender` who takes it: counter, technician, repair. `device` is "" for
+    events-lost: the diagnosis says how many events the machine could not record.
+    """
+
+    cursor: int
+    arrived_ms: int
+    noticed_ms: int
+    edge: str
+    event: str
+    device: str
+    kind: str
+    state: str
+    reasons: list[str]
+    model: str
+    serial: str
+    serial_before: str
+    mender: str
+    diagnosis: str
+    simulated: bool
+
+
+class DeviceEventPage(BaseModel):
+    """Ask again with `after=next`."""
+
+    events: list[DeviceEvent]
+    next: int
 
 
 class AlarmAnswer(BaseModel):

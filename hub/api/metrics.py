@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from prometheus_client import CollectorRegistry, Gauge
 
 from hub.enrolment.newest import NewestCertificate
-from hub.ledger.store import JournalHead
+from hub.ledger.journal_head import JournalHead
 from security.masking import mask_text
 
 

@@ -13,6 +13,8 @@ from hub.api.messages import (
     AlarmAnswer,
     AttentionAnswer,
     ClearPart,
+    DeviceEvent,
+    DeviceEventPage,
     EdgeAnswer,
     EntryAnswer,
     FeedPage,
@@ -27,12 +29,18 @@ from hub.api.messages import (
 )
 from hub.attention.alarms import Alarms
 from hub.attention.approvals import Approvals
-from hub.enrolment.newest import newest_certificates
+from hub.enrolment.newest import NewestCertificate, newest_certificates
+from hub.enrolment.open_streams import Presence
 from hub.enrolment.sites import list_sites
 from hub.enrolment.tables import edges
+from hub.fleet.devices import devices_of, events_behind
+from hub.fleet.diagnosis import diagnose
+from hub.fleet.machines import Fleet, fleet
+from hub.ledger.journal_head import JournalHead
+from hub.ledger.reader import LedgerReader
 from hub.ledger.runs import Entry
-from hub.ledger.store import JournalHead, Ledger
 from hub.resources.store import newest_reports
+from hub.resources.versions import Report
 from hub.transactions.site_ledger import LedgerQuery, page, totals
 from security.masking import mask_text
 from security.record import MalformedRecord, SealedBody, parse_record
@@ -55,14 +63,14 @@ class Questions:
         return AttentionAnswer(alarms=alarms, requests=requests)
 
     def feed(self, after: int, limit: int) -> FeedPage:
-        with Ledger(self._database) as ledger:
+        with LedgerReader(self._database) as ledger:
             entries = ledger.feed(after, limit)
             size = ledger.size()
         return FeedPage(entries=[_entry(one) for one in entries], next=entries[-1].cursor if entries else after,
                         size=size)
 
     def record(self, journal: UUID, position: int) -> RecordAnswer | None:
-        with Ledger(self._database) as ledger:
+        with LedgerReader(self._database) as ledger:
             entry = ledger.entry(journal, position)
         if entry is None:
             return None
@@ -76,30 +84,42 @@ class Questions:
         return LedgerPage(rows=[_row(row) for row in rows], next=rows[-1]["cursor"] if rows else after,
                           totals=[LedgerTotal(**total) for total in totals(self._engine, query)])
 
-    def edges(self, now_ms: int) -> list[EdgeAnswer]:
-        with Ledger(self._database) as ledger:
-            journals: dict[str, list[JournalAnswer]] = {}
+    def edges(self, now_ms: int, presence: Presence) -> list[EdgeAnswer]:
+        heads: dict[str, list[JournalHead]] = {}
+        with LedgerReader(self._database) as ledger:
             for head in ledger.journals():
-                journals.setdefault(str(head.edge), []).append(_journal(head, now_ms))
+                heads.setdefault(str(head.edge), []).append(head)
         with self._engine.connect() as connection:
             rows = list(connection.execute(sa.select(edges).order_by(edges.c.site, edges.c.enrolled_ms)))
-        certificates = {one.edge: (one.generation, one.not_after_ms) for one in newest_certificates(self._engine)}
-        return [
-            EdgeAnswer(edge=row.edge, site=row.site, machine=mask_text(row.machine), enrolled_ms=row.enrolled_ms,
-                       revoked=row.revoked_ms is not None,
-                       certificate_generation=certificates.get(row.edge, (None, None))[0],
-                       certificate_expires_ms=certificates.get(row.edge, (None, None))[1],
-                       journals=journals.get(row.edge, []),
-                       resources=self._resources(UUID(row.edge)))
-            for row in rows
-        ]
+        certificates = {one.edge: one for one in newest_certificates(self._engine)}
+        known = fleet(self._engine, now_ms, presence, self._approvals.waiting(), self._alarms.open_alarms())
+        return [self._edge(row, known, certificates.get(row.edge), heads.get(row.edge, [])) for row in rows]
 
-    def _resources(self, edge: UUID) -> list[ResourceAnswer]:
-        return [
-            ResourceAnswer(name=one.subject.name, version=str(one.subject.version), applied=one.applied,
-                           reason=mask_text(one.reason))
-            for one in newest_reports(self._engine, edge)
-        ]
+    def _edge(self, row: sa.Row[tuple[Any, ...]], known: Fleet, certificate: NewestCertificate | None,
+              heads: list[JournalHead]) -> EdgeAnswer:
+        reports = newest_reports(self._engine, UUID(row.edge))
+        ends_ms = certificate.not_after_ms if certificate else None
+        facts = known.facts(row, ends_ms, heads, reports)
+        told = diagnose(facts)
+        return EdgeAnswer(
+            edge=row.edge, site=row.site, machine=mask_text(row.machine), enrolled_ms=row.enrolled_ms,
+            revoked=row.revoked_ms is not None, successor=row.successor, connected=facts.connected,
+            last_heard_ms=facts.heard_ms, requests=list(facts.requests), devices_ailing=len(facts.ailing),
+            condition=told.condition, mender=told.mender, diagnosis=told.chinese,
+            certificate_generation=certificate.generation if certificate else None, certificate_expires_ms=ends_ms,
+            journals=[_journal(one, known.now_ms) for one in heads], resources=[_resource(one) for one in reports])
+
+    def devices(self, edge: UUID) -> list[DeviceEvent]:
+        return [_event(row) for row in devices_of(self._engine, edge)]
+
+    def device_events(self, edge: UUID | None, after: int, limit: int) -> DeviceEventPage:
+        rows = events_behind(self._engine, edge, after, limit)
+        return DeviceEventPage(events=[_event(row) for row in rows], next=rows[-1]["cursor"] if rows else after)
+
+
+def _resource(report: Report) -> ResourceAnswer:
+    return ResourceAnswer(name=report.subject.name, version=str(report.subject.version), applied=report.applied,
+                          reason=mask_text(report.reason))
 
 
 def _entry(entry: Entry) -> EntryAnswer:
@@ -126,6 +146,11 @@ def _clear(entry: Entry) -> ClearPart | None:
 
 def _row(row: dict[str, Any]) -> LedgerRow:
     return LedgerRow(**{name: row[name] for name in LedgerRow.model_fields})
+
+
+def _event(row: dict[str, Any]) -> DeviceEvent:
+    values = {name: row[name] for name in DeviceEvent.model_fields}
+    return DeviceEvent(**values | {"reasons": row["reasons"].split()})
 
 
 def _journal(head: JournalHead, now_ms: int) -> JournalAnswer:

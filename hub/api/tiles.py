@@ -19,7 +19,7 @@ from hub.ledger.transparency import Published
 from security.tile_files import BadTilePath, TilePath
 from security.tiles import TileMissing
 
-FOR_EVER = {"Cache-Control": "public, max-age=31536000, immutable"}  # a tile of one width never changes
+# Tiles, too: a hub that comes back from a backup has others under the same paths, and a cache does not look at the epoch.
 FOR_SECONDS = {"Cache-Control": "public, max-age=1"}
 
 
@@ -45,7 +45,7 @@ def add_tiles(app: FastAPI, files: LogFiles) -> None:
         """Hashes, or below `entries` what the leaves are hashes of."""
         wanted = _parsed(request.scope["path"].removeprefix("/"))  # a route's parameter loses a newline at its end
         data = await asyncio.to_thread(_file, files, wanted)
-        headers = dict(FOR_EVER)
+        headers = dict(FOR_SECONDS)
         if wanted.level is None:
             headers["Vary"] = "Accept-Encoding"
             if "gzip" in accept_encoding:

@@ -25,6 +25,7 @@ class Scope(StrEnum):
     EDGES = "edges:read"
     METRICS = "metrics:read"
     ALARMS = "alarms:read"
+    ATTACHMENTS = "attachments:read"
 
 
 class TokenRefused(ValueError):
@@ -62,6 +63,11 @@ def revoke_token(engine: sa.Engine, own_journal: OwnJournal, token_id: str, now_
 def list_tokens(engine: sa.Engine) -> list[sa.RowMapping]:
     with engine.connect() as connection:
         return list(connection.execute(sa.select(api_tokens).order_by(api_tokens.c.created_ms)).mappings())
+
+
+def token_id(text: str) -> str:
+    """By which people know a token whose scopes are known; it is no secret."""
+    return text.split(".")[1]
 
 
 def scopes_of(engine: sa.Engine, text: str, now_ms: int) -> frozenset[str] | None:

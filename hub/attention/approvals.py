@@ -13,7 +13,7 @@ from hub.attention.alarms import AttentionRefused
 from hub.attention.tables import approvals
 from hub.ledger.own_journal import OwnJournal
 from hub.names import name_fault
-from hub.transactions.tables import cursors
+from hub.projection.tables import cursors
 from security.clock import Clock
 
 WAITING_MAX = 4  # of one kind for one subject: two copies of a disk may ask, and no key fills the desk's list

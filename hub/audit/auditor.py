@@ -10,6 +10,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -25,11 +26,11 @@ from hub.audit.tables import audited, data_keys, findings
 from hub.ledger.carried import CarriedRefused
 from hub.ledger.data_keys import DataKeys
 from hub.ledger.own_journal import OwnJournal
+from hub.ledger.reader import LedgerReader
 from hub.ledger.runs import Damaged, DamagedRow, Entry
-from hub.ledger.store import Ledger
 from hub.outage import Outage
 from security.clock import Clock
-from security.record import MalformedRecord
+from security.record import MalformedRecord, parse_record
 from security.sealing import SealBroken, Unsealer
 
 PAGE_ENTRIES = 500
@@ -37,6 +38,7 @@ CHUNK_ENTRIES = 20  # checking a signature holds the interpreter: some milliseco
 SHARE = 0.25  # of one core
 POLL_S = 1.0
 PATIENCE_S = 5.0  # between two pages, while ingest is busy
+FINDING = "audit.finding"
 LISTED_MAX = 50  # of one journal's findings, in one record
 
 Quiet = Callable[[float], Awaitable[None]]
@@ -55,6 +57,7 @@ class Found:
     journal: str
     position: int
     reason: str
+    echo: bool = False  # the entry tells of findings itself: it is not told by another of its kind, without end
 
 
 class Auditor:
@@ -91,7 +94,7 @@ class Auditor:
         each few entries took.
         """
         after, register = self.cursor(), KeyRegister(self._engine)
-        with Ledger(self._database) as ledger:
+        with LedgerReader(self._database) as ledger:
             size = ledger.size()
             if after > size:
                 self._begin_again(after, size)
@@ -113,7 +116,7 @@ class Auditor:
     def _rest(self, took_s: float) -> None:
         self._stopping.wait(took_s * (1 - SHARE) / SHARE)
 
-    def _page(self, ledger: Ledger, register: KeyRegister, after: int, rest: Rest) -> tuple[int, list[Found]]:
+    def _page(self, ledger: LedgerReader, register: KeyRegister, after: int, rest: Rest) -> tuple[int, list[Found]]:
         """The cursor behind it, and what is wrong in it."""
         try:
             page = ledger.feed(after, PAGE_ENTRIES)
@@ -126,16 +129,22 @@ class Auditor:
                 if entry.cursor != cursor + 1:
                     found.append(Found(cursor + 1, "", 0, f"entries are missing from here to cursor {entry.cursor - 1}"))
                 cursor = entry.cursor
-                found += [Found(cursor, str(entry.journal), entry.position, reason)
-                          for reason in self._flaws(entry, ledger, checks, register)]
+                reasons = self._flaws(entry, ledger, checks, register)
+                echo = bool(reasons) and self._tells_findings(entry)
+                found += [Found(cursor, str(entry.journal), entry.position, reason, echo) for reason in reasons]
             rest(time.perf_counter() - began)
             if self._stopping.is_set():
                 break
         return cursor, found
 
-    def _flaws(self, entry: Entry, ledger: Ledger, checks: EntryCheck, register: KeyRegister) -> list[str]:
+    def _flaws(self, entry: Entry, ledger: LedgerReader, checks: EntryCheck, register: KeyRegister) -> list[str]:
         return [reason for check in (lambda: checks.check(entry), lambda: judge_record(entry, ledger, self._keys, register))
                 if (reason := _reason(check))]
+
+    def _tells_findings(self, entry: Entry) -> bool:
+        with suppress(MalformedRecord):
+            return entry.journal == self._own_journal.journal and parse_record(entry.payload).kind == FINDING
+        return False
 
     def _tell(self, found: Sequence[Found]) -> None:
         ordered = sorted(found, key=lambda one: (one.journal, one.cursor))
@@ -145,11 +154,13 @@ class Auditor:
     def _tell_of(self, journal: str, found: list[Found]) -> None:
         text = f"cursor {found[0].cursor}, position {found[0].position}: {found[0].reason}"
         others = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+        noted = [one for one in found if not one.echo]
         try:
-            self._own_journal.note("audit.finding", {"journal": journal, "count": len(found), "findings": [
-                {"cursor": one.cursor, "position": one.position, "reason": one.reason} for one in found[:LISTED_MAX]]})
+            if noted:
+                self._own_journal.note(FINDING, {"journal": journal, "count": len(noted), "findings": [
+                    {"cursor": one.cursor, "position": one.position, "reason": one.reason} for one in noted[:LISTED_MAX]]})
             self._alarms.raise_alarm("audit", f"journal {journal}" if journal else "ledger",
-                                     f"{text}{others}; all of them stand in the hub's own journal as audit.finding")
+                                     f"{text}{others}; all of them: suozhan-hub findings")
         except sqlite3.IntegrityError as error:  # of the ledger's triggers: it takes nothing any more
             raise Damaged(f"the audit found {text}{others}, and cannot note it: {error}") from error
 

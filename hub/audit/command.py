@@ -10,8 +10,8 @@ import typer
 from hub.attention.command import utc
 from hub.audit.tables import findings as audited
 from hub.database import open_engine
+from hub.projection.tables import findings as unshown
 from hub.state import HubState
-from hub.transactions.tables import findings as unshown
 
 Last = Annotated[int, typer.Option(min=1, help="How many of each kind, the newest.")]
 

@@ -6,9 +6,9 @@ from uuid import UUID
 
 from hub.ledger.findings import BADLY_SIGNED
 from hub.ledger.journal_check import JournalCheck
+from hub.ledger.journal_head import UnknownJournal
+from hub.ledger.reader import LedgerReader
 from hub.ledger.runs import Entry
-from hub.ledger.store import Ledger, UnknownJournal
-from security.chain import Genesis
 
 
 class BrokenEntry(ValueError):
@@ -18,7 +18,7 @@ class BrokenEntry(ValueError):
 class EntryCheck:
     """For one page of the feed: what stands before it is taken from the ledger, where it was audited."""
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, ledger: LedgerReader) -> None:
         self._ledger = ledger
         self._journals: dict[UUID, JournalCheck] = {}
 
@@ -37,8 +37,7 @@ class EntryCheck:
             head = self._ledger.journal(entry.journal)
         except UnknownJournal as error:
             raise BrokenEntry("its journal was never registered") from error
-        registered = Genesis(head.edge, head.journal, head.suite, head.public_key, head.predecessor)
-        if registered.digest() != head.genesis:
+        if not head.is_registered():
             raise BrokenEntry("the machine, key or predecessor of its journal are not what was registered")
         before = entry.position - 1
         return JournalCheck(head, before, self._ledger.digest_at(head, before))

@@ -5,13 +5,13 @@ from __future__ import annotations
 from hub.audit.key_register import KeyRegister
 from hub.ledger.carried import Unpacked, unpacked
 from hub.ledger.data_keys import DataKeys
+from hub.ledger.reader import LedgerReader
 from hub.ledger.runs import Entry
-from hub.ledger.store import Ledger
 from security.record import CarriedRecord, MalformedRecord, Record, SealedBody, WrappedKey, parse_record
 from security.sealing import SealBroken
 
 
-def judge_record(entry: Entry, ledger: Ledger, keys: DataKeys, register: KeyRegister) -> None:
+def judge_record(entry: Entry, ledger: LedgerReader, keys: DataKeys, register: KeyRegister) -> None:
     """Raises MalformedRecord, SealBroken, KeyReused, CarriedRefused, DamagedRow. Kinds that we do not know are none of it."""
     record = parse_record(entry.payload)
     if (record.edge, record.journal, record.position) != (entry.edge, entry.journal, entry.position):
@@ -24,7 +24,7 @@ def judge_record(entry: Entry, ledger: Ledger, keys: DataKeys, register: KeyRegi
             _judge_seal(record, None, ledger, keys, register)
 
 
-def _judge_seal(record: Record, within: Unpacked | None, ledger: Ledger, keys: DataKeys, register: KeyRegister) -> None:
+def _judge_seal(record: Record, within: Unpacked | None, ledger: LedgerReader, keys: DataKeys, register: KeyRegister) -> None:
     in_place = within is None or within.in_hole  # else another branch of its journal may have another key at that position
     match record.content:
         case WrappedKey() as wrapped:

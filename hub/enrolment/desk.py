@@ -79,12 +79,12 @@ class EnrolmentDesk:
             # Takes the write lock first: two machines with one token cannot both find it unused.
             connection.execute(sa.update(invitations).where(invitations.c.id == application.invitation)
                                .values(id=invitations.c.id))
-            invitation = self.invitation(connection, application)
+            invitation = self.invitation(connection, application.invitation, application.secret)
             if invitation.replaces is not None:
                 raise EnrolmentRefused(f"this invitation is to replace machine {invitation.replaces}: where its folder is, run "
                                        "suozhan-edge rejoin TOKEN; for a new machine ask for: suozhan-hub invite SITE")
             check_names(application)
-            _check_journals(application.journals)
+            check_journals(application.journals)
             verifier = check_proofs(application, application.invitation)
             admission = self._earlier(connection, application, invitation, verifier)
             if admission is None:
@@ -97,13 +97,11 @@ class EnrolmentDesk:
         )
         return admission
 
-    def invitation(self, connection: sa.Connection, application: Application) -> sa.Row[tuple[object, ...]]:
+    def invitation(self, connection: sa.Connection, invitation: str, secret: bytes) -> sa.Row[tuple[object, ...]]:
         """With its site's name and kind. Raises EnrolmentRefused when the secret is not its own."""
-        query = sa.select(invitations, sites.c.name, sites.c.kind).join(sites).where(
-            invitations.c.id == application.invitation
-        )
+        query = sa.select(invitations, sites.c.name, sites.c.kind).join(sites).where(invitations.c.id == invitation)
         row = connection.execute(query).one_or_none()
-        if row is None or not hmac.compare_digest(row.secret_hash, sha256(application.secret)):
+        if row is None or not hmac.compare_digest(row.secret_hash, sha256(secret)):
             raise EnrolmentRefused("this invitation is not known here; ask for a new one: suozhan-hub invite SITE")
         return row
 
@@ -189,7 +187,7 @@ def check_names(application: Application) -> None:
         raise EnrolmentRefused("the name of a journal cannot be printed or is too long; update this machine's program")
 
 
-def _check_journals(journals: Sequence[tuple[UUID, str]]) -> None:
+def check_journals(journals: Sequence[tuple[UUID, str]]) -> None:
     if not 1 <= len(journals) <= JOURNALS_MAX:
         raise EnrolmentRefused(f"a machine declares 1 to {JOURNALS_MAX} journals; update its program")
     if len({journal for journal, _ in journals}) < len(journals) or len({name for _, name in journals}) < len(journals):

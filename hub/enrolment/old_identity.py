@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from contextlib import suppress
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
@@ -18,10 +18,13 @@ from hub.enrolment.issuing import Issuer
 from hub.enrolment.nonces import Nonces
 from hub.enrolment.rejoin_request import RejoinRequest
 from hub.enrolment.tables import edges
-from hub.ledger.store import Ledger, UnknownJournal
+from hub.ledger.journal_head import JournalHead
+from hub.ledger.reader import LedgerReader
 from security.certificates import UNREADABLE, edge_of, validity_ms
 from security.chain import Genesis
 from security.renewal import rejoin_statement, renewal_holds
+
+ANOTHERS = "a journal that is to end belongs to another machine; call the city's IT desk"
 
 
 def by_invitation(edge: UUID) -> str:
@@ -56,47 +59,49 @@ class OldIdentities:
         self._issuer = issuer
         self._nonces = nonces
 
-    def forgotten(self, request: RejoinRequest) -> list[Genesis]:
-        """Journals that this hub does not know (it was restored), whose record keys spoke: the oldest first.
+    def forgotten(self, request: RejoinRequest) -> list[tuple[str, Genesis]]:
+        """Journals that this hub does not know (it was restored), whose record keys spoke, by name: of each the oldest first.
 
         Raises EnrolmentRefused: nobody ends another machine's journal, nor the hub's own.
         """
-        found: list[Genesis] = []
-        at: UUID | None = request.old_journal
-        with Ledger(self._database) as ledger, suppress(UnknownJournal):
-            owner = ledger.journal(request.old_journal).edge
-            if owner != request.old_edge or owner == self._issuer.hub:
-                raise EnrolmentRefused("a journal that is to end belongs to another machine; call the city's IT desk")
+        with LedgerReader(self._database) as ledger:
+            heads = {head.journal: head for head in ledger.journals()}
+        return [(one.name, genesis) for old, one in request.old_journals.items() for genesis in self._before(request, old, heads)]
+
+    def _before(self, request: RejoinRequest, old: UUID, heads: Mapping[UUID, JournalHead]) -> list[Genesis]:
+        """That journal and those before it, as far as they are not known here."""
+        if old in heads:
+            if not heads[old].edge == request.old_edge != self._issuer.hub:
+                raise EnrolmentRefused(ANOTHERS)
             return []
-        for one in request.forerunners:
-            if one.genesis.journal != at or self._registered(at) or not request.proved(one):
-                break
-            found.insert(0, one.genesis)
-            at = one.genesis.predecessor
-        if found and (found[-1].edge != request.old_edge or any(self._is_machine(one.edge) for one in found[:-1])):
-            raise EnrolmentRefused("a journal that is to end belongs to another machine; call the city's IT desk")
+        stated = {one.genesis.journal: one for one in request.forerunners}
+        found: list[Genesis] = []
+        at: UUID | None = old
+        while at in stated and at not in heads and request.proved(stated[at]):
+            found.insert(0, stated.pop(at).genesis)
+            at = found[0].predecessor
+        if found and (found[-1].edge != request.old_edge
+                      or any(self._is_another(one, heads, of_caller=one is found[-1]) for one in found)):
+            raise EnrolmentRefused(ANOTHERS)
         return found
 
-    def _is_machine(self, edge: UUID) -> bool:
-        """Whether it came here by itself or in a file; a row in the table alone may be what a crash left of this request."""
-        with self._engine.connect() as connection, Ledger(self._database) as ledger:
-            known = history(connection, edge)
-            return (known is not None and known.newest >= 0) or any(head.edge == edge for head in ledger.journals())
-
-    def _registered(self, journal: UUID) -> bool:
-        with Ledger(self._database) as ledger:
-            try:
-                ledger.journal(journal)
-            except UnknownJournal:
-                return False
-        return True
+    def _is_another(self, one: Genesis, heads: Mapping[UUID, JournalHead], *, of_caller: bool) -> bool:
+        """Whether its machine came here by itself or in a file, and not with this record key; a row in the table alone may be
+        what a crash left of this request. The caller's identity may be known by its certificate.
+        """
+        keys = {(head.suite, head.public_key) for head in heads.values() if head.edge == one.edge}
+        if keys:
+            return keys != {(one.suite, one.public_key)}
+        with self._engine.connect() as connection:
+            known = history(connection, one.edge)
+        return not of_caller and known is not None and known.newest >= 0
 
     def word(self, request: RejoinRequest) -> Shown:
         """The old TLS key's. Raises EnrolmentRefused, also for a machine that a person has revoked: nobody is asked for that."""
         if not self._nonces.holds(request.old_edge, request.nonce):
             raise EnrolmentRefused("this nonce is too old or another machine's; give the same command again")
         statement = rejoin_statement(self._issuer.hub, request.old_edge, request.nonce, request.application.csr_der, request.edge,
-                                     request.journal[0])
+                                     [one.journal for one in request.journals])
         try:
             certificate = x509.load_der_x509_certificate(request.certificate_der)
             certificate.verify_directly_issued_by(self._issuer.authority.intermediate.certificate)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from uuid import UUID
 
 import sqlalchemy as sa
 
@@ -27,6 +28,14 @@ class Standing:
     newest_used: int
 
 
+@dataclass(frozen=True, slots=True)
+class Presence:
+    """Who is connected, and when a stream of the others last ended (Unix ms); nothing of before this hub's start."""
+
+    connected: frozenset[UUID] = frozenset()
+    last_ms: Mapping[UUID, int] = field(default_factory=dict)
+
+
 class OpenStreams:
     """`with streams.open(caller) as ended`: that future gets the reason once the caller may no longer work."""
 
@@ -35,6 +44,7 @@ class OpenStreams:
         self._clock = clock
         self._look_s = look_s
         self._open: dict[Ended, Caller] = {}
+        self._last_ms: dict[UUID, int] = {}
 
     @contextmanager
     def open(self, caller: Caller) -> Iterator[Ended]:
@@ -44,6 +54,11 @@ class OpenStreams:
             yield ended
         finally:
             del self._open[ended]
+            self._last_ms[caller.edge] = self._clock.unix_ms()
+
+    def presence(self) -> Presence:
+        """As of now, for any thread; call it in the loop."""
+        return Presence(frozenset(caller.edge for caller in self._open.values()), dict(self._last_ms))
 
     async def run(self) -> None:
         outage = Outage("open streams")

@@ -22,33 +22,45 @@ class Forerunner:
 
 
 @dataclass(frozen=True)
+class Following:
+    """A journal of the new identity, and the old one that it follows (None: none went before it): where that ends at the machine,
+    what of it the hub had acknowledged, and the machine's own digests of it at some positions.
+    """
+
+    journal: UUID
+    name: str
+    old: UUID | None = None
+    old_position: int = 0
+    old_held: int = 0
+    known: Sequence[tuple[int, bytes]] = ()
+
+
+@dataclass(frozen=True)
 class RejoinRequest:
     """The new identity (`edge`, and what an application holds), the old one, and the old TLS key's word for it (or b"").
 
-    `forerunners` are the old journal and those before it, newest first; `known` are the machine's own digests of the old journal
-    at some positions.
+    `forerunners` are the old journals and those before them, the newer of a name first.
     """
 
     edge: UUID
     application: Application
     old_edge: UUID
-    old_journal: UUID
-    old_position: int
-    old_held: int
+    journals: Sequence[Following]
     reason: str
     nonce: bytes
     signature: bytes
     certificate_der: bytes
     forerunners: Sequence[Forerunner] = ()
-    known: Sequence[tuple[int, bytes]] = ()
 
     @property
-    def journal(self) -> tuple[UUID, str]:
-        return self.application.journals[0]
+    def old_journals(self) -> dict[UUID, Following]:
+        """What ends, and what follows it."""
+        return {one.old: one for one in self.journals if one.old is not None}
 
-    def genesis(self, verifier: Verifier) -> Genesis:
-        """Of the new journal."""
-        return Genesis(self.edge, self.journal[0], verifier.suite, verifier.public_key, self.old_journal)
+    def geneses(self, verifier: Verifier) -> list[tuple[str, Genesis]]:
+        """Of the new journals, by name."""
+        return [(one.name, Genesis(self.edge, one.journal, verifier.suite, verifier.public_key, one.old))
+                for one in self.journals]
 
     def proved(self, one: Forerunner) -> bool:
         """Whether the machine holds that journal's record key, too."""
@@ -58,19 +70,29 @@ class RejoinRequest:
         except (UnsoundKey, ValueError):
             return False
 
-    def asked(self, unknown: Sequence[Genesis]) -> bytes:
+    def asked(self, unknown: Sequence[tuple[str, Genesis]]) -> bytes:
         """32 bytes for all that a person approves: another identity, journal, key or name is another request."""
         application = self.application
+        journals = [sha256(one.name.encode() + b"\0" + one.journal.bytes + (one.old.bytes if one.old else b""))
+                    for one in self.journals]
         return sha256(b"".join([
-            self.old_edge.bytes, self.old_journal.bytes, self.edge.bytes, self.journal[0].bytes, sha256(application.csr_der),
-            sha256(application.record_public_key), sha256(application.machine.encode()), *[one.digest() for one in unknown]]))
+            self.old_edge.bytes, self.edge.bytes, sha256(application.csr_der), sha256(application.record_public_key),
+            sha256(application.machine.encode()), sha256(b"".join(journals)), *[one.digest() for _, one in unknown]]))
+
+
+@dataclass(frozen=True)
+class Held:
+    """Of an old journal: where it ended, the last position that both have, and the hub's digests behind it."""
+
+    journal: UUID
+    position: int = 0
+    common: int = 0
+    digests: Sequence[bytes] = ()
 
 
 @dataclass(frozen=True)
 class Rejoined:
-    """The new identity, where the old journal ended, the last position that both have, and the hub's digests behind it."""
+    """The new identity, and what is held of the old one's journals."""
 
     admission: Admission
-    held_position: int
-    common: int
-    digests: list[bytes]
+    held: Sequence[Held]

@@ -15,7 +15,7 @@ import structlog
 from hub.enrolment.authority import HubAuthority
 from hub.enrolment.desk import Admission, Application, EnrolmentDesk, EnrolmentRefused
 from hub.enrolment.rejoin import RejoinDesk
-from hub.enrolment.rejoin_request import Forerunner, RejoinRequest
+from hub.enrolment.rejoin_request import Following, Forerunner, RejoinRequest
 from hub.enrolment.renewals import (
     ApprovalWaits,
     MachineCloned,
@@ -25,7 +25,7 @@ from hub.enrolment.renewals import (
     RenewalRequest,
 )
 from hub.keys import HubKeys
-from hub.ledger.store import POSITION_MAX
+from hub.ledger.journal_head import POSITION_MAX
 from proto import enrolment_pb2, enrolment_pb2_grpc
 from security.certificates import der
 from security.chain import Genesis
@@ -41,6 +41,7 @@ _OUTCOMES = {MachineRevoked: enrolment_pb2.RenewReply.REVOKED, MachineCloned: en
 _NonceContext = grpc.aio.ServicerContext[enrolment_pb2.NonceRequest, enrolment_pb2.NonceReply]
 _RenewContext = grpc.aio.ServicerContext[enrolment_pb2.RenewRequest, enrolment_pb2.RenewReply]
 _RejoinContext = grpc.aio.ServicerContext[enrolment_pb2.RejoinRequest, enrolment_pb2.RejoinReply]
+_MayContext = grpc.aio.ServicerContext[enrolment_pb2.MayReplaceRequest, enrolment_pb2.MayReplaceReply]
 _Context = grpc.aio.ServicerContext[enrolment_pb2.EnrolRequest, enrolment_pb2.EnrolReply]
 
 
@@ -89,8 +90,20 @@ class EnrolmentService(enrolment_pb2_grpc.EnrolmentServicer):
             await context.abort(grpc.StatusCode.PERMISSION_DENIED, str(error))
         except _TROUBLE as error:
             await _unavailable(context, error)
-        return enrolment_pb2.RejoinReply(admitted=self._admitted(rejoined.admission), held_position=rejoined.held_position,
-                                         common=rejoined.common, digests=b"".join(rejoined.digests))
+        held = [enrolment_pb2.HeldJournal(journal=one.journal.bytes, position=one.position, common=one.common,
+                                          digests=b"".join(one.digests)) for one in rejoined.held]
+        return enrolment_pb2.RejoinReply(admitted=self._admitted(rejoined.admission), held=held)
+
+    async def MayReplace(self, request: enrolment_pb2.MayReplaceRequest,  # noqa: N802
+                         context: _MayContext) -> enrolment_pb2.MayReplaceReply:
+        try:
+            came_of_it = await asyncio.to_thread(self._rejoins.came_of, request.invitation, request.secret, _old_edge(request))
+        except EnrolmentRefused as error:
+            log.warning("rejoin refused", peer=context.peer(), reason=str(error))
+            await context.abort(grpc.StatusCode.PERMISSION_DENIED, str(error))
+        except _TROUBLE as error:
+            await _unavailable(context, error)
+        return enrolment_pb2.MayReplaceReply(came_of_it=came_of_it)
 
     def _admitted(self, admission: Admission) -> enrolment_pb2.EnrolReply:
         return enrolment_pb2.EnrolReply(
@@ -141,6 +154,12 @@ def _edge(data: bytes) -> UUID:
     return UUID(bytes=data)
 
 
+def _old_edge(request: enrolment_pb2.MayReplaceRequest) -> UUID:
+    if len(request.edge) != 16:
+        raise EnrolmentRefused("a machine's id is a UUID of 16 bytes; update the machine's program")
+    return UUID(bytes=request.edge)
+
+
 def _renewal(request: enrolment_pb2.RenewRequest, peer: str) -> RenewalRequest:
     if not 0 < request.generation <= GENERATION_MAX:
         raise RenewalRefused("a renewal asks for the generation after the machine's own; update its program")
@@ -149,18 +168,26 @@ def _renewal(request: enrolment_pb2.RenewRequest, peer: str) -> RenewalRequest:
 
 
 def _rejoin(request: enrolment_pb2.RejoinRequest, peer: str) -> RejoinRequest:
-    if not all(len(one) == 16 for one in (request.edge, request.old_edge, request.old_journal, request.journal.journal)):
+    named = [request.edge, request.old_edge, *(one.journal.journal for one in request.journals),
+             *(one.old_journal for one in request.journals if one.old_journal)]
+    if not all(len(one) == 16 for one in named):
         raise EnrolmentRefused("machines and journals are named by UUIDs of 16 bytes; update the machine's program")
     if len(request.nonce) != NONCE_BYTES and not request.invitation:
         raise EnrolmentRefused("a machine rejoins with the hub's nonce or an invitation; update its program")
-    journals = [(UUID(bytes=request.journal.journal), request.journal.name)]
+    journals = [_following(one) for one in request.journals]
     application = Application(request.invitation, request.secret, request.csr_der, request.suite, request.record_public_key,
-                              request.record_proof, journals, request.machine, peer)
-    return RejoinRequest(
-        UUID(bytes=request.edge), application, UUID(bytes=request.old_edge), UUID(bytes=request.old_journal),
-        min(request.old_position, POSITION_MAX), min(request.old_held, POSITION_MAX), request.reason, request.nonce,
-        request.signature, request.certificate_der, [_forerunner(one) for one in request.forerunners],
-        [(min(one.position, POSITION_MAX), one.digest) for one in request.known])
+                              request.record_proof, [(one.journal, one.name) for one in journals], request.machine, peer)
+    return RejoinRequest(UUID(bytes=request.edge), application, UUID(bytes=request.old_edge), journals, request.reason,
+                         request.nonce, request.signature, request.certificate_der,
+                         [_forerunner(one) for one in request.forerunners])
+
+
+def _following(one: enrolment_pb2.FollowingJournal) -> Following:
+    journal, name = UUID(bytes=one.journal.journal), one.journal.name
+    if not one.old_journal:
+        return Following(journal, name)
+    return Following(journal, name, UUID(bytes=one.old_journal), min(one.old_position, POSITION_MAX),
+                     min(one.old_held, POSITION_MAX), [(min(at.position, POSITION_MAX), at.digest) for at in one.known])
 
 
 def _forerunner(one: enrolment_pb2.Forerunner) -> Forerunner:

@@ -9,8 +9,10 @@ from uuid import UUID
 
 from hub.evidence.own_records import acceptances, registrations
 from hub.evidence.selection import Selection, Span
+from hub.ledger.hole import Hole
+from hub.ledger.journal_head import JournalHead
+from hub.ledger.reader import LedgerReader
 from hub.ledger.runs import Entry
-from hub.ledger.store import Hole, JournalHead, Ledger
 from hub.ledger.tree_store import TreeStore
 from security.bundle import entries as parts
 from security.bundle.header import CheckpointNote, Epoch, Header
@@ -35,7 +37,7 @@ class Covering:
 class LedgerExport:
     """Of an open ledger and its tree, which may go on growing. Synchronous."""
 
-    def __init__(self, ledger: Ledger, tree: TreeStore, own: UUID, covering: Covering) -> None:
+    def __init__(self, ledger: LedgerReader, tree: TreeStore, own: UUID, covering: Covering) -> None:
         self._ledger = ledger
         self._tree = tree
         self._own = ledger.journal(own)

@@ -11,12 +11,12 @@ from uuid import UUID
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from hub.enrolment.authority import ensure_server_certificate, load_authority
+from hub.enrolment.authority import HubAuthority, ensure_server_certificate, load_authority
 from hub.evidence.export import Covering, LedgerExport
 from hub.evidence.selection import EvidenceRefused, NotCovered, Selection, Span
 from hub.keys import load_keys
 from hub.ledger.own_journal import OwnJournal
-from hub.ledger.store import Ledger
+from hub.ledger.reader import LedgerReader
 from hub.ledger.tree_store import TreeStore
 from hub.names import name_fault
 from hub.state import HubConfig, HubState
@@ -31,6 +31,9 @@ from security.private_files import read_private
 
 WAIT_MAX_S = 10.0  # for a checkpoint that covers what was asked for, several intervals of a running hub
 WAIT_STEP_S = 0.5
+ENDED = {"root": "a root is never renewed. Keep this hub and its backups as they are, and call the city's security officer: a "
+                 "new hub, with a root of its own, has to follow this one, and each machine to be enrolled there",
+         "CA": "suozhan-hub certificate renew-authority --root-key FILE"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +55,7 @@ def hand_out(state: HubState, file: Path, request: Request, clock: Clock, wait_s
     """
     config, keys, now_ms = state.config(), load_keys(state.keys), clock.unix_ms()
     key, chain = _exporter(state, config, now_ms)
-    with Ledger(state.database) as ledger, TreeStore(state.database) as tree:
+    with LedgerReader(state.database) as ledger, TreeStore(state.database) as tree:
         export, spans, covering = _covered(ledger, tree, config.hub, request.selection, wait_s)
         log_key = NoteKey(covering.checkpoint.origin, keys.log.public_key)
         header = Header(config.hub, None, request.by, request.reason, str(request.selection), now_ms, log_key,
@@ -66,14 +69,27 @@ def hand_out(state: HubState, file: Path, request: Request, clock: Clock, wait_s
 
 
 def _exporter(state: HubState, config: HubConfig, now_ms: int) -> tuple[ec.EllipticCurvePrivateKey, list[x509.Certificate]]:
-    """The hub's TLS key, and its certificates up to the root."""
+    """The hub's TLS key, and its certificates up to the root. Raises EvidenceRefused."""
     authority, now = load_authority(state.ca), dt.datetime.fromtimestamp(now_ms / 1000, dt.UTC)
+    _require_valid(authority, now)
     files = ensure_server_certificate(state.tls, authority, config.hosts, now)
     leaf = x509.load_pem_x509_certificates(files.certificate.read_bytes())[0]
     return load_key(read_private(files.key)), [leaf, authority.intermediate.certificate, authority.root]
 
 
-def _covered(ledger: Ledger, tree: TreeStore, hub: UUID, selection: Selection,
+def _require_valid(authority: HubAuthority, now: dt.datetime) -> None:
+    """At another time a TLS certificate would be issued under which no bundle is proved."""
+    for name, one in (("root", authority.root), ("CA", authority.intermediate.certificate)):
+        first, last = one.not_valid_before_utc, one.not_valid_after_utc
+        if not first <= now <= last:
+            ended = f"; where it is right, that certificate has ended: {ENDED[name]}" if now > last else ""
+            raise EvidenceRefused(
+                f"this machine's clock says {now:%Y-%m-%d %H:%M}Z, and the hub's {name} certificate is valid from "
+                f"{first:%Y-%m-%d} to {last:%Y-%m-%d}: nobody could verify a bundle of that moment. Set the clock and export "
+                f"again{ended}")
+
+
+def _covered(ledger: LedgerReader, tree: TreeStore, hub: UUID, selection: Selection,
              wait_s: float) -> tuple[LedgerExport, list[Span], Covering]:
     """Under the newest checkpoint, or under one that comes soon. Raises EvidenceRefused, NotCovered."""
     deadline = time.monotonic() + wait_s

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from hub.ledger.store import JournalHead, Ledger
+from hub.ledger.journal_head import JournalHead
+from hub.ledger.reader import LedgerReader
 from security.bundle.register import HOLE_ACCEPTED, KEY_REGISTERED
 from security.record import ClearBody, parse_record
 
@@ -33,19 +34,19 @@ class Accepted:
     first: int
 
 
-def registrations(ledger: Ledger, own: JournalHead) -> Iterator[Registered]:
+def registrations(ledger: LedgerReader, own: JournalHead) -> Iterator[Registered]:
     """All of them, in order."""
     for position, body in _records(ledger, own, KEY_REGISTERED):
         yield Registered(position, UUID(body["journal"]), body["site"])
 
 
-def acceptances(ledger: Ledger, own: JournalHead) -> Iterator[Accepted]:
+def acceptances(ledger: LedgerReader, own: JournalHead) -> Iterator[Accepted]:
     """All of them, in order."""
     for position, body in _records(ledger, own, HOLE_ACCEPTED):
         yield Accepted(position, UUID(body["journal"]), body["first"])
 
 
-def _records(ledger: Ledger, own: JournalHead, kind: str) -> Iterator[tuple[int, dict[str, Any]]]:
+def _records(ledger: LedgerReader, own: JournalHead, kind: str) -> Iterator[tuple[int, dict[str, Any]]]:
     for entry in ledger.entries(own, 0):
         if kind.encode() in entry.payload[:KIND_WITHIN_BYTES]:  # what it mostly is not: parsing takes longer
             record = parse_record(entry.payload)

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from hub.evidence.own_records import registrations
-from hub.ledger.store import JournalHead, Ledger, UnknownJournal
+from hub.ledger.journal_head import JournalHead, UnknownJournal
+from hub.ledger.reader import LedgerReader
 
 
 class EvidenceRefused(ValueError):
@@ -61,7 +62,7 @@ class Selection:
         end = f"to {self.last}" if self.last is not None else "on"
         return f"journal {self.journal}, from position {self.first} {end}"
 
-    def spans(self, ledger: Ledger, own: JournalHead, covered: Callable[[UUID], int]) -> list[Span]:
+    def spans(self, ledger: LedgerReader, own: JournalHead, covered: Callable[[UUID], int]) -> list[Span]:
         """What there is of it; `covered` tells the last position of a journal under the checkpoint. Raises EvidenceRefused,
         NotCovered.
         """
@@ -75,7 +76,7 @@ class Selection:
                              "the hub if it does not, and try again")
         return [_whole_holes(ledger, span) for span in spans]
 
-    def _heads(self, ledger: Ledger, own: JournalHead) -> Sequence[JournalHead]:
+    def _heads(self, ledger: LedgerReader, own: JournalHead) -> Sequence[JournalHead]:
         if self.journal is not None:
             try:
                 return [ledger.journal(self.journal)]
@@ -85,7 +86,7 @@ class Selection:
         return [head for head in ledger.journals() if head.journal in wanted or (not self.site and head.journal == own.journal)]
 
 
-def _whole_holes(ledger: Ledger, span: Span) -> Span:
+def _whole_holes(ledger: LedgerReader, span: Span) -> Span:
     """A hole is told whole or not at all."""
     first, last = span.first, span.last
     for hole in ledger.holes(span.head):

@@ -11,7 +11,8 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from hub.enrolment.tables import edges
-from hub.ledger.store import JournalHead, Ledger
+from hub.ledger.journal_head import JournalHead
+from hub.ledger.reader import LedgerReader
 from security.bundle.check import Trust
 from security.bundle.entries import Journal
 from security.bundle.header import Header
@@ -35,14 +36,21 @@ class MachineFile:
     sha256: bytes
     header: Header
     edge: UUID
-    journals: tuple[UUID, ...]
+    journals: Mapping[UUID, Journal]
     lineage: frozenset[UUID]
     words: tuple[str, ...]
 
+    def beside(self, journal: Journal) -> list[Journal]:
+        """It, and the others of the same identity and record key, in the file's order."""
+        return [one for one in self.journals.values()
+                if (one.edge, one.suite, one.public_key) == (journal.edge, journal.suite, journal.public_key)]
 
-def check_file(path: Path, pin: bytes, ledger: Ledger, engine: sa.Engine, now_ms: int) -> MachineFile:
+
+def check_file(path: Path, pin: bytes, ledger: LedgerReader, engine: sa.Engine, now_ms: int) -> MachineFile:
     """`pin` is that of this hub's root. Raises ImportRefused, OSError, sqlite3.Error."""
     trust = Trust(pin)
+    if path.is_dir():
+        raise ImportRefused(f"{path} is a folder; name the file in it that `suozhan-edge export` wrote")
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").digest()
     report = verify_bundle(path, trust)
@@ -52,7 +60,7 @@ def check_file(path: Path, pin: bytes, ledger: Ledger, engine: sa.Engine, now_ms
         raise ImportRefused(f"{path} was exported by this hub, which holds all of it; import what a machine has exported")
     _check_keys(path, report.journals, {head.journal: head for head in ledger.journals()})
     journals = {one.journal.journal: one.journal for one in report.journals}
-    return MachineFile(path, trust, digest, report.header, report.header.edge, tuple(journals),
+    return MachineFile(path, trust, digest, report.header, report.header.edge, journals,
                        _lineage(journals, report.header.edge), _words(report, engine, report.header.edge, now_ms))
 
 

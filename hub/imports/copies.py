@@ -6,9 +6,10 @@ from collections.abc import Collection
 from uuid import UUID
 
 from hub.ledger.carried import DEPTH_MAX, may_carry
+from hub.ledger.journal_head import JournalHead
 from hub.ledger.own_journal import CARRIED
+from hub.ledger.reader import LedgerReader
 from hub.ledger.runs import Entry
-from hub.ledger.store import JournalHead, Ledger
 from security.record import CarriedRecord, MalformedRecord, parse_record, signature_holds
 from security.suites import Verifier
 
@@ -30,7 +31,7 @@ class CarriedCopies:
     def __contains__(self, digest: bytes) -> bool:
         return digest in self._digests
 
-    def catch_up(self, ledger: Ledger) -> None:
+    def catch_up(self, ledger: LedgerReader) -> None:
         """Within a transaction nothing comes behind. Raises sqlite3.Error, Damaged."""
         heads = {head.journal: head for head in ledger.journals()}
         for head in heads.values():
@@ -40,7 +41,7 @@ class CarriedCopies:
                     self._look_at(ledger, entry, heads)
                 self._looked_at[head.journal] = head.position
 
-    def _look_at(self, ledger: Ledger, entry: Entry, heads: dict[UUID, JournalHead]) -> None:
+    def _look_at(self, ledger: LedgerReader, entry: Entry, heads: dict[UUID, JournalHead]) -> None:
         if CARRIED.encode() not in entry.payload[:KIND_WITHIN_BYTES]:  # what it mostly is not: parsing takes longer
             return
         payload = entry.payload

@@ -15,14 +15,16 @@ import sqlalchemy as sa
 import structlog
 
 from hub.attention.approvals import Approvals
+from hub.enrolment.tables import sites
 from hub.imports.check import ImportRefused, MachineFile, check_file
 from hub.imports.copies import CarriedCopies
 from hub.imports.deliveries import deliveries
 from hub.imports.journal_import import Imported, JournalImport
 from hub.imports.order import Order
 from hub.imports.successors import NotBound, SuccessorDesk
+from hub.ledger.journal_head import UnknownJournal
 from hub.ledger.own_journal import OwnJournal
-from hub.ledger.store import Ledger, UnknownJournal
+from hub.ledger.store import Ledger
 from security.bundle.entries import Journal
 from security.bundle.missing import Missing
 from security.bundle.reader import BundleReader
@@ -53,6 +55,7 @@ def import_file(hub: Hub, order: Order) -> tuple[MachineFile, Sequence[Imported]
     """What became of each journal. Raises ImportRefused, OSError, sqlite3.Error, Damaged."""
     with Ledger(hub.database) as ledger:
         file = check_file(order.path, hub.pin, ledger, hub.engine, hub.clock.unix_ms())
+        _check_site(hub.engine, order)
         imported = _Import(hub, order, ledger, file).run()
         for start in range(0, len(imported), JOURNALS_LISTED_MAX):
             hub.own.note(KIND, {
@@ -60,6 +63,14 @@ def import_file(hub: Hub, order: Order) -> tuple[MachineFile, Sequence[Imported]
                 "reason": order.reason, "journals": [_noted(one) for one in imported[start:start + JOURNALS_LISTED_MAX]]})
     log.warning("records imported", edge=str(file.edge), file_sha256=file.sha256.hex(), by=order.by, journals=len(imported))
     return file, imported
+
+
+def _check_site(engine: sa.Engine, order: Order) -> None:
+    """Where it is given, also of a machine that is known: what was mistyped is said. Raises ImportRefused."""
+    with engine.connect() as connection:
+        if order.site and connection.execute(sa.select(sites.c.code).where(sites.c.code == order.site)).first() is None:
+            raise ImportRefused(f"{order.path}: nothing was taken: there is no site {order.site!r}; look for it in: suozhan-hub "
+                                "site list")
 
 
 class _Import:
@@ -112,15 +123,9 @@ class _Import:
             self._ledger.journal(part.journal)
         except UnknownJournal:
             try:
-                approval = self._successors.settle(part, self._file, self._order)
+                return self._successors.settle(part, self._file, self._order)
             except NotBound as error:
                 return str(error)
-            if approval.state == "waiting":
-                return (f"its key is not registered: request {approval.id} waits for a decision (suozhan-hub approvals); give "
-                        "this command again then")
-            if approval.state == "refused":
-                return (f"{approval.decided_by} refused request {approval.id} ({approval.reason}); the machine has to rejoin "
-                        "first: suozhan-edge rejoin")
         return ""
 
 

@@ -11,9 +11,10 @@ from hub.imports.check import ImportRefused
 from hub.imports.copies import CarriedCopies
 from hub.ledger.append_rule import Accept, Fork
 from hub.ledger.batch_check import check_batch
+from hub.ledger.journal_head import JournalHead
 from hub.ledger.own_journal import Deciding, OwnJournal
 from hub.ledger.runs import Arrival
-from hub.ledger.store import Appended, JournalHead, Ledger
+from hub.ledger.store import Appended, Ledger
 from security.bundle.missing import Missing
 from security.chain import leaf_hashes
 from security.clock import Clock

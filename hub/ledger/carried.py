@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from uuid import UUID
 
+from hub.ledger.journal_head import POSITION_MAX, JournalHead, UnknownJournal
 from hub.ledger.lineage import follows
-from hub.ledger.store import POSITION_MAX, JournalHead, Ledger, UnknownJournal
+from hub.ledger.reader import LedgerReader
 from security.record import CarriedRecord, MalformedRecord, Record, parse_record, signature_holds
 from security.suites import Verifier
 
@@ -26,7 +27,7 @@ class Unpacked:
     in_hole: bool
 
 
-def unpacked(ledger: Ledger, journal: UUID, carried: CarriedRecord) -> Unpacked | None:
+def unpacked(ledger: LedgerReader, journal: UUID, carried: CarriedRecord) -> Unpacked | None:
     """What a journal carries; None when the record's own journal holds it already. Raises CarriedRefused, MalformedRecord."""
     for _ in range(DEPTH_MAX):
         record = parse_record(carried.payload)
@@ -40,7 +41,7 @@ def unpacked(ledger: Ledger, journal: UUID, carried: CarriedRecord) -> Unpacked 
     raise CarriedRefused(f"a record is carried within more than {DEPTH_MAX} others")
 
 
-def may_carry(ledger: Ledger, journal: UUID, of: UUID) -> bool:
+def may_carry(ledger: LedgerReader, journal: UUID, of: UUID) -> bool:
     """Whether a journal may carry records of another one. A signature alone is not enough: whoever has a stolen key could
     write on in a journal that has ended, through any machine.
 
@@ -49,7 +50,7 @@ def may_carry(ledger: Ledger, journal: UUID, of: UUID) -> bool:
     return journal != of and (follows(ledger, journal, of) or follows(ledger, journal, ledger.own_journal()))
 
 
-def _origin(ledger: Ledger, carrier: UUID, record: Record) -> JournalHead:
+def _origin(ledger: LedgerReader, carrier: UUID, record: Record) -> JournalHead:
     if not 0 < record.position <= POSITION_MAX:
         raise MalformedRecord("the carried record is at a position that no journal reaches")
     try:
@@ -71,6 +72,6 @@ def _check_signature(head: JournalHead, record: Record, carried: CarriedRecord) 
                              "signature that does not hold")
 
 
-def _is_held(ledger: Ledger, record: Record, carried: CarriedRecord) -> bool:
+def _is_held(ledger: LedgerReader, record: Record, carried: CarriedRecord) -> bool:
     held = ledger.entry(record.journal, record.position)
     return held is not None and held.digest == carried.digest

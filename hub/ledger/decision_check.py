@@ -18,10 +18,10 @@ ANEW = ("the ledger has it, so that nothing is lost yet: stop the hub, keep the 
         "it anew and raises an alarm (decisions-lost)")
 
 
-def decision_findings(ledger: Ledger) -> Iterator[Finding]:
+def decision_findings(database: Path) -> Iterator[Finding]:
     """At most one: what comes behind it follows from it. None without a log, or where the ledger itself is damaged."""
-    path = ledger.path.with_name(NAME)
-    with suppress(Damaged):
+    path = database.with_name(NAME)
+    with Ledger(database) as ledger, suppress(Damaged):
         at, end = 0, ledger.journal(ledger.own_journal()).position if path.exists() else 0
         while at < end:
             try:

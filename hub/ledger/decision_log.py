@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 
 from hub.ledger.runs import Damaged
-from security.durable_sqlite import create_database, open_durable
+from security.durable_sqlite import LogLost, create_database, open_durable, transaction
 from security.private_files import sync_folder
 from security.run import Run
 
@@ -40,6 +40,9 @@ CREATE TRIGGER decisions_never_go BEFORE DELETE ON decisions BEGIN
     SELECT RAISE(ABORT, 'decisions are never deleted');
 END;
 """
+# Lies in the new file itself: whoever dies before it is told cannot lose it.
+_BEGUN_ANEW = "PRAGMA user_version = 1;"
+_TOLD = "PRAGMA user_version = 0"
 # Also what has not our tables and triggers any more, or ones that take nothing.
 _LOST = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CONSTRAINT}
 
@@ -49,9 +52,10 @@ class DecisionsLost(Damaged):
 
 
 class DecisionLog:
-    """`with DecisionLog(path) as log`, within a transaction on the ledger: nobody else writes it then. Made where it is missing.
+    """`with DecisionLog(path) as log`, within a transaction on the ledger: nobody else writes it then. Begun anew where it is
+    missing, but never beside a log that it has left.
 
-    Raises DecisionsLost, sqlite3.Error.
+    Raises DecisionsLost, LogLeft, sqlite3.Error.
     """
 
     def __init__(self, path: Path) -> None:
@@ -59,7 +63,7 @@ class DecisionLog:
 
     def __enter__(self) -> DecisionLog:
         if not self.path.exists():
-            create_database(self.path, SCHEMA)
+            create_database(self.path, SCHEMA + _BEGUN_ANEW)
         with self._damage_told():
             self._db = open_durable(self.path)
             self._db.text_factory = bytes  # one flipped bit makes text of a blob: it is the same bytes all the same
@@ -73,6 +77,16 @@ class DecisionLog:
         """The last position; 0 when there is none."""
         with self._damage_told():
             return int(self._db.execute("SELECT coalesce(max(position), 0) FROM decisions").fetchone()[0])
+
+    def begun_anew(self) -> bool:
+        """Whether an earlier one was lost, and people were not told yet."""
+        with self._damage_told():
+            return bool(self._db.execute("PRAGMA user_version").fetchone()[0])
+
+    def told(self) -> None:
+        """People know; durable on return."""
+        with self._damage_told():
+            self._db.execute(_TOLD)
 
     def digest_at(self, position: int) -> bytes:
         """Of a position from 1 to the end."""
@@ -90,16 +104,9 @@ class DecisionLog:
 
     def append(self, run: Run, digests: Sequence[bytes]) -> None:
         """Behind the end; durable on return."""
-        with self._damage_told():
-            self._db.execute("BEGIN IMMEDIATE")
-            try:
-                self._db.executemany("INSERT INTO decisions VALUES (?, ?, ?, ?)", zip(
-                    range(run.first, run.last + 1), digests, run.payloads, run.signatures, strict=True))
-                self._db.execute("COMMIT")
-            except BaseException:
-                if self._db.in_transaction:
-                    self._db.execute("ROLLBACK")
-                raise
+        with self._damage_told(), transaction(self._db):
+            self._db.executemany("INSERT INTO decisions VALUES (?, ?, ?, ?)", zip(
+                range(run.first, run.last + 1), digests, run.payloads, run.signatures, strict=True))
 
     @contextmanager
     def _damage_told(self) -> Iterator[None]:
@@ -107,6 +114,8 @@ class DecisionLog:
             yield
         except UnicodeDecodeError as error:  # Python's, of SQLite's message that quotes a damaged schema
             raise DecisionsLost(f"{self.path} is damaged (its schema cannot be read)") from error
+        except LogLost as error:  # it is put aside, and a log that is put back would be folded into the new one
+            raise DecisionsLost(f"{self.path} is not whole ({error.lacking})") from error
         except sqlite3.DatabaseError as error:
             if getattr(error, "sqlite_errorcode", 0) & 0xFF in _LOST:
                 raise DecisionsLost(f"{self.path} is damaged ({error})") from error
@@ -116,6 +125,12 @@ class DecisionLog:
         if not isinstance(value, bytes):
             raise DecisionsLost(f"{self.path} is damaged (a column is of another type)")
         return value
+
+
+def create(path: Path) -> None:
+    """The first one of a hub; a repeat changes nothing."""
+    if not path.exists():
+        create_database(path, SCHEMA)
 
 
 def put_aside(path: Path, now_ms: int) -> Path:

@@ -10,9 +10,11 @@ from typing import Any
 from uuid import UUID
 
 from hub.ledger.findings import Finding
+from hub.ledger.hole import Hole
+from hub.ledger.journal_head import JournalHead
 from hub.ledger.lineage import follows
+from hub.ledger.reader import LedgerReader
 from hub.ledger.runs import Damaged
-from hub.ledger.store import Hole, JournalHead, Ledger
 from security.bundle.register import HOLE_ACCEPTED
 from security.record import ClearBody, MalformedRecord, parse_record
 
@@ -34,7 +36,7 @@ class Part:
         return self.first + len(self.digests) - 1
 
 
-def hole_findings(ledger: Ledger, heads: Sequence[JournalHead], holes: Mapping[UUID, Sequence[Hole]]) -> list[Finding]:
+def hole_findings(ledger: LedgerReader, heads: Sequence[JournalHead], holes: Mapping[UUID, Sequence[Hole]]) -> list[Finding]:
     """Both ways: a hole that no record lists, and a list of which the ledger has something else."""
     try:
         own = ledger.own_journal()
@@ -70,7 +72,7 @@ def _within(part: Part, hole: Hole) -> bool:
             and part.ids == tuple(hole.ids[piece]))
 
 
-def _contradicted(ledger: Ledger, head: JournalHead, part: Part) -> Finding | None:
+def _contradicted(ledger: LedgerReader, head: JournalHead, part: Part) -> Finding | None:
     """None where the journal is not there yet, as after a restore or a crash in the moment of accepting; or has the very records,
     which came back in a newer backup.
     """
@@ -82,7 +84,7 @@ def _contradicted(ledger: Ledger, head: JournalHead, part: Part) -> Finding | No
                    "not what the ledger has there", damage=False, position=part.first)
 
 
-def _parts(ledger: Ledger, own: JournalHead) -> Iterator[Part]:
+def _parts(ledger: LedgerReader, own: JournalHead) -> Iterator[Part]:
     for entry in ledger.entries(own, 0):
         if HOLE_ACCEPTED.encode() in entry.payload[:KIND_WITHIN_BYTES]:  # what it mostly is not: parsing takes longer
             with suppress(MalformedRecord, ValueError, KeyError, TypeError):  # of a payload that is no longer what was signed

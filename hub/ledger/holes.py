@@ -10,14 +10,16 @@ import structlog
 
 from hub.attention.approvals import Approval, Approvals
 from hub.ledger.append_rule import Head
+from hub.ledger.hole import Hole
+from hub.ledger.journal_head import JournalHead
 from hub.ledger.own_journal import OwnJournal
 from hub.ledger.shown_receipt import ReceiptRefused, ShownReceipt, check_receipt
 from hub.ledger.signed_roots import LogKey
 from hub.ledger.stated_epochs import stated
-from hub.ledger.store import Hole, JournalHead
 from hub.ledger.tree_store import TreeStore
 from hub.ledger.wire import MISSING_MAX_RECORDS, MalformedMessage, MissingPart
-from security.suites import sha256
+from security.record import CarriedRecord, MalformedRecord, WrappedKey, parse_record, signature_holds
+from security.suites import Verifier, sha256
 
 KIND = "hole"
 REJOIN = "what it still has goes into a new journal: run on the machine: suozhan-edge rejoin"
@@ -41,10 +43,13 @@ class MissingRecords:
     def add(self, part: MissingPart) -> None:
         self._parts.append(part)
 
-    def take(self, head: Head, edge_head: int) -> tuple[Hole, ShownReceipt | None]:
-        """The hole behind the journal's head, and what the machine shows for it. Raises MalformedMessage."""
+    def take(self, head: Head, edge_head: int) -> tuple[Hole, ShownReceipt | None, tuple[bytes, bytes] | None]:
+        """The hole behind the journal's head, and what the machine shows for it: a receipt, and the data key of what comes behind
+        (payload and signature). Raises MalformedMessage.
+        """
         parts, self._parts = self._parts, []
-        return joined(head, parts, edge_head), parts[-1].receipt
+        keys = [one.data_key for one in parts if one.data_key is not None]
+        return joined(head, parts, edge_head), parts[-1].receipt, keys[-1] if keys else None
 
 
 def joined(head: Head, parts: Sequence[MissingPart], edge_head: int) -> Hole:
@@ -69,9 +74,11 @@ class HoleDesk:
         self._database = database
         self._log_key = log_key
 
-    def settle(self, journal: JournalHead, hole: Hole, receipt: ShownReceipt | None) -> Approval:
-        """What was decided of it; once approved, the journal goes on behind it. Raises HoleRefused, sqlite3.Error,
-        sa.exc.DBAPIError."""
+    def settle(self, journal: JournalHead, hole: Hole, receipt: ShownReceipt | None,
+               data_key: tuple[bytes, bytes] | None = None) -> Approval:
+        """What was decided of it; once approved, the journal goes on behind it, and the data key that was lost in it (payload and
+        signature) is carried. Raises HoleRefused, sqlite3.Error, sa.exc.DBAPIError.
+        """
         self._require_restored()
         held_to = _held_to(journal, hole, receipt, self._log_key)
         approval = self._approvals.ask(KIND, f"journal {journal.journal}", _key(journal, hole), {
@@ -81,7 +88,8 @@ class HoleDesk:
                     "restore; the machine says that it has pruned them"})
         if approval.state == "approved":
             said = {"id": approval.id, "by": approval.decided_by, "reason": approval.reason}
-            self._own_journal.accept_hole(journal.journal, replace(hole, approval=approval.id), said)
+            found = _found(journal, hole, *data_key) if data_key else None
+            self._own_journal.accept_hole(journal.journal, replace(hole, approval=approval.id), said, [found] if found else [])
             log.error("a hole was accepted", journal=str(journal.journal), first=hole.first, last=hole.last,
                       approval=approval.id)
         return approval
@@ -106,6 +114,22 @@ def _held_to(journal: JournalHead, hole: Hole, receipt: ShownReceipt | None, log
     if receipt.position == hole.last and receipt.digest != hole.digests[-1]:
         raise HoleRefused(f"the machine names another record at position {hole.last} than its receipt; look at it; {REJOIN}")
     return receipt.position
+
+
+def _found(journal: JournalHead, hole: Hole, payload: bytes, signature: bytes) -> tuple[CarriedRecord, bool] | None:
+    """A data-key record of the hole, and whether it is simulated; None for what is not that."""
+    verifier = Verifier(journal.suite, journal.public_key)
+    try:
+        record = parse_record(payload)
+    except MalformedRecord:
+        return None
+    at = record.position - hole.first
+    if not (0 <= at < len(hole.digests) and isinstance(record.content, WrappedKey)):
+        return None
+    carried = CarriedRecord(hole.digests[at - 1] if at else hole.previous, verifier.key_id, payload, signature)
+    if carried.digest != hole.digests[at] or not signature_holds(verifier, signature, carried.digest):
+        return None
+    return carried, record.simulated
 
 
 def _key(journal: JournalHead, hole: Hole) -> bytes:

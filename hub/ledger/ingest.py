@@ -20,10 +20,12 @@ from hub.ledger.append_rule import Accept, Closed, Fork, Gap, Head
 from hub.ledger.batch_check import Broken, check_batch
 from hub.ledger.holes import REJOIN, HoleDesk, HoleRefused, MissingRecords
 from hub.ledger.instances import Instances
+from hub.ledger.journal_head import JournalHead
 from hub.ledger.metrics import IngestMetrics
+from hub.ledger.reader import read_journal
 from hub.ledger.receipt_giver import ReceiptGiver
 from hub.ledger.runs import Arrival
-from hub.ledger.store import Appended, JournalHead, Ledger, read_journal
+from hub.ledger.store import Appended, Ledger
 from hub.ledger.wire import (
     Delivery,
     Down,
@@ -146,7 +148,7 @@ class Ingest:
             raise Refused(Reason.CLOSED, journal.position, f"this journal has ended ({journal.closed}); {BEGINS_ANEW}")
         if opening.position < journal.position:
             hint = (f"the machine's journal ends at {opening.position}, the hub holds {journal.position}: "
-                    "it was restored from a backup, or its disk is a copy; {BEGINS_ANEW}")
+                    f"it was restored from a backup, or its disk is a copy; {BEGINS_ANEW}")
             raise Refused(Reason.RESTORED, journal.position, hint)
         if self._instances.comes_back(journal.journal, opening.instance):
             await self._alarm("clone", edge, f"two machines take turns with the identity {edge}: a copied disk, or a backup that "
@@ -217,9 +219,9 @@ class Ingest:
 
     async def _settle_hole(self, session: _Session) -> bool:
         """Whether the journal goes on behind what is missing by now; if not, the stream ends."""
-        hole, receipt = session.missing.take(Head(session.position, session.digest), session.edge_head)
+        hole, receipt, data_key = session.missing.take(Head(session.position, session.digest), session.edge_head)
         try:
-            approval = await asyncio.to_thread(self._holes.settle, session.journal, hole, receipt)
+            approval = await asyncio.to_thread(self._holes.settle, session.journal, hole, receipt, data_key)
         except HoleRefused as error:
             await session.waiting.put(Refused(Reason.HOLE, hole.first, f"positions {hole.first} to {hole.last}: {error}"))
             return False

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from hub.ledger.findings import Flaw
+from hub.ledger.hole import Hole
+from hub.ledger.journal_head import JournalHead
+from hub.ledger.reader import LedgerReader
 from hub.ledger.runs import Columns, DamagedRow, Entry, StoredRun
-from hub.ledger.store import Hole, JournalHead, Ledger
 from security.chain import digests_after, leaf_hash, leaf_hashes, next_digest
 from security.record import PlaceCheck, signature_holds
 from security.suites import Verifier
@@ -83,7 +85,7 @@ class JournalCheck:
         return None
 
 
-def sound_to(ledger: Ledger, head: JournalHead) -> int:
+def sound_to(ledger: LedgerReader, head: JournalHead) -> int:
     """The position up to which the entries behind the journal's backed-up mark are what came: each in its place, and
     under its own signature or one behind it, which the chain lets speak for it."""
     check = JournalCheck(head, head.backed_up, ledger.digest_at(head, head.backed_up), ledger.holes(head))

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from hub.ledger.store import Ledger, UnknownJournal
+from hub.ledger.journal_head import UnknownJournal
+from hub.ledger.reader import LedgerReader
 
 SUCCESSORS_MAX = 100
 
 
-def follows(ledger: Ledger, journal: UUID, first: UUID) -> bool:
+def follows(ledger: LedgerReader, journal: UUID, first: UUID) -> bool:
     """Whether it is `first`, or goes on from it over any number of journals. Raises Damaged."""
     for _ in range(SUCCESSORS_MAX):
         if journal == first:

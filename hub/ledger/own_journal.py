@@ -20,13 +20,15 @@ from hub.ledger import decision_log
 from hub.ledger.append_rule import Accept
 from hub.ledger.batch_check import check_batch
 from hub.ledger.decision_log import DecisionLog, DecisionsLost
+from hub.ledger.hole import Hole
+from hub.ledger.journal_head import JournalHead, UnknownJournal
 from hub.ledger.runs import Arrival, Damaged
-from hub.ledger.store import Hole, JournalHead, Ledger, UnknownJournal
+from hub.ledger.store import Ledger
 from security.chain import Genesis, leaf_hashes
 from security.clock import Clock
 from security.record import CarriedRecord, ClearBody, Content, Link, Record, Times, sign_link
 from security.run import Run
-from security.signer import Signer
+from security.signer import BadKey, Signer
 from security.suites import Verifier
 
 NAME = "hub"
@@ -66,13 +68,19 @@ class OwnJournal:
         self._lost = ""  # why the decision log was begun anew, since this object was made
 
     @property
+    def journal(self) -> UUID:
+        """Its id, which is the hub's."""
+        return self._hub
+
+    @property
     def _genesis(self) -> Genesis:
         # The hub is the "edge" of its own journal, and its id names the journal.
         return Genesis(self._hub, self._hub, self._signer.suite, self._signer.public_key)
 
     def create(self) -> None:
         """Register the journal itself, and make its decision log; `init` calls this once."""
-        with Ledger(self._path) as ledger, ledger.transaction(), DecisionLog(self._decisions):
+        with Ledger(self._path) as ledger, ledger.transaction():
+            decision_log.create(self._decisions)
             ledger.register(NAME, self._genesis, self._clock.unix_ms())
 
     def register_machine(self, journals: Sequence[tuple[str, Genesis]], site: str) -> None:
@@ -84,33 +92,37 @@ class OwnJournal:
             for name, genesis in journals:
                 self._register(deciding, name, genesis, site)
 
-    def succeed(self, name: str, genesis: Genesis, site: str, said: dict[str, object], forgotten: Sequence[Genesis] = ()) -> None:
-        """End all journals of the machine whose journal `genesis` names as its predecessor, and register it: all in one commit.
+    def succeed(self, journals: Sequence[tuple[str, Genesis]], site: str, said: dict[str, object],
+                forgotten: Sequence[tuple[str, Genesis]] = ()) -> None:
+        """End all journals of the machine whose journals these name as their predecessors, and register these: all in one commit.
 
-        `forgotten` are journals before it, the oldest first, that a restored hub does not know: they are registered and end, too,
-        so that what is carried out of them can be verified. `said` is who decided it and why. A repeat changes nothing.
+        `forgotten` are journals before them, the oldest first, that a restored hub does not know: they are registered and end,
+        too, so that what is carried out of them can be verified. `said` is who decided it and why. A repeat changes nothing.
         """
-        assert genesis.predecessor is not None
         with Ledger(self._path) as ledger, self.transaction(ledger) as deciding:
-            for one in forgotten:
+            for name, one in forgotten:
                 self._register(deciding, name, one, site)
-            ends = {one.edge for one in forgotten}
-            with suppress(UnknownJournal):
-                ends.add(ledger.journal(genesis.predecessor).edge)
+            ends = {one.edge for _, one in forgotten}
+            for _, genesis in journals:
+                with suppress(UnknownJournal):
+                    ends |= {ledger.journal(genesis.predecessor).edge} if genesis.predecessor else set()
             for edge in sorted(ends):
-                self._end(deciding, edge, genesis, said)
-            self._register(deciding, name, genesis, site)
+                self._end(deciding, edge, journals, said)
+            for name, genesis in journals:
+                self._register(deciding, name, genesis, site)
 
-    def _end(self, deciding: Deciding, edge: UUID, genesis: Genesis, said: dict[str, object]) -> None:
-        """A machine that has not ended yet."""
+    def _end(self, deciding: Deciding, edge: UUID, after: Sequence[tuple[str, Genesis]], said: dict[str, object]) -> None:
+        """A machine that has not ended yet; `after` are the journals that go on, the first also for those that do not."""
         journals = [one for one in deciding.ledger.journals() if one.edge == edge and not one.closed]
+        first = after[0][1]
         for old in journals:
+            successor = dict(after).get(old.name, first).journal
             self._append(deciding, "journal.closed", {
                 "journal": str(old.journal), "edge": str(old.edge), "position": old.position, "digest": old.digest.hex(),
-                "successor": str(genesis.journal), **said})
-            deciding.ledger.close(old.journal, f"journal {genesis.journal} follows it")
+                "successor": str(successor), **said})
+            deciding.ledger.close(old.journal, f"journal {successor} follows it")
         if journals:
-            self._append(deciding, "machine.revoked", {"edge": str(edge), "successor": str(genesis.edge), **said})
+            self._append(deciding, "machine.revoked", {"edge": str(edge), "successor": str(first.edge), **said})
 
     def _register(self, deciding: Deciding, name: str, genesis: Genesis, site: str) -> None:
         if deciding.ledger.register(name, genesis, self._clock.unix_ms()):
@@ -125,15 +137,21 @@ class OwnJournal:
             self._append(deciding, kind, body)
 
     def take_back(self) -> TakenBack:
-        """Records of this journal that the database lacks and the decision log holds, verbatim. A fault that a try has met which
-        failed is told by the next one.
+        """Records of this journal that the database lacks and the decision log holds, verbatim. A fault comes again until
+        `fault_told`: who begins the log anew may die before people hear of it, and commands tell nobody.
         """
-        if not self._decisions.exists():
-            self._lost = self._lost or f"{self._decisions} is gone"
         with Ledger(self._path) as ledger, ledger.transaction():
             before = ledger.journal(self._hub).position
             self.catch_up(ledger)
-            return TakenBack(ledger.journal(self._hub).position - before, self._lost)
+            with DecisionLog(self._decisions) as decisions:
+                lost = (self._lost or f"{self._decisions} was gone or damaged") if decisions.begun_anew() else ""
+            return TakenBack(ledger.journal(self._hub).position - before, lost)
+
+    def fault_told(self) -> None:
+        """People know it, by an alarm."""
+        with Ledger(self._path) as ledger, ledger.transaction(), DecisionLog(self._decisions) as decisions:
+            decisions.told()
+        self._lost = ""
 
     def catch_up(self, ledger: Ledger) -> bool:
         """Until the ledger and the decision log hold the same, as a part of the caller's transaction: a crash may have left it in
@@ -145,8 +163,11 @@ class OwnJournal:
             self._put_aside(str(error))
             return self._caught_up(ledger)
 
-    def accept_hole(self, journal: UUID, hole: Hole, approval: dict[str, object]) -> None:
-        """Let a journal go on behind what is lost, with records that list every position: all in one commit."""
+    def accept_hole(self, journal: UUID, hole: Hole, approval: dict[str, object],
+                    found: Sequence[tuple[CarriedRecord, bool]] = ()) -> None:
+        """Let a journal go on behind what is lost, with records that list every position, and carry what of it was found: all in
+        one commit, so that a key stands before what it opens.
+        """
         with Ledger(self._path) as ledger, self.transaction(ledger) as deciding:
             ledger.add_hole(journal, hole)
             for start in range(0, len(hole.ids), LISTED_MAX):
@@ -155,6 +176,7 @@ class OwnJournal:
                     "journal": str(journal), "first": hole.first + start, "last": hole.first + end - 1, "approval": approval,
                     "records": [{"id": str(one), "digest": digest.hex()}
                                 for one, digest in zip(hole.ids[start:end], hole.digests[start:end], strict=True)]})
+            self.carry(deciding, found)
 
     def carry(self, deciding: Deciding, records: Sequence[tuple[CarriedRecord, bool]]) -> None:
         """Records that their own journal cannot take, verbatim, each with whether it is simulated."""
@@ -183,6 +205,8 @@ class OwnJournal:
         if not deciding.runs:
             deciding.logged = self.catch_up(ledger)
         held, now = ledger.journal(self._hub), self._clock.unix_ms()
+        if not held.may_be_of(self._signer.public_key):  # what it signs here, nobody could ever verify
+            raise BadKey("keys/record.key is not the key of the hub's own journal; put the right one back from a copy")
         times = Times(now, now, self._clock.boot_id, self._clock.boottime_ms())
         first, digest, links = held.position + 1, held.digest, list[Link]()
         for position, (content, simulated) in enumerate(contents, first):

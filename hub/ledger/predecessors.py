@@ -7,8 +7,9 @@ from __future__ import annotations
 from pathlib import Path
 from uuid import UUID
 
+from hub.ledger.journal_head import UnknownJournal
 from hub.ledger.lineage import follows
-from hub.ledger.store import Ledger, UnknownJournal
+from hub.ledger.reader import LedgerReader
 
 
 class NotBefore(Exception):
@@ -26,7 +27,7 @@ class Predecessors:
 
         Raises NotBefore, sqlite3.Error.
         """
-        with Ledger(self._database) as ledger:
+        with LedgerReader(self._database) as ledger:
             own = [head.journal for head in ledger.journals() if head.edge == edge]
             if not any(one != journal and follows(ledger, one, journal) for one in own):
                 raise NotBefore(f"journal {journal} is not one that machine {edge} goes on from; call the city's IT desk")

@@ -11,9 +11,9 @@ import structlog
 
 from hub.attention.alarms import Alarms
 from hub.ledger.checkpointer import Checkpointer
+from hub.ledger.journal_head import JournalHead
 from hub.ledger.receipts import Contradiction, ForeignCheckpoint, Known, Receipt, Receipts
 from hub.ledger.runs import Damaged
-from hub.ledger.store import JournalHead
 from hub.ledger.transparency import Published
 from hub.ledger.wire import Down, Opening, encode_epoch, encode_receipt
 from security.proofs import ProofRefused

@@ -13,6 +13,8 @@ from security.run import Run
 from security.tree import split_hashes
 
 HASH_BYTES = 32
+# STRICT is not asked again when a row is read: a damaged page may change a type, too.
+_RUN_TYPES = (int, bytes, bytes, bytes, int, int, int, bytes, bytes, bytes, bytes, bytes)
 
 
 class Damaged(sqlite3.DatabaseError):
@@ -124,6 +126,14 @@ class StoredRun:
         if sum(payload_sizes) != len(self.payloads) or sum(signature_sizes) != len(self.signatures):
             raise DamagedRow(self.index)
         return payload_sizes, signature_sizes
+
+
+def stored_run(row: sqlite3.Row) -> StoredRun:
+    """Of the columns of StoredRun, in their order. Raises DamagedRow."""
+    index, edge, journal, *rest = row
+    if tuple(map(type, row)) != _RUN_TYPES or not len(edge) == len(journal) == 16 or row[4] < 1 or row[6] < 0:
+        raise DamagedRow(index)
+    return StoredRun(index, UUID(bytes=edge), UUID(bytes=journal), *rest)
 
 
 def _cut(joined: bytes, sizes: Sequence[int]) -> list[bytes]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from hub.ledger.journal_head import JournalHead
 from hub.ledger.signed_roots import LogKey
-from hub.ledger.store import JournalHead
 from security.chain import leaf_hash
 from security.proofs import ProofRefused, check_inclusion
 from security.record import signature_holds

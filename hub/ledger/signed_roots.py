@@ -8,11 +8,13 @@ from uuid import UUID
 from hub.ledger.findings import Finding
 from hub.ledger.high_water import HighWater
 from hub.ledger.stored_tree import StoredNote, TreeSnapshot
+from security import strict_base64
 from security.checkpoint import Checkpoint, origin_of
 from security.log_epoch import LogEpoch, epoch_of, open_epoch
 from security.note import MalformedNote, NoteKey
 
 MARK = "high-water mark"
+KEY_ID_CHARS = 5  # of base64: those that tell of the key's id alone, and of nothing behind it
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,11 @@ class LogKey:
         if not epoch:
             raise MalformedNote("it is no checkpoint of this hub")
         return epoch, self.checkpoint(note, epoch)
+
+    def is_named_in(self, note: str, epoch: int) -> bool:
+        """Whether a line below the note says that this key has signed it; that may be damaged."""
+        key = NoteKey(origin_of(self.hub, epoch), self.key)
+        return f"— {key.name} {strict_base64.encode(key.id)[:KEY_ID_CHARS]}" in note
 
 
 class SignedRoots:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
-from security.durable_sqlite import open_durable, open_readonly
+from security.durable_sqlite import open_durable, open_readonly, transaction
 from security.tiles import TILE_HEIGHT, TILE_WIDTH
 from security.tree import SIZE_MAX_LEAVES
 
@@ -82,14 +82,8 @@ class StoredTree:
     @contextmanager
     def changing(self) -> Iterator[sqlite3.Connection]:
         """BEGIN IMMEDIATE … COMMIT, or nothing."""
-        self._db.execute("BEGIN IMMEDIATE")
-        try:
+        with transaction(self._db):
             yield self._db
-            self._db.execute("COMMIT")
-        except BaseException:
-            if self._db.in_transaction:
-                self._db.execute("ROLLBACK")
-            raise
 
     def _strays(self, size: int) -> list[tuple[int, int]]:
         levels = _levels(size)

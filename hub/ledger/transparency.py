@@ -146,13 +146,22 @@ class TransparencyLog:
             raise LogBehind(f"the first {size} entries are not those that this hub has signed: put the right database back. If "
                             f"it was restored from a backup: {REOPEN}. If it was not: suozhan-hub verify")
 
+    def last_epoch(self) -> int:
+        """Number of the newest that this hub has signed in, as far as the mark and the database know."""
+        with TreeStore(self._path) as store:
+            known = {one.number: one for one in self._stated(store)}
+            return self._last(known, self._marked() or self._newest(store, known))
+
+    def _last(self, known: Mapping[int, LogEpoch], before: Checkpoint) -> int:
+        return max([*known, epoch_of(before.origin, self._hub)])
+
     def open_epoch(self) -> LogEpoch:
         """Begin anew over the ledger as it is, behind whatever was signed before. Nothing else may work on the database."""
         with TreeStore(self._path) as store:
             known = {one.number: one for one in self._stated(store)}
             before = self._marked() or self._newest(store, known)
             size = _grown(store, OpenTiles.read(store.size(), store.tile)).size
-            number = max([*known, epoch_of(before.origin, self._hub)]) + 1
+            number = self._last(known, before) + 1
             base = self._common(store, known, before, size)
             epoch = LogEpoch(self._hub, number, self._clock.unix_ms(), base.size, base.root(), before.size, before.root)
             store.add_epoch(number, epoch.statement(self._signer))

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -11,7 +10,7 @@ from uuid import UUID
 
 from hub.ledger.runs import HASH_BYTES, Damaged
 from security.chain import leaf_entry
-from security.durable_sqlite import open_durable, open_readonly
+from security.durable_sqlite import open_durable, open_readonly, transaction
 from security.tiles import Tile
 from security.tree import SIZE_MAX_LEAVES, split_hashes
 
@@ -87,7 +86,7 @@ class TreeStore:
 
     def write(self, tiles: Sequence[Tile], size: int) -> None:
         """Tiles and the size that they make, in one commit."""
-        with self._transaction():
+        with transaction(self._db):
             self._db.executemany(_WRITE_TILE, [(tile.level, tile.n, tile.hashes) for tile in tiles])
             self._db.execute("UPDATE tree_head SET size = ?", (size,))
 
@@ -125,7 +124,7 @@ class TreeStore:
         return int(self._db.execute("SELECT coalesce(max(epoch), 0) FROM epochs").fetchone()[0])
 
     def add_epoch(self, epoch: int, statement: str) -> None:
-        with self._transaction():
+        with transaction(self._db):
             self._db.execute("INSERT INTO epochs VALUES (?, ?)", (epoch, statement))
 
     def checkpoint(self, epoch: int, size_max: int = SIZE_MAX_LEAVES) -> str:
@@ -134,18 +133,7 @@ class TreeStore:
         return str(row[0]) if row else ""
 
     def add_checkpoint(self, epoch: int, size: int, note: str, signed_ms: int) -> None:
-        with self._transaction():
+        with transaction(self._db):
             self._db.execute("INSERT OR IGNORE INTO checkpoints VALUES (?, ?, ?, ?)", (epoch, size, note, signed_ms))
             self._db.execute(_THIN, (epoch, epoch, CHECKPOINTS_KEPT))
-
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        self._db.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-            self._db.execute("COMMIT")
-        except BaseException:
-            if self._db.in_transaction:
-                self._db.execute("ROLLBACK")
-            raise
 

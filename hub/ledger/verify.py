@@ -9,10 +9,9 @@ from uuid import UUID
 from hub.ledger.findings import BADLY_SIGNED, Finding, Flaw
 from hub.ledger.hole_check import hole_findings
 from hub.ledger.journal_check import JournalCheck
+from hub.ledger.reader import LedgerReader
 from hub.ledger.runs import DamagedRow, StoredRun
-from hub.ledger.store import Ledger
 from hub.ledger.tree_check import TreeCheck
-from security.chain import Genesis
 from security.tiles import OpenTiles
 
 PAGE_ENTRIES = 2_000  # less than a second, with signatures
@@ -35,7 +34,7 @@ class LedgerCheck:
     signed roots only.
     """
 
-    def __init__(self, ledger: Ledger, tree: TreeCheck | None = None, begin: Reached | None = None, *,
+    def __init__(self, ledger: LedgerReader, tree: TreeCheck | None = None, begin: Reached | None = None, *,
                  signatures: bool = True) -> None:
         begin = begin or Reached()
         self._ledger = ledger
@@ -85,11 +84,8 @@ class LedgerCheck:
 
     def _registrations(self) -> list[Finding]:
         found = [Finding("journals", str(error)) for error in self._snapshot.damaged]
-        for head in self._snapshot.journals:
-            registered = Genesis(head.edge, head.journal, head.suite, head.public_key, head.predecessor)
-            if registered.digest() != head.genesis:
-                found.append(Finding(f"journal {head.journal}", "machine, key or predecessor are not what was registered"))
-        return found
+        return found + [Finding(f"journal {head.journal}", "machine, key or predecessor are not what was registered")
+                        for head in self._snapshot.journals if not head.is_registered()]
 
     def _page(self) -> list[Finding]:
         found: list[Finding] = []

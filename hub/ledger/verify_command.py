@@ -15,13 +15,17 @@ from typing import Annotated
 import typer
 
 from hub.alone import alone
+from hub.attachments.copies import attachment_findings, copies_beside
+from hub.attachments.files import BlobFiles
 from hub.keys import LOG_KEY, LogKeyLost, log_key
+from hub.known_keys import key_faults, require_own_keys
 from hub.ledger.decision_check import decision_findings
+from hub.ledger.file_check import file_findings
 from hub.ledger.findings import Finding
 from hub.ledger.high_water import HighWater
 from hub.ledger.reached_file import ReachedFile
+from hub.ledger.reader import LedgerReader
 from hub.ledger.signed_roots import MARK, LogKey
-from hub.ledger.store import Ledger
 from hub.ledger.stored_tree import StoredTree
 from hub.ledger.tile_mending import MendingRefused, mend
 from hub.ledger.transparency import REOPEN
@@ -37,6 +41,9 @@ RESTORE = "Stop the hub and run, with the newest backup that verifies: suozhan-h
 ANOTHER = ("Every entry is whole, but this is not the database that this hub has signed. Put the right one back; if it was "
            f"restored from a backup: {REOPEN}")
 UNSIGNED = "All else that was found is said above; verify again once the key is back, before anything is restored."
+FILES = ("Attachments are gone or damaged; records are not. Copy their files from a backup's attachments.backup, if it has them "
+         "whole; or run: suozhan-hub backup FILE, which puts what is damaged aside: machines that still have it send it again.")
+FILES_OF_BACKUP = "Attachments beside this backup are gone or damaged; records are not. Make another backup in another folder."
 OLDER = "Do not restore this file; keep it, and look for an older backup that verifies."
 
 
@@ -46,6 +53,7 @@ class Tally:
 
     findings: int = 0
     damages: int = 0
+    files: int = 0  # of the damages: attachments
     marks: int = 0  # of the damages: that the ledger is not what the high-water mark says
 
     def tell(self, findings: list[Finding]) -> None:
@@ -125,37 +133,50 @@ def verify(
 
 def _verify(state: HubState, file: Path | None, *, resume: bool, signatures: bool, mend_tiles: bool) -> None:
     database, tally = file or state.database, Tally()
+    if mend_tiles:
+        require_own_keys(state)
     log, lost = (log_key(state), []) if mend_tiles else _known_key(state)
     kept = ReachedFile(state.verify_progress, database, signatures=signatures, signed=log is not None)
     readonly = file is not None
     tally.tell(lost)
-    with Ledger(database, readonly=readonly) as ledger, StoredTree(database, readonly=readonly and not mend_tiles) as stored:
+    with (LedgerReader(database, readonly=readonly) as ledger,
+          StoredTree(database, readonly=readonly and not mend_tiles) as stored):
         begin = kept.read() if resume else None
         if resume and begin is None:
             typer.echo("No interrupted check of this kind and file is known here; this one begins at the beginning.", err=True)
         tree = tree_check(stored, log, None if readonly else HighWater(state.high_water), begin.tiles if begin else None)
         check = LedgerCheck(ledger, tree, begin, signatures=signatures)
         _go_over(check, kept, tally, state, file)
+        tally.tell(list(file_findings(database)))
         if file is None:
-            tally.tell(list(decision_findings(ledger)))
+            tally.tell(list(decision_findings(database)))
+        before = tally.damages
+        tally.tell(list(attachment_findings(database, copies_beside(file) if file else BlobFiles.beside(database))))
+        tally.files = tally.damages - before
         kept.remove()
         typer.echo(f"{check.checked} entries checked, {tally.findings} findings, {tally.damages} of them damage.")
         if log is None:
-            typer.echo(f"What was signed over them is not checked: there is no log key in {state.keys}.")
+            typer.echo(f"What was signed over them is not checked: the hub's log key is not in {state.keys}.")
+        if tally.files:
+            typer.echo(FILES_OF_BACKUP if file else FILES)
+        tally.damages -= tally.files
         if mend_tiles and tally.damages:
             _mend(stored, tree, tally, OLDER if file else RESTORE)
         elif tally.damages:
             typer.echo(UNSIGNED if lost else _advice(tree, tally, OLDER if file else RESTORE))
-    if tally.damages:
+    if tally.damages or tally.files:
         raise typer.Exit(1)
 
 
 def _known_key(state: HubState) -> tuple[LogKey | None, list[Finding]]:
-    """Without the one that is lost, all is checked but what was signed. Raises ExposedSecret, BadKey, BadConfig."""
+    """Without the one that is lost or another hub's, all is checked but what was signed; with what is wrong with any key.
+    Raises ExposedSecret, BadKey, BadConfig."""
+    faults = list(key_faults(state))
     try:
-        return log_key(state), []
+        log = log_key(state)
     except LogKeyLost as error:
-        return None, [Finding(f"keys/{LOG_KEY}", str(error))]
+        return None, [Finding(f"keys/{LOG_KEY}", str(error)), *faults]
+    return None if any(one.where == f"keys/{LOG_KEY}" for one in faults) else log, faults
 
 
 def _go_over(check: LedgerCheck, kept: ReachedFile, tally: Tally, state: HubState, file: Path | None) -> None:

@@ -9,10 +9,10 @@ from uuid import UUID
 import zstandard
 from google.protobuf.message import DecodeError
 
+from hub.ledger.journal_head import POSITION_MAX
 from hub.ledger.receipts import Receipt
 from hub.ledger.runs import HASH_BYTES
 from hub.ledger.shown_receipt import ShownReceipt
-from hub.ledger.store import POSITION_MAX
 from proto import sync_pb2
 from security.run import Run
 from security.statements import SignedTime
@@ -23,6 +23,7 @@ BATCH_MAX_RECORDS = 4_000
 SIGNATURE_MAX_BYTES = 8 * 1024
 MISSING_MAX_RECORDS = 100_000  # of one hole; what is larger is asked for in several
 PROOF_MAX_HASHES = 64
+DATA_KEY_MAX_BYTES = 16 * 1024
 ID_BYTES = 16
 INSTANCE_BYTES = 16
 
@@ -74,7 +75,8 @@ class Delivery:
 @dataclass(frozen=True, slots=True)
 class MissingPart:
     """Digests and ids, joined, of records that the edge no longer has, from a position on; `more` of them may follow. `receipt`
-    is what it shows for them.
+    is what it shows for them. `data_key` is one of them, payload and signature, if the edge has kept it: it opens what comes
+    behind them.
     """
 
     first: int
@@ -82,6 +84,7 @@ class MissingPart:
     joined_ids: bytes
     receipt: ShownReceipt | None
     more: bool
+    data_key: tuple[bytes, bytes] | None = None
 
     @property
     def count(self) -> int:
@@ -134,7 +137,10 @@ def _decode_missing(missing: sync_pb2.Missing) -> MissingPart:
         raise MalformedMessage("what is missing has a first position, and a digest and an id for each record")
     if count > MISSING_MAX_RECORDS:
         raise MalformedMessage(f"at most {MISSING_MAX_RECORDS} records are missing in one message; send smaller ones")
-    return MissingPart(missing.first_position, missing.digests, missing.ids, _decode_shown(missing), missing.more)
+    if max(len(missing.data_key), len(missing.data_key_signature)) > DATA_KEY_MAX_BYTES:
+        raise MalformedMessage(f"the record of a data key has at most {DATA_KEY_MAX_BYTES} bytes")
+    key = (missing.data_key, missing.data_key_signature) if missing.data_key else None
+    return MissingPart(missing.first_position, missing.digests, missing.ids, _decode_shown(missing), missing.more, key)
 
 
 def _decode_shown(missing: sync_pb2.Missing) -> ShownReceipt | None:

@@ -6,6 +6,7 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
+from hub.ledger.earlier_machines import earlier_machines
 from hub.resources.payload import content_of, encode_payload
 from hub.resources.tables import heads, reports, resources
 from hub.resources.versions import RESOURCE_MAX_BYTES, NamedVersion, Report, SignedResource, Version, valid_name
@@ -84,15 +85,19 @@ def head_versions(engine: sa.Engine) -> dict[str, Version]:
 
 
 def newest_for(engine: sa.Engine, edge: UUID, now_ms: int) -> dict[str, Version]:
-    """The newest version of each name that is meant for `edge`, those that have expired left out."""
+    """The newest version of each name that is meant for `edge`, those that have expired left out.
+
+    What was meant for an identity that this machine had before is meant for it: it stands where it stood, with its devices.
+    """
     rank = sa.func.row_number().over(
         partition_by=resources.c.name, order_by=(resources.c.epoch.desc(), resources.c.number.desc())
     )
     columns = (resources.c.name, resources.c.epoch, resources.c.number, resources.c.expires_ms)
-    newest = sa.select(*columns, rank.label("rank")).where(resources.c.audience.in_((ALL, str(edge)))).subquery()
-    # Expiry is judged after the rank: an older version never comes back because the newest has ended.
-    alive = sa.or_(newest.c.expires_ms == NEVER, newest.c.expires_ms > now_ms)
     with engine.connect() as connection:
+        meant = (ALL, str(edge), *map(str, earlier_machines(connection, edge)))
+        newest = sa.select(*columns, rank.label("rank")).where(resources.c.audience.in_(meant)).subquery()
+        # Expiry is judged after the rank: an older version never comes back because the newest has ended.
+        alive = sa.or_(newest.c.expires_ms == NEVER, newest.c.expires_ms > now_ms)
         rows = connection.execute(sa.select(newest).where(newest.c.rank == 1, alive))
         return {row.name: Version(row.epoch, row.number) for row in rows}
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from hub.projection.view import MeaninglessBody
+from security.attachment import ATTACHMENT_MAX_BYTES, AttachmentSeal
 
-class MeaninglessBody(ValueError):
-    """An opened body that is no transaction."""
+ATTACHMENTS_MAX = 32
 
 
 class _Part(BaseModel):
@@ -24,11 +25,26 @@ class Resident(_Part):
     id_number: str = Field(max_length=32)
 
 
+class NamedAttachment(_Part):
+    """Hexadecimal: SHA-256 of the sealed bytes, key, SHA-256 of the content."""
+
+    blob: str = Field(pattern="^[0-9a-f]{64}$")
+    key: str = Field(pattern="^[0-9a-f]{64}$", repr=False)
+    sha256: str = Field(pattern="^[0-9a-f]{64}$")
+    size: int = Field(ge=0, le=ATTACHMENT_MAX_BYTES)
+    media_type: str = Field(pattern=r"^[a-z]+/[a-z0-9.+-]{1,64}$")
+
+    @property
+    def seal(self) -> AttachmentSeal:
+        return AttachmentSeal(bytes.fromhex(self.blob), bytes.fromhex(self.key), bytes.fromhex(self.sha256), self.size)
+
+
 class TransactionBody(_Part):
     item: str = Field(min_length=1, max_length=32)
     channel: str = Field(max_length=32)
     operator: Operator
     resident: Resident
+    attachments: tuple[NamedAttachment, ...] = Field(default=(), max_length=ATTACHMENTS_MAX)
 
 
 def parse_body(data: bytes) -> TransactionBody:

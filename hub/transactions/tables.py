@@ -29,21 +29,3 @@ transactions = sa.Table(
 )
 site_days = sa.Index("ix_transactions_site_day", transactions.c.site, transactions.c.day)
 records = sa.Index("ix_transactions_record", transactions.c.record)
-
-cursors = sa.Table(
-    "projection_cursors", metadata,
-    sa.Column("name", sa.Text, primary_key=True),
-    sa.Column("cursor", Whole, nullable=False),
-    sqlite_strict=True,
-)
-
-# Records that make no sense or do not open: kept in the ledger, told here, never in the way of others.
-findings = sa.Table(
-    "projection_findings", metadata,
-    sa.Column("cursor", Whole, primary_key=True, autoincrement=False),
-    sa.Column("edge", sa.Text, nullable=False),
-    sa.Column("journal", sa.Text, nullable=False),
-    sa.Column("position", Whole, nullable=False),
-    sa.Column("reason", sa.Text, nullable=False),
-    sqlite_strict=True,
-)

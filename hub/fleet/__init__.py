@@ -1,0 +1,1 @@
+"""The machines' equipment: device lists, and what machines say of their devices."""
