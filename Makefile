@@ -30,7 +30,7 @@ vectors: setup
 	@deploy/setup/vectors.sh $(VENV)
 
 test: vectors ## all tests, in parallel
-	@$(BIN)/python -m pytest -n auto -q $(ARGS)
+	@$(BIN)/python -m pytest -n auto --dist worksteal -q $(ARGS)
 
 lint: setup ## ruff and mypy
 	@$(BIN)/ruff check .
@@ -43,7 +43,6 @@ bench: setup ## figures against floors measured in the same run, into build/benc
 	@$(BIN)/python -m tests.bench $(ARGS)
 
 soak: setup ## whatever may happen to a machine, and a full check after each round; ARGS="kill --seed 7", into build/soak.json
-	@PYTHON=$(PYTHON) deploy/setup/machine.sh soak
 	@$(BIN)/python -m tests.soak $(ARGS); found=$$?; $(BIN)/python -m tests.soak --table; exit $$found
 
 mutations: setup ## guards taken out one at a time, and the tests that notice it, into build/mutations.json; ARGS="receipt --jobs 4"

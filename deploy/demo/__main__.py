@@ -17,8 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from deploy.demo.city import Hub, Machine
+from deploy.demo.office import Equipment, use
 from deploy.demo.processes import CHECKOUT, DemoFailed, verified
 from deploy.demo.signposts import after_the_story, while_it_stays
+from devices.id_number import id_check
 from devices.simulated.card import CardText
 from devices.simulated.folder import ReaderFolder
 from devices.simulated.pcscd import VirtualReaders, VirtualReadersError
@@ -30,7 +32,7 @@ PEOPLE = (("王秀英", "140830195603120029"), ("李建国", "140830194911020015
           ("赵玉梅", "140830197202140047"), ("刘志强", "140830198509300037"), ("陈红霞", "140830199001010045"))
 ITEMS = (("003-21", ["resident-id-card", "eligibility-commitment"]), ("003-01", ["resident-id-card"]),
          ("003-38", ["resident-id-card", "social-security-card"]), ("003-28", ["resident-id-card", "household-register"]))
-STEPS = 10
+STEPS = 11
 ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 ENDED = 130  # as shells say it of Ctrl-C
 Insert = Callable[[str, str, str], None]
@@ -60,6 +62,10 @@ class Story:
         done = "■" * self._step + "□" * (STEPS - self._step)
         print(f"\n{done} [{self._step}/{STEPS}] {time.monotonic() - self._began:5.1f} s  {text}", flush=True)
 
+    def skip(self) -> None:
+        """A step that this machine lacks something for."""
+        self._step += 1
+
     def tell(self, text: str) -> None:
         print(f"    {text}", flush=True)
 
@@ -76,8 +82,7 @@ class Story:
 
 def _id_number(number: str) -> str:
     """With the right check digit (GB 11643)."""
-    weights = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
-    return number[:17] + "10X98765432"[sum(int(d) * w for d, w in zip(number, weights, strict=False)) % 11]
+    return number[:17] + id_check(number[:17])
 
 
 @contextmanager
@@ -119,7 +124,7 @@ def _visit(story: Story, machine: Machine, insert: Insert, number: int, *, line_
     item, documents = ITEMS[number % len(ITEMS)]
     body = {"id": f"{machine.site}-{number:03}", "item": item, "channel": "counter", "operator": "李芳",
             "resident": {"name": reading["card"]["name"], "id_number": reading["card"]["id_number"]},
-            "documents": documents, "reading": reading["id"]}
+            "documents": documents, "readings": [reading["id"]]}
     story.submit(machine, body, line_up=line_up)
     return body
 
@@ -137,12 +142,21 @@ def tell_the_story(story: Story, *, stay: bool) -> None:
         hub.command("catalogue", "publish")
         story.tell(f"hub ready after {hub.service.start():.1f} s")
 
-        story.step("Card readers")
+        story.step("Card readers, and the other equipment of an office")
         wire, folder, environment, insert = city.enter_context(_readers(story))
+        equipment = city.enter_context(Equipment(FOLDER / "equipment"))
+        story.tell("ID card reader, scanner, fingerprint reader, document scanner and printer: real drivers, played devices"
+                   if equipment.there else f"no other equipment here ({equipment.why}); going on with card readers")
         machines = [Machine(FOLDER, hub, code, name) for code, name, _ in SITES]
         for machine in machines:
             city.callback(machine.stop)
-        _work(story, hub, machines, (wire, folder, environment), insert)
+        _enrol(story, machines, (wire, folder, environment), equipment)
+        if equipment.there:
+            story.step("The office tries its equipment")
+            use(story.tell, machines[0], equipment)
+        else:
+            story.skip()
+        _work(story, hub, machines, insert)
         _account(story, hub, machines)
         print(after_the_story(machines[-1]))
         if stay:
@@ -152,18 +166,19 @@ def tell_the_story(story: Story, *, stay: bool) -> None:
         print("      with it left running     make demo ARGS=--stay")
 
 
-def _work(story: Story, hub: Hub, machines: list[Machine], readers: tuple[str, Path, dict[str, str]],
-          insert: Insert) -> None:
+def _enrol(story: Story, machines: list[Machine], readers: tuple[str, Path, dict[str, str]], equipment: Equipment) -> None:
     wire, folder, environment = readers
-    office, station = machines
     story.step("Enrolling an office and a station by one-time invitations")
-    for machine in machines:
-        machine.enrol(wire, folder / machine.site if wire == "simulated" else folder, environment)
+    for machine, played in zip(machines, (equipment.device_list, ""), strict=True):
+        machine.enrol(wire, folder / machine.site if wire == "simulated" else folder, environment | equipment.environment, played)
         seconds = machine.service.start()
         machine.pair()
         machine.wait_for("connection", connected=True, catalogue=True)
         story.tell(f"{machine.site} {machine.name} enrolled, ready after {seconds:.1f} s, catalogue applied")
 
+
+def _work(story: Story, hub: Hub, machines: list[Machine], insert: Insert) -> None:
+    office, station = machines
     story.step("Residents come; cards are read, items handled")
     for number in range(3):
         _visit(story, office, insert, number, line_up=True)
@@ -218,10 +233,10 @@ def _account(story: Story, hub: Hub, machines: list[Machine]) -> None:
     story.step("The account")
     upstream = hub.reader()
     _, feed = upstream.call("GET", "/v1/feed?limit=1000")
-    by_edge: dict[str, list[int]] = {}
+    by_journal: dict[str, list[int]] = {}
     for entry in feed["entries"]:
-        by_edge.setdefault(entry["edge"], []).append(entry["position"])
-    in_order = all(positions == list(range(1, len(positions) + 1)) for positions in by_edge.values())
+        by_journal.setdefault(entry["journal"], []).append(entry["position"])
+    in_order = all(positions == list(range(1, len(positions) + 1)) for positions in by_journal.values())
     rows = _ledger_rows(upstream, machines, len(story.handled))
     print(f"\n    {'site':<5}{'id':<9}{'item':<8}{'position':>8}  {'queued':<10}{'in the ledger':<15}{'after':>9}  line")
     wrong = 0

@@ -51,14 +51,15 @@ class Machine:
         self.door_port = free_port()
         self._hub = hub
 
-    def enrol(self, wire: str, readers: Path, environment: Mapping[str, str]) -> None:
+    def enrol(self, wire: str, readers: Path, environment: Mapping[str, str], devices: str = "") -> None:
         command("edge", self.state, "enrol", self._hub.command("invite", self.site), "--machine", self.name)
-        self.configure(wire, readers, environment)
+        self.configure(wire, readers, environment, devices)
 
-    def configure(self, wire: str, readers: Path, environment: Mapping[str, str]) -> None:
+    def configure(self, wire: str, readers: Path, environment: Mapping[str, str], devices: str = "") -> None:
+        """`devices` is a device list; what is read here is marked as simulated."""
         (self.state / "edge.toml").write_text(
             f'door_port = {self.door_port}\nhub_address = "127.0.0.1:{self.line.port}"\ndisk_reserve_bytes = 0\n'
-            f'[readers]\nwire = "{wire}"\nsimulated_folder = "{readers}"\n', encoding="utf-8")
+            f'simulated = true\n[readers]\nwire = "{wire}"\nsimulated_folder = "{readers}"\n\n{devices}', encoding="utf-8")
         self.service = Service("edge", self.state, self.log, environment)
 
     def connect_to(self, port: int) -> None:

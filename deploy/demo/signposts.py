@@ -25,7 +25,9 @@ def while_it_stays(hub: Hub, machines: Sequence[Machine]) -> str:
 READER=$(.venv/bin/suozhan-hub --state build/demo/hub token create me --scope feed:read --scope ledger:read)
 curl -sS --cacert build/demo/hub/ca/root.pem -H "Authorization: Bearer $READER" https://127.0.0.1:{hub.api_port}/v1/feed""",
         *[f"""
-    or the counter program of {one.site} {one.name} (docs/counter-api.md; all calls: {one.base}/openapi.json):
+    or look at the devices of {one.site} {one.name}: open the link in a browser on this machine
+.venv/bin/suozhan-edge --state build/demo/{one.site} pair --page
+    or its counter program (docs/counter-api.md; all calls: {one.base}/openapi.json):
 CODE=$(.venv/bin/suozhan-edge --state build/demo/{one.site} pair --name me)
 TOKEN=$(curl -sS -H 'Content-Type: application/json' -d "{{\\"code\\":\\"$CODE\\"}}" {one.base}/v1/pair | cut -d'"' -f4)
 curl -sS -H "Authorization: Bearer $TOKEN" {one.base}/v1/state""" for one in machines]])

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Debian packages that the product and its tests run on; `machine.sh soak`: those of the campaign, too. Says what is missing; installs it where it may.
+# Debian packages that the product and its tests run on. Says what is missing; installs it where it may.
 set -eu
 
 PATH=$PATH:/usr/sbin:/sbin # where pcscd is; Debian gives it to root only
@@ -23,13 +23,20 @@ need gcc "to build pyscard and the virtual card reader" command_exists gcc
 need libc6-dev "to build pyscard and the virtual card reader" test -e /usr/include/stdio.h
 need libpcsclite-dev "PC/SC headers" test -e /usr/include/PCSC/winscard.h
 need pcscd "the card reader service" command_exists pcscd
+need libfprint-2-2 "fingerprint readers, and libfprint's virtual ones" test -e /usr/share/doc/libfprint-2-2
+need sane-utils "document scanners" command_exists scanimage
+need cups-ipp-utils "for tests: a printer that speaks IPP" command_exists ippeveprinter
+need dbus "for tests: what that printer announces itself to" command_exists dbus-daemon
+need umockdev "for tests: devices that are plugged in and out" command_exists umockdev-run
+need gir1.2-umockdev-1.0 "for tests: to plug them in and out from Python" test -e /usr/share/doc/gir1.2-umockdev-1.0
+need python3-gi "for tests: the same" /usr/bin/python3 -c 'import gi'
+need chromium "for tests: the pages in a real browser" command_exists chromium
+need fonts-noto-cjk "for tests: Chinese in that browser" test -e /usr/share/doc/fonts-noto-cjk
 need curl "to call hub and counter by hand" command_exists curl
 need ca-certificates "to fetch Python packages" test -d /etc/ssl/certs
 need e2fsprogs "for tests: file systems that lose their power" command_exists mkfs.ext4
 need mount "for tests: to mount them, and small disks" command_exists mount
-if [ "${1:-}" = soak ]; then
-    need strace "to see what a process asks of its kernel" command_exists strace
-fi
+need strace "for tests: what a process asks of its kernel" command_exists strace
 
 if [ -z "$missing" ]; then
     exit 0
