@@ -13,16 +13,19 @@ from pathlib import Path
 from edge.journal_store import Standing
 from edge.receipt_store import ReceiptStore
 from edge.wire import encode_batch, encode_open
+from hub.attachments.copies import copies_beside
+from hub.attachments.inbox import Part
 from hub.backup import back_up
 from proto import sync_pb2
 from security.durable_sqlite import create_database
 from security.private_files import write_private
 from security.run import Run
 from security.signer import Ed25519Signer
+from tests.attaching import ScanningSpine, scan
 from tests.spine import CEILING_S, Spine, draft
 
 ACKNOWLEDGED = ("counter-1", "counter-2", "counter-3", "standing", "receipt", "hub", "checkpoint", "backup", "database", "key",
-                "file")
+                "file", "scan", "scan-named", "scan-held", "scan-copied")
 
 
 async def _counter(spine: Spine, say: Callable[[str], None]) -> Run:
@@ -50,8 +53,22 @@ async def _hub(spine: Spine, run: Run, say: Callable[[str], None]) -> None:
         await ingest.serve(spine.edge_id, incoming(), send)
 
 
+async def _scan(spine: ScanningSpine, say: Callable[[str], None]) -> None:
+    async with asyncio.timeout(CEILING_S), spine.attachments() as attachments:
+        attached = await attachments.put(scan(1_000), "application/pdf")
+        say("scan")
+        await attachments.name([attached], "t1")
+        say("scan-named")
+        [address] = attachments.waiting()
+        sealed = await attachments.read(address, 0, attachments.size(address))
+    spine.inbox().take(spine.edge_id, Part(address, len(sealed), 0, sealed))
+    say("scan-held")
+    copies_beside(spine.folder / "backup.db").write(address, sealed)
+    say("scan-copied")
+
+
 def main(folder: Path) -> None:
-    spine = Spine(folder)
+    spine = ScanningSpine(folder)
     spine.checkpoint_s = CEILING_S  # the log has a moment of its own, below
 
     def say(name: str) -> None:
@@ -69,6 +86,7 @@ def main(folder: Path) -> None:
     say("key")
     write_private(folder / "made.toml", b"an = 1")
     say("file")
+    asyncio.run(_scan(spine, say))
 
 
 if __name__ == "__main__":

@@ -14,10 +14,11 @@ from hub.enrolment.generations import History, history
 from hub.enrolment.nonces import Nonces
 from hub.enrolment.old_identity import OldIdentities
 from hub.enrolment.rejoin import RejoinDesk
-from hub.enrolment.rejoin_request import Forerunner, Rejoined, RejoinRequest
+from hub.enrolment.rejoin_request import Following, Forerunner, Rejoined, RejoinRequest
 from hub.enrolment.renewals import ApprovalWaits
 from hub.enrolment.sites import add_site, invite
-from hub.ledger.store import JournalHead, Ledger
+from hub.ledger.journal_head import JournalHead
+from hub.ledger.store import Ledger
 from security.certificates import new_csr, new_key
 from security.chain import Genesis
 from security.invitations import Invitation, enrolment_proof
@@ -59,9 +60,10 @@ class RejoiningHub(RenewingHub):
 
 
 class Identity:
-    """One identity of a machine: `enrol` it, or let it follow another one by `request`."""
+    """One identity of a machine: `enrol` it, or let it follow another one by `request`. `events`: with a second journal."""
 
-    def __init__(self, hub: RejoiningHub, old: Identity | None = None) -> None:
+    def __init__(self, hub: RejoiningHub, old: Identity | None = None, *, events: bool = False) -> None:
+        self.events = uuid4() if events else None
         self.hub = hub
         self.old = old
         self.edge, self.journal = uuid4(), uuid4()
@@ -71,12 +73,25 @@ class Identity:
 
     @property
     def genesis(self) -> Genesis:
-        return Genesis(self.edge, self.journal, self.signer.suite, self.signer.public_key, self.old.journal if self.old else None)
+        return self._genesis(self.journal, self.old.journal if self.old else None)
+
+    @property
+    def events_genesis(self) -> Genesis | None:
+        return self._genesis(self.events, self.old.events if self.old else None) if self.events else None
+
+    def _genesis(self, journal: UUID, predecessor: UUID | None) -> Genesis:
+        return Genesis(self.edge, journal, self.signer.suite, self.signer.public_key, predecessor)
+
+    @property
+    def following(self) -> list[Following]:
+        journals = [Following(self.journal, "business", self.old.journal if self.old else None)]
+        return [*journals, Following(self.events, "events", self.old.events if self.old else None)] if self.events else journals
 
     def application(self, proof_name: str, invitation: Invitation | None) -> Application:
         given = (invitation.id, invitation.secret) if invitation else ("", b"")
+        journals = [(one.journal, one.name) for one in self.following]
         return Application(*given, self.csr, int(self.signer.suite), self.signer.public_key,
-                           self.signer.sign(enrolment_proof(proof_name, self.csr)), [(self.journal, "business")], "窗口1", PEER)
+                           self.signer.sign(enrolment_proof(proof_name, self.csr)), journals, "窗口1", PEER)
 
     def enrol(self, site: str = "A01") -> Identity:
         invitation = self.hub.invitation(site)
@@ -91,17 +106,19 @@ class Identity:
         old, nonce, signature = self.old, b"", b""
         if invitation is None:
             nonce = self.hub.nonces.new(old.edge)
-            statement = rejoin_statement(self.hub.hub, old.edge, nonce, self.csr, self.edge, self.journal)
+            journals = [one.journal for one in self.following]
+            statement = rejoin_statement(self.hub.hub, old.edge, nonce, self.csr, self.edge, journals)
             signature = sign_renewal(old.key, statement)
-        made = RejoinRequest(self.edge, self.application(rejoin_proof_name(old.edge), invitation), old.edge, old.journal, 0, 0,
-                             "the disk", nonce, signature, old.certificate, self.forerunners(), known)
+        following = [replace(one, known=known) for one in self.following]
+        made = RejoinRequest(self.edge, self.application(rejoin_proof_name(old.edge), invitation), old.edge, following,
+                             "the disk", nonce, signature, old.certificate, self.forerunners())
         return replace(made, **changes)  # type: ignore[arg-type]
 
     def forerunners(self) -> list[Forerunner]:
         assert self.old is not None
         proof, at, found = enrolment_proof(rejoin_proof_name(self.old.edge), self.csr), self.old, []
         while at is not None:
-            found.append(Forerunner(at.genesis, at.signer.sign(proof)))
+            found += [Forerunner(one, at.signer.sign(proof)) for one in (at.genesis, at.events_genesis) if one]
             at = at.old
         return found
 

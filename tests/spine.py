@@ -233,7 +233,8 @@ class Spine:
         key = self.log_signer.public_key.hex()
         fields = dict.fromkeys(Identity.__dataclass_fields__, key) | {
             "edge": str(self.edge_id), "hub": str(self.hub_id), "journal": str(self.journal_id)}
-        return ReceiptCheck(journal or self.journal_db, Identity(**fields), Verifier(self.signer.suite, self.signer.public_key))
+        verifier = Verifier(self.signer.suite, self.signer.public_key)
+        return ReceiptCheck(journal or self.journal_db, self.journal_id, Identity(**fields), verifier)
 
     def uplink(self, journal: Journal, wire: Wire, random: Random | None = None) -> Uplink:
         verifier = Verifier(Suite.ED25519_SHA256, self.time_signer.public_key)

@@ -7,8 +7,9 @@ import datetime as dt
 import shutil
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import sqlalchemy as sa
 
@@ -16,9 +17,10 @@ from edge.carry import Ask, Carrier
 from edge.export import export_machine
 from edge.identity import Identity, load_identity
 from edge.journal import Journal, JournalLimits
+from edge.journal_store import create_journal
 from edge.receipt_store import ReceiptStore
 from edge.settlement import Held
-from edge.state import IdentityFolder, StateFolder
+from edge.state import IdentityFolder, JournalFiles, StateFolder
 from edge.succession import read_succession
 from hub.attention.approvals import Approvals
 from hub.database import open_engine
@@ -31,8 +33,10 @@ from hub.imports.order import Order
 from hub.ledger.predecessors import Predecessors
 from hub.ledger.store import Ledger
 from hub.migrate import create
-from hub.transactions.projector import Projector
-from hub.transactions.tables import findings, transactions
+from hub.projection.projector import Projector
+from hub.projection.tables import findings
+from hub.transactions.tables import transactions
+from hub.transactions.view import TransactionView
 from security.certificates import edge_certificate, key_pem, new_csr, new_key, pem, pin_of
 from security.chain import Genesis
 from security.private_files import write_private
@@ -71,13 +75,13 @@ class Station(Spine):
         shutil.copy(self.folder / "edge-record.key", self.state.record_key)
         sealing = self.sealing.public_key().public_bytes_raw().hex()
         fields = dict.fromkeys(Identity.__dataclass_fields__, self.log_signer.public_key.hex()) | {
-            "edge": str(self.edge_id), "hub": str(self.hub_id), "journal": str(self.journal_id), "site": "A01",
+            "edge": str(self.edge_id), "hub": str(self.hub_id), "journal": str(self.journal_id), "events": "", "site": "A01",
             "site_name": "古魏镇服务所", "site_kind": "office", "work_address": NOBODY, "enrol_address": NOBODY,
             "api_address": NOBODY, "root": pem(self.authority.root).decode(),
             "chain": chain, "hub_sealing_key": sealing}
         Identity(**fields).save(self.state.identity)
-        self.journal_db.rename(self.state.journal)
-        self.journal_db = self.state.journal
+        self.journal_db.rename(self.state.business.db)
+        self.journal_db = self.state.business.db
 
     def new_pair(self, edge: UUID) -> str:
         """The machine gets another TLS key; a certificate for it, of that identity, with the intermediate (PEM)."""
@@ -88,15 +92,29 @@ class Station(Spine):
 
     def say(self, *callers: str, folder: IdentityFolder | None = None, deliver: bool = False) -> None:
         """Transactions; each call is a start of the agent, with a data key of its own."""
-        asyncio.run(self._say(callers, folder or self.state, deliver=deliver))
+        asyncio.run(self._say(callers, (folder or self.state).business, deliver=deliver))
+
+    def begin_events(self, *, known: bool = True) -> UUID:
+        """The machine's second journal; `known`: its hub has registered it."""
+        events, signer = uuid4(), Ed25519Signer.load(self.state.record_key)
+        genesis = Genesis(self.edge_id, events, signer.suite, signer.public_key)
+        create_journal(self.state.events.db, "events", genesis)
+        replace(load_identity(self.state.identity), events=str(events)).save(self.state.identity)
+        if known:
+            self.own.register_machine([("events", genesis)], "A01")
+        return events
+
+    def note(self, *callers: str, folder: IdentityFolder | None = None) -> None:
+        """Into the journal of events."""
+        asyncio.run(self._say(callers, (folder or self.state).events, deliver=False))
 
     def deliver(self) -> None:
         self.say(deliver=True)
 
-    async def _say(self, callers: Sequence[str], folder: IdentityFolder, *, deliver: bool) -> None:
-        sealing = bytes.fromhex(load_identity(folder.identity).hub_sealing_key)
-        signer, limits = Ed25519Signer.load(folder.record_key), JournalLimits(reserve_bytes=0)
-        journal = Journal(folder.journal, signer, sealing, self.clock, limits)
+    async def _say(self, callers: Sequence[str], files: JournalFiles, *, deliver: bool) -> None:
+        sealing = bytes.fromhex(load_identity(files.folder.identity).hub_sealing_key)
+        signer, limits = Ed25519Signer.load(files.folder.record_key), JournalLimits(reserve_bytes=0)
+        journal = Journal(files.db, signer, sealing, self.clock, limits)
         async with asyncio.timeout(CEILING_S), journal:
             for caller in callers:
                 await journal.submit(draft(caller, transaction()))
@@ -129,19 +147,19 @@ class Station(Spine):
         identity, said = load_identity(successor.identity), read_succession(self.state, successor)
         signer = Ed25519Signer.load(successor.record_key)
         with Ledger(self.hub_db) as ledger:
-            old = ledger.journal(said.old_journal_id)
-            Held(old.position, 0, ledger.digests(old, 0, 10**6)).save(successor)
+            old = ledger.journal(self.journal_id)
+            Held(old.position, 0, ledger.digests(old, 0, 10**6)).save(successor.business)
         with self.engine.begin() as connection:
             connection.execute(edges.insert().values(edge=identity.edge, site="A01", machine="窗口1", enrolled_ms=1))
-        genesis = Genesis(identity.edge_id, UUID(identity.journal), signer.suite, signer.public_key, said.old_journal_id)
-        self.own.succeed("business", genesis, "A01", {})
-        journal = Journal(successor.journal, signer, self.sealing.public_key().public_bytes_raw(), self.clock,
+        genesis = Genesis(identity.edge_id, UUID(identity.journal), signer.suite, signer.public_key, self.journal_id)
+        self.own.succeed([("business", genesis)], "A01", {})
+        journal = Journal(successor.business.db, signer, self.sealing.public_key().public_bytes_raw(), self.clock,
                           JournalLimits(reserve_bytes=0))
-        self.journal_db = successor.journal
+        self.journal_db = successor.business.db
         async with asyncio.timeout(CEILING_S), journal, self.ingest() as ingest:
-            carrier = Carrier(self.state, successor, said, journal)
+            carrier = Carrier(self.state.business, successor.business, said, journal)
             ask = self._asked_by(identity.edge_id)
-            await carrier.run(ask)
+            await carrier.carry_over(ask)
             await carrier.look_back(ask)
             await self.drain(journal, CutWire(ingest, identity.edge_id))
 
@@ -189,7 +207,7 @@ class Station(Spine):
 
     def project(self, findings_max: int = 0) -> list[tuple[UUID, int]]:
         """Journal and position of each transaction that the site ledger shows; no more may be findings."""
-        projector = Projector(self.engine, self.hub_db, self.unsealer())
+        projector = Projector(self.engine, self.hub_db, self.unsealer(), [TransactionView(self.engine)])
         while projector.step():
             pass
         with self.engine.connect() as connection:

@@ -22,7 +22,7 @@ import hub.command
 from deploy.demo.city import Hub
 from edge.alarms import Alarms
 from edge.identity import load_identity
-from edge.journal_store import write_stop
+from edge.journal_end import write_stop
 from edge.tls_pair import TlsFiles
 from security.clock import SystemClock
 from security.invitations import SECRET_BYTES, Invitation
@@ -92,8 +92,8 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_private(state.tls_pair, read_private(state.tls_key) + identity.chain.encode())
     TlsFiles(state, identity).next_request()
     state.diagnosis.write_text('{"state": "connected"}', encoding="utf-8")
-    state.checked.write_text('{"begun_ms": 1, "position": 20, "done": false}', encoding="utf-8")
-    write_stop(state.journal, "FORKED: a copy of this machine works elsewhere")
+    state.business.checked.write_text('{"begun_ms": 1, "position": 20, "done": false}', encoding="utf-8")
+    write_stop(state.business.db, "FORKED: a copy of this machine works elsewhere")
     with closing(sqlite3.connect(state.door)) as db:
         from edge.door.pairing import _SCHEMA
 
@@ -103,6 +103,7 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 EDGE_FILES = ["alarms/rollback.json", "diagnosis.json", "door.db", "edge.toml", "identity.json", "journals/business.checked",
               "journals/business.db", "journals/business.id", "journals/business.keys/1.record", "journals/business.stopped",
+              "journals/events.db", "journals/events.id",
               "keys/record.key", "keys/tls.csr", "keys/tls.key", "keys/tls.next", "keys/tls.pem", "resources/catalogue.resource"]
 EDGE_COMMANDS = [["run"], ["status"], ["verify"], ["pair", "--name", "counter"]]
 
@@ -125,9 +126,9 @@ def test_a_machine_with_a_half_written_file_works_or_names_it(machine: Path, tmp
     if arguments[0] in {"run", "pair"}:
         _check(said, Path(name))
     assert "Traceback" not in said.line
-    if name.startswith(("keys", "journals/business.db", "identity")):
+    if name.startswith(("keys", "journals/business.db", "journals/events.db", "identity")):
         assert file.read_bytes() == before, "evidence was changed"
-    if arguments == ["run"] and name == "journals/business.db":
+    if arguments == ["run"] and name in {"journals/business.db", "journals/events.db"}:
         assert said.works, "a damaged journal keeps no counter from its work"
         assert (state / "successors" / "2" / "journals" / "business.db").exists()
 

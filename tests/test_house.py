@@ -21,13 +21,17 @@ MAY_IMPORT = {
 OURS = {*MAY_IMPORT, "deploy", "tests"}
 AT_THE_WIRE = {
     "security/record.py", "security/invitations.py",
-    "edge/wire.py", "edge/channel.py", "edge/enrol.py", "edge/rejoin_wire.py", "edge/renewal_wire.py",
-    "edge/resources.py", "edge/catalogue.py", "edge/downlink.py",
-    "hub/ledger/wire.py", "hub/resources/wire.py", "hub/resources/payload.py", "hub/services/wire.py",
-    "hub/enrolment/service.py", "hub/sync_service.py", "hub/assembly.py",
+    "edge/wire.py", "edge/channel.py", "edge/attachments/wire.py", "edge/enrol.py", "edge/rejoin_wire.py", "edge/renewal_wire.py",
+    "edge/resources.py", "edge/catalogue.py", "edge/downlink.py", "edge/equipment/device_list.py",
+    "hub/ledger/wire.py", "hub/resources/wire.py", "hub/resources/payload.py", "hub/services/wire.py", "hub/fleet/device_list.py",
+    "hub/enrolment/service.py", "hub/sync_service.py", "hub/attachments/wire.py", "hub/assembly.py",
 }
 # From a thread, or from the sending half of a stream, to the caller, who sees them raised.
-CARRIES_ERRORS = {"devices/sdk_thread.py", "edge/uplink.py"}
+CARRIES_ERRORS = {"devices/sdk_thread.py", "edge/uplink.py",
+                  # a bug in one driver takes no other device down
+                  "edge/equipment/device.py", "edge/equipment/containment.py", "edge/equipment/listed_source.py",
+                  "edge/door/window.py"}  # nor other commands of the window that uses it
+BROAD = {"Exception", "BaseException", "everything"}
 NO_NOUNS = {"utils", "util", "helpers", "common", "base", "manager", "managers", "misc"}
 
 
@@ -76,7 +80,15 @@ def test_no_broad_except_hides_a_bug() -> None:
             for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
                 if isinstance(node, ast.ExceptHandler) and not _raises_again(node):
                     caught = ast.unparse(node.type) if node.type else "everything"
-                    assert caught not in {"Exception", "BaseException", "everything"}, f"{path}:{node.lineno}"
+                    assert caught not in BROAD, f"{path}:{node.lineno}"
+
+
+def test_every_broad_except_says_why() -> None:
+    for path in _sources():
+        lines = path.read_text(encoding="utf-8").splitlines()
+        for node in ast.walk(ast.parse("\n".join(lines))):
+            if isinstance(node, ast.ExceptHandler) and (node.type is None or ast.unparse(node.type) in BROAD):
+                assert " # " in lines[node.lineno - 1], f"{path}:{node.lineno}"
 
 
 def _raises_again(handler: ast.ExceptHandler) -> bool:

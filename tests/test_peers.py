@@ -98,7 +98,7 @@ def test_pruning_that_is_cut_off_at_any_statement_is_gone_on_with_at_the_next_st
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Peer 3: no start trips over what a crash in the middle of a clean-up left."""
-    monkeypatch.setattr("edge.journal.PRUNE_STEP", 7)
+    monkeypatch.setattr("edge.retention.PRUNE_STEP", 7)
     spine = Spine(tmp_path)
     head = asyncio.run(_fill(spine, ONE_STATEMENT))
     prove(spine.journal_db, head)

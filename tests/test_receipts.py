@@ -492,7 +492,7 @@ def test_a_database_that_takes_no_alarm_ends_no_machines_stream(tmp_path: Path, 
             wire = CutWire(ingest, spine.edge_id)
             session = asyncio.create_task(spine.uplink(journal, wire).session())
             async with asyncio.timeout(CEILING_S):
-                while not tried:
+                while not tried or journal.queued:
                     await asyncio.sleep(0.01)
                 await journal.submit(draft("b"))
                 while journal.queued:

@@ -93,10 +93,11 @@ def test_a_full_disk_at_the_edge_refuses_new_work_and_loses_nothing(small_disk: 
 
 
 @pytest.fixture
-def machine_on_small_disk(small_disk: Path, hub: Hub) -> Iterator[Machine]:
-    """Keys, queue, pairing and log lie on it."""
+def machine_on_small_disk(small_disk: Path, hub: Hub, tmp_path: Path) -> Iterator[Machine]:
+    """Keys, queue and pairing lie on it; its log does not, for the word "ready" is looked for there."""
     hub.service.start()
     machine = Machine(small_disk, hub, "A01", "窗口1")
+    machine.log = tmp_path / "A01.log"
     (small_disk / "readers").mkdir()
     machine.enrol("simulated", small_disk / "readers", {})
     machine.service.start()

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from deploy.demo.processes import DemoFailed, command
+from edge.door.pairing import Pairing
 from edge.state import StateFolder
+from security.clock import SystemClock
 from tests.edge.machine import enrolled
 
 
@@ -53,3 +57,26 @@ def test_a_damaged_machine_is_told_in_one_line(tmp_path: Path, harm: Callable[[S
 @pytest.mark.parametrize("origin", ["counter.example", "https://counter.example/abc", "https://柜面.example", "*"])
 def test_an_origin_that_no_browser_sends_is_refused(tmp_path: Path, origin: str) -> None:
     assert "origin" in _said(enrolled(tmp_path / "edge").root, "pair", "--name", "counter", "--origin", origin)
+
+
+def test_the_page_is_paired_by_a_link_that_names_its_own_origin(tmp_path: Path) -> None:
+    state = enrolled(tmp_path / "edge")
+    assert "door_port" in _said(state.root, "pair", "--page")
+    state.config.write_text("door_port = 8472\n", encoding="utf-8")
+    assert re.fullmatch(r"http://127\.0\.0\.1:8472/#code=\d{10}", command("edge", state.root, "pair", "--page").strip())
+    assert "--origin" in _said(state.root, "pair", "--page", "--origin", "https://counter.example")
+    assert "--name" in _said(state.root, "pair")
+
+
+def test_who_is_paired_is_listed_and_taken_back(tmp_path: Path) -> None:
+    state = enrolled(tmp_path / "edge")
+    for name in ("counter", "kiosk"):
+        pairing = Pairing(state.door, SystemClock())
+        with closing(pairing):
+            pairing.redeem(pairing.make_code(name, ""), "")
+    assert command("edge", state.root, "unpair") == "counter\nkiosk"
+    assert "counter" in command("edge", state.root, "unpair", "--name", "counter")
+    assert command("edge", state.root, "unpair") == "kiosk"
+    assert "paired are: kiosk" in _said(state.root, "unpair", "--name", "counter")
+    state.door.write_bytes(b"garbage" * 1000)
+    assert "pair each counter program again" in _said(state.root, "unpair", "--name", "kiosk")

@@ -44,7 +44,7 @@ def test_a_damaged_machine_without_a_line_delivers_by_hand_and_comes_back_on_lin
 
     file = tmp_path / "file"
     told = command("edge", machine.state, "export", str(file))
-    assert "of 2 journals" in told
+    assert "of 4 journals" in told
     assert "LOST" not in told
 
     # By hand, into a hub that runs; the key that it has never seen waits for a person.

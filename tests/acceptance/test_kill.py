@@ -29,7 +29,7 @@ DRAIN_MAX_S = 60.0
 async def _fill(state: StateFolder, first: int, count: int) -> int:
     """Write straight into the stopped machine's journal; returns its head."""
     identity = load_identity(state.identity)
-    journal = Journal(state.journal, Ed25519Signer.load(state.record_key), bytes.fromhex(identity.hub_sealing_key),
+    journal = Journal(state.business.db, Ed25519Signer.load(state.record_key), bytes.fromhex(identity.hub_sealing_key),
                       SystemClock(), JournalLimits(reserve_bytes=0))
     async with journal:
         await asyncio.gather(*[journal.submit(Draft(f"k{number}", "transaction", b'{"item":"003-01"}'))
@@ -108,7 +108,7 @@ def test_what_was_acknowledged_to_the_counter_survives_a_kill(hub: Hub, machine:
         heard.append((answer["id"], answer["position"]))
     machine.service.kill()
     machine.service.start()
-    assert state.journal.exists()
+    assert state.business.db.exists()
     for caller, position in heard:
         status, answer = machine.counter.call("GET", f"/v1/transactions/{caller}")
         assert (status, answer["position"]) == (200, position)

@@ -8,6 +8,7 @@ import shutil
 import time
 import urllib.error
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,16 @@ import pytest
 
 from deploy.demo.city import Hub, Machine
 from deploy.demo.processes import Caller, DemoFailed, command
+from edge.alarms import Alarms
 from edge.channel import HubChannel, held_over
 from edge.identity import load_identity
+from edge.settlement import all_settled
 from edge.state import StateFolder
 from edge.tls_pair import load_pair
+from hub.ledger.reader import LedgerReader
+from security.clock import SystemClock
+from security.durable_sqlite import open_readonly
+from security.record import CarriedRecord, parse_record
 from tests.hub.commands import command_here
 
 WAIT_MAX_S = 60.0
@@ -66,7 +73,7 @@ def _approve(hub: Hub, request: int) -> None:
 
 
 def _settled(machine: Machine) -> bool:
-    return (StateFolder(machine.state).current.carried.exists() and _diagnosis(machine) == "connected"
+    return (StateFolder(machine.state).current.business.carried.exists() and _diagnosis(machine) == "connected"
             and machine.status()["queued"] == 0)
 
 
@@ -167,9 +174,11 @@ def test_an_invitation_is_an_approval_and_serves_where_the_old_keys_are_gone(hub
     plain, old = hub.command("invite", "A01"), load_identity(StateFolder(machine.state).identity).edge
     with pytest.raises(DemoFailed, match=f"suozhan-hub invite SITE --replaces {old}"):
         command("edge", machine.state, "rejoin", plain, "--reason", "the TLS key is gone")
+    assert not StateFolder(machine.state).successors.exists()
     token = hub.command("invite", "A01", "--replaces", old)
     said = command("edge", machine.state, "rejoin", token, "--reason", "the TLS key is gone")
     assert said.startswith("Admitted as ")
+    assert "there is nothing left to do" in command("edge", machine.state, "rejoin", token, "--reason", "the TLS key is gone")
     machine.service.start()
     _until(lambda: _settled(machine))
     _check(hub, records)
@@ -196,11 +205,50 @@ def test_a_damaged_page_stops_no_counter_and_what_is_whole_is_delivered(hub: Hub
     _approve(hub, 1)
     _until(lambda: _settled(machine))
     _check(hub, records)
-    settled = json.loads(StateFolder(machine.state).current.carried.read_bytes())
+    settled = json.loads(StateFolder(machine.state).current.business.carried.read_bytes())
     assert settled["lost"] == 0
     digest = bytes.fromhex(settled["digest"])
     assert asyncio.run(_asked(machine, settled["common"], digest)) == (settled["common"], True)
     assert asyncio.run(_asked(machine, settled["common"], bytes(32))) == (settled["common"], False)
+
+
+def test_a_damaged_journal_of_events_ends_in_a_successor_that_carries_both(hub: Hub, machine: Machine) -> None:
+    """Invariants 2, 3 and 5: nothing is wrong with business, and its records go on with the machine."""
+    state = StateFolder(machine.state)
+    machine.service.start()
+    machine.pair()
+    machine.wait_for("connection", connected=True, catalogue=True)
+    records = _say(machine, "a1")
+    machine.wait_for("delivery", queued=0)
+    hub.service.stop()
+    records += _say(machine, "b1", "b2")
+    Alarms(state.alarms, SystemClock()).raise_alarm("history", "what nobody has heard of yet", "提示")
+    _until(lambda: "alarm" in _kinds(state.events.db))
+    machine.service.stop()
+    noted = _kinds(state.events.db)
+    with state.events.db.open("r+b") as file:
+        file.write(b"\0" * 100)
+    machine.service.start()
+    records += _say(machine, "c1")
+    assert _say(machine, "b1", status=200) == [records[1]]
+    hub.service.start()
+    _until(lambda: "rejoin" in command_here(hub.state, "approvals"))
+    _approve(hub, 1)
+    _until(lambda: _settled(machine) and all_settled(state, state.current))
+    _check(hub, records)
+    with LedgerReader(hub.state / "hub.db") as ledger:
+        events = ledger.journal(load_identity(state.current.identity).journals["events"])
+        contents = [parse_record(one.payload).content for one in ledger.entries(events, 0)]
+    carried = [parse_record(one.payload) for one in contents if isinstance(one, CarriedRecord)]
+    assert [one.kind for one in carried] == noted
+    assert {one.journal for one in carried} == {events.predecessor}
+
+
+def _kinds(journal: Path) -> list[str]:
+    """Of the records that the hub has not acknowledged."""
+    with closing(open_readonly(journal)) as db:
+        rows = db.execute("SELECT payload FROM envelopes WHERE position > (SELECT position FROM standing) ORDER BY position")
+        return [parse_record(payload).kind for (payload,) in rows]
 
 
 async def _asked(machine: Machine, position: int, digest: bytes) -> tuple[int, bool]:
@@ -209,7 +257,7 @@ async def _asked(machine: Machine, position: int, digest: bytes) -> tuple[int, b
     identity = load_identity(state.current.identity)
     pair = load_pair(state.current, identity)
     async with HubChannel(identity.work_address, identity.root.encode(), lambda: pair) as channel:
-        return await held_over(channel)(load_identity(state.identity).journal_id, position, digest)
+        return await held_over(channel)(load_identity(state.identity).journals["business"], position, digest)
 
 
 def test_a_second_damage_before_anybody_approved_the_first_loses_nothing_either(hub: Hub, machine: Machine) -> None:
@@ -223,7 +271,7 @@ def test_a_second_damage_before_anybody_approved_the_first_loses_nothing_either(
     records += _say(machine, "b1", "b2")
     for caller in ("c1", "d1"):
         machine.service.stop()
-        with StateFolder(machine.state).current.journal.open("r+b") as file:
+        with StateFolder(machine.state).current.business.db.open("r+b") as file:
             file.write(b"\0" * 100)
         machine.service.start()
         records += _say(machine, caller)

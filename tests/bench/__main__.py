@@ -1,10 +1,11 @@
-"""`python -m tests.bench [drain] [wire] [submit] [restart] [tree] [proof] [verify]`; without names, all of it."""
+"""`python -m tests.bench [drain] [wire] [submit] [restart] [tree] [proof] [verify] [devices]`; without names, all of it."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
 
+from tests.bench.devices import devices
 from tests.bench.drain import drain
 from tests.bench.figures import publish
 from tests.bench.ledger import proof, tree, verify
@@ -13,7 +14,7 @@ from tests.bench.submit import submit
 from tests.bench.wire import wire
 
 BUILD = Path(__file__).resolve().parents[2] / "build"
-NAMES = ("drain", "wire", "submit", "restart", "tree", "proof", "verify")
+NAMES = ("drain", "wire", "submit", "restart", "tree", "proof", "verify", "devices")
 
 
 def main() -> None:
@@ -41,6 +42,8 @@ def main() -> None:
                 figures = proof(folder / name, options.leaves)
             case "verify":
                 figures = verify(folder / name, options.runs, options.ledger)
+            case "devices":
+                figures = devices(folder / name)
             case _:
                 figures = restart(folder / name, options.runs, options.backlog)
         publish(figures, folder.with_suffix(".json"))

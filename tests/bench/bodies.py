@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from random import Random
 
+from devices.id_number import id_check
+
 _SURNAMES = "冯邓曹彭曾肖田董袁潘于蒋蔡余杜叶程苏魏吕丁任沈姚卢姜崔钟谭陆"
 _GIVEN = "凤莲荣珍贞莉桂娣叶璧璐娅琦晶妍茜秋珊莎锦黛青倩婷姣婉娴瑾颖露瑶怡婵雁蓓"
 _REGIONS = ("410725", "410702", "410711", "320102", "610103")
-_WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
 _DETAILS = {
     "手机号": lambda r: f"1{r.choice((31, 33, 37, 52, 55, 80, 88, 99))}{r.randint(0, 99_999_999):08}",
     "申请档次": lambda r: f"{r.choice((100, 400, 600, 800, 1500, 2000))}元/年",
@@ -22,12 +23,11 @@ def body(random: Random) -> bytes:
     """One body, padded or cut by its free text to within a few bytes of BODY_BYTES."""
     first = f"{random.choice(_REGIONS)}{random.randint(1938, 2004)}{random.randint(1, 12):02}{random.randint(1, 28):02}"
     first += f"{random.randint(0, 999):03}"
-    check = "10X98765432"[sum(int(digit) * weight for digit, weight in zip(first, _WEIGHTS, strict=True)) % 11]
     fields: dict[str, object] = {
         "caller_id": f"ck{random.randint(1, 9)}-{random.randint(20260101, 20261231)}-{random.randint(0, 9999):04}",
         "item": f"003-{random.randint(1, 40):02}", "channel": random.choice(("counter", "kiosk")),
         "operator": {"name": _name(random), "verified": False},
-        "resident": {"name": _name(random), "id_number": first + check},
+        "resident": {"name": _name(random), "id_number": first + id_check(first)},
         "documents": random.choice((["resident-id-card"], ["social-security-card"],
                                     ["household-register", "resident-id-card"])),
     }

@@ -42,7 +42,7 @@ def open_journal(machine: Machine) -> Journal:
     """The machine's journal with its own keys; no agent may run."""
     state = StateFolder(machine.state)
     identity = load_identity(state.identity)
-    return Journal(state.journal, Ed25519Signer.load(state.record_key), bytes.fromhex(identity.hub_sealing_key),
+    return Journal(state.business.db, Ed25519Signer.load(state.record_key), bytes.fromhex(identity.hub_sealing_key),
                    SystemClock(), JournalLimits(reserve_bytes=0))
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from tests.installed import needs
 
 ROOT = Path(__file__).resolve().parents[2]
 SETUP_MAX_S = 100
@@ -40,8 +43,9 @@ def test_an_environment_whose_making_was_interrupted_is_made_anew(checkout: Path
 
 
 def test_once_pyscard_can_be_built_setup_builds_what_it_left_out(checkout: Path) -> None:
-    if subprocess.run([ROOT / "deploy/setup/can_build_pyscard.sh"], check=False).returncode:
-        pytest.skip("no compiler, or no headers of Python or PC/SC")
+    can_build = subprocess.run([ROOT / "deploy/setup/can_build_pyscard.sh"], env={**os.environ, "PYTHON": sys.executable},
+                               check=False)
+    needs("gcc libc6-dev python3-dev libpcsclite-dev", there=can_build.returncode == 0)
     tools = checkout / "tools"
     tools.mkdir()
     (tools / "gcc").symlink_to("/bin/false")  # a compiler that compiles nothing
@@ -76,8 +80,8 @@ def test_without_what_makes_an_environment_setup_does_not_speak_of_going_on(bare
     assert "Going on" in machine(bare, sys.executable), "without a compiler it does"
 
 
-@pytest.mark.skipif(not Path("/usr/sbin/pcscd").exists(), reason="pcscd is not installed")
 def test_a_card_service_outside_an_ordinary_users_path_is_not_called_missing(bare: Path) -> None:
+    needs("pcscd", there=Path("/usr/sbin/pcscd").exists())
     said = machine(bare, sys.executable)
     assert "gcc" in said
     assert "pcscd" not in said

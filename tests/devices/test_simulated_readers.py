@@ -29,9 +29,9 @@ def test_plug_insert_pull_and_unplug_are_seen(until, zhang: CardText) -> None:
     async def run() -> None:
         async with SimulatedReaders() as readers:
             assert readers.states == ()
-            assert await SocialCardDriver(readers, A).probe() is DeviceState.NO_DEVICE
+            assert (await SocialCardDriver(readers, A).probe()).state is DeviceState.NO_DEVICE
             readers.plug(A)
-            assert await SocialCardDriver(readers, A).probe() is DeviceState.ONLINE
+            assert (await SocialCardDriver(readers, A).probe()).state is DeviceState.ONLINE
             with pytest.raises(CardAbsent):
                 await read(readers)
             readers.insert(A, zhang)

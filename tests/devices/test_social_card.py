@@ -1,8 +1,8 @@
 """Whole cards through the driver, on the simulated wire and on a real pcscd: both must say the same."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from datetime import UTC, date, datetime
 
@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from devices.cards import CardReaders
 from devices.contract import CardRefused, DeviceFault, DeviceState, Reading
 from devices.simulated.card import CardText
-from devices.simulated.wire import SimulatedReaders
 from devices.social_card import SocialCard, SocialCardDriver, read_card
 
 A = "Suozhan Virtual A"
@@ -21,33 +20,10 @@ OBSERVED = datetime(2026, 11, 21, 9, 30, tzinfo=UTC)
 WITH_CARD = Callable[[CardText], AbstractAsyncContextManager[CardReaders]]
 
 
-@pytest.fixture(params=["simulated wire", "real pcscd"])
-def with_card(request: pytest.FixtureRequest) -> WITH_CARD:
+@pytest.fixture
+def with_card(with_chips) -> WITH_CARD:
     """Readers of which the first holds the card."""
-    if request.param == "simulated wire":
-
-        @asynccontextmanager
-        async def simulated(text: CardText) -> AsyncIterator[CardReaders]:
-            async with SimulatedReaders(readers=[A]) as readers:
-                readers.insert(A, text)
-                yield readers
-
-        return simulated
-    pytest.importorskip("smartcard.scard", reason="pyscard is not installed")
-    from devices.pcsc import PcscReaders
-
-    virtual, until = request.getfixturevalue("virtual"), request.getfixturevalue("until")
-
-    @asynccontextmanager
-    async def real(text: CardText) -> AsyncIterator[CardReaders]:
-        virtual.insert(A, text)
-        async with PcscReaders() as readers:
-            await until(readers, lambda states: bool(states) and states[0].card_present)
-            yield readers
-        virtual.pull(A)
-        virtual.settle()
-
-    return real
+    return lambda text: with_chips({A: text})
 
 
 def reading_of(with_card: WITH_CARD, text: CardText) -> Reading[SocialCard]:

@@ -68,6 +68,25 @@ def test_other_evidence_is_an_alarm_beside_the_one_that_is_open(tmp_path: Path) 
     assert len(alarms.open_alarms()) == ALIKE_MAX - 1
 
 
+def test_another_reason_without_evidence_is_seen_beside_the_first_and_the_same_one_is_told_once(tmp_path: Path) -> None:
+    """A second journal that ends before anybody has cleared the alarm about the first."""
+    alarms = Alarms(tmp_path / "alarms", Spine(tmp_path).clock)
+    for reason in ("a damaged page", "the hub has another history", "a damaged page", "the hub has another history"):
+        alarms.raise_alarm("journal-ended", reason, "提示")
+    assert {one.kind: one.text for one in alarms.open_alarms()} == {
+        "journal-ended": "a damaged page", "journal-ended-2": "the hub has another history"}
+    for number in range(2 * ALIKE_MAX):
+        alarms.raise_alarm("journal-ended", f"reason {number}", "提示")
+    assert len(alarms.open_alarms()) == ALIKE_MAX
+
+
+def test_an_alarm_beside_one_that_cannot_be_read_is_seen(tmp_path: Path) -> None:
+    alarms = Alarms(tmp_path, Spine(tmp_path).clock)
+    (tmp_path / "journal-ended.json").write_bytes(b"{")
+    alarms.raise_alarm("journal-ended", "a damaged page", "提示")
+    assert "a damaged page" in [one.text for one in alarms.open_alarms()]
+
+
 def test_an_alarm_that_a_full_disk_did_not_take_is_open_all_the_same_and_written_later(
         tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(_path: Path, _data: bytes) -> None:

@@ -13,6 +13,7 @@ DAY = 24 * 3600 * 1000
 NOW = 1_790_000_000_000
 BOOT_1970 = 40_000
 OWN, SERVER = Validity(NOW - 10 * DAY, NOW + 20 * DAY), Validity(NOW - 100 * DAY, NOW + 265 * DAY)
+AHEAD = Validity(NOW + 25_900 * DAY, NOW + 26_265 * DAY)
 ENDED = Validity(NOW - 40 * DAY, NOW - 10 * DAY)
 SEEN = Facts(own_ms=NOW, certificate=OWN, reach=Reach.ANSWERS, trusted=True, server=SERVER, hub_ms=NOW + 3_000, error="it broke")
 UNASKED = replace(SEEN, hub_ms=None)
@@ -33,6 +34,10 @@ WAITING = RenewalNews(Renewing.WAITING, 7)
     (replace(UNASKED, own_ms=BOOT_1970), Kind.WRONG_CLOCK),
     (replace(UNASKED, own_ms=BOOT_1970, trusted=None, server=None), Kind.WRONG_CLOCK),
     (replace(UNASKED, own_ms=NOW + 3650 * DAY), Kind.WRONG_CLOCK),
+    # One of two clocks: the hub's server makes its own certificate by the hub's.
+    (replace(SEEN, server=AHEAD, hub_ms=NOW + 26_000 * DAY), Kind.CLOCKS_DIFFER),
+    (replace(SEEN, server=Validity(-DAY, 365 * DAY), hub_ms=BOOT_1970), Kind.CLOCKS_DIFFER),
+    (replace(SEEN, own_ms=BOOT_1970, server=AHEAD, hub_ms=NOW + 26_000 * DAY), Kind.WRONG_CLOCK),
     # Its certificate.
     (replace(SEEN, certificate=ENDED), Kind.CERTIFICATE_EXPIRED),
     (replace(SEEN, own_ms=ENDED.last_ms - 1, certificate=ENDED), Kind.CERTIFICATE_EXPIRED),  # the hub's clock counts
@@ -74,6 +79,11 @@ def test_the_texts_carry_what_the_technician_needs() -> None:
     wrong = diagnose(replace(SEEN, own_ms=BOOT_1970))
     assert "1970-01-01" in wrong.english
     assert "2026-09-21" in wrong.chinese  # what to set
+    differ = diagnose(replace(SEEN, server=AHEAD, hub_ms=NOW + 26_000 * DAY))
+    assert "this machine's clock is wrong" not in differ.english
+    assert "本机时钟不准" not in differ.chinese
+    assert "2097-11" in differ.english
+    assert "2097-11" in differ.chinese
     assert "check the clock, too" in diagnose(replace(SEEN, reach=Reach.SILENT, own_ms=BOOT_1970)).english
     assert "check the clock" not in diagnose(replace(SEEN, reach=Reach.SILENT)).english
     assert "(last try: no line)" in diagnose(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import aclosing
-from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 from uuid import UUID
@@ -31,6 +30,7 @@ from hub.services.wire import encode_catalogue
 from proto import sync_pb2
 from security.signer import Ed25519Signer
 from security.suites import Verifier
+from tests.still_clock import StillClock
 
 EDGE, OTHER = UUID(int=1), UUID(int=2)
 CEILING_S = 10
@@ -51,20 +51,6 @@ working_days = 0
 """
 
 
-@dataclass
-class StillClock:
-    """Says what it was told."""
-
-    now_ms: int = 1_790_000_000_000
-    boot_id: bytes = bytes(16)
-
-    def unix_ms(self) -> int:
-        return self.now_ms
-
-    def boottime_ms(self) -> int:
-        return 0
-
-
 class City:
     """A hub with one edge; `start` is a (re)start of the edge."""
 
@@ -79,7 +65,7 @@ class City:
 
     def start(self) -> ResourceStore:
         verifier = Verifier(self.signer.suite, self.signer.public_key)
-        store = ResourceStore(self.folder / "resources", EDGE, verifier, self.edge_clock, [CATALOGUE])
+        store = ResourceStore(self.folder / "resources", [EDGE], verifier, self.edge_clock, [CATALOGUE])
         store.load()
         return store
 

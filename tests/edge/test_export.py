@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import resource
 import shutil
 import signal
@@ -16,6 +17,7 @@ import pytest
 
 from edge.agent_lock import agent_lock
 from edge.export import export_machine
+from edge.pruned_mark import PrunedMark
 from edge.signatory import ExportRefused
 from edge.start import AlreadyRunning
 from edge.succession import begin
@@ -23,8 +25,8 @@ from security.bundle.coverage import How
 from security.bundle.reader import verify_bundle
 from security.bundle.report import Report
 from security.bundle.writer import BundleExists
-from tests.edge.machine import enrolled, fill
-from tests.spine import HandClock
+from tests.edge.machine import enrolled, fill, lose_database
+from tests.spine import HandClock, damage
 from tests.station import Station
 
 
@@ -46,7 +48,7 @@ def test_all_records_of_a_whole_machine_are_in_its_file(tmp_path: Path) -> None:
     state, file = enrolled(tmp_path / "machine"), tmp_path / "file"
     fill(state, 20)
     told = export_machine(state, file, HandClock())
-    assert "holds 21 records of 1 journal" in told
+    assert "holds 21 records of 2 journals" in told
     assert "LOST" not in told
     assert "suozhan-hub import file --by NAME --reason TEXT" in told
     assert _proved(file).entries == 21
@@ -75,16 +77,29 @@ def test_what_was_pruned_is_named_and_its_receipts_go_along(station: Station) ->
     [covered] = journal.ranges
     assert [one.how for one in covered][:2] == [How.PRUNED, How.RECEIPT]
     assert covered[-1].how is How.SIGNED
-    assert "before them are in a backup of the hub" in station.told
+    assert re.search(r"\d were dropped here before, as a backup of the hub holds them, by its word\.", station.told)
+    assert "LOST" not in station.told
+
+
+@pytest.mark.parametrize("harm", ["UPDATE standing SET backed_up = 0", "UPDATE standing SET position = 999"],
+                         ids=["the hub came back from an older backup", "its word is damaged"])
+def test_of_what_was_pruned_it_is_not_said_that_a_backup_holds_it_where_nothing_says_so(station: Station, harm: str) -> None:
+    station.say("a1", deliver=True)
+    station.say("a2", deliver=True)
+    station.back_up()
+    station.say("b1", deliver=True)
+    PrunedMark(station.state.business.db).keep(2)  # as the agent does when it hears of the older backup
+    damage(station.state.business.db, harm)
+    assert _proved(station.export()).journals[0].ranges[0][0].how is How.PRUNED
+    assert "2 were dropped here before; that a backup of the hub holds 2 of them, nothing here says any more" in station.told
+    assert "Ask there whether it has them." in station.told
     assert "LOST" not in station.told
 
 
 def test_damaged_receipts_cost_no_record(station: Station) -> None:
     station.say("a1", deliver=True)
     station.say("b1", deliver=True)
-    from tests.spine import damage
-
-    damage(station.state.journal, "UPDATE receipts SET proof = zeroblob(32 * 3)")
+    damage(station.state.business.db, "UPDATE receipts SET proof = zeroblob(32 * 3)")
     assert _proved(station.export()).entries == 4
     assert "Not all of its receipts are in the file" in station.told
 
@@ -92,7 +107,7 @@ def test_damaged_receipts_cost_no_record(station: Station) -> None:
 @pytest.mark.parametrize("page", [0, 1, 2])
 def test_a_page_that_is_gone_stops_no_export(station: Station, page: int) -> None:
     station.say(*[f"a{number}" for number in range(60)])
-    with station.state.journal.open("r+b") as file:
+    with station.state.business.db.open("r+b") as file:
         file.seek(page * 4096)
         file.write(bytes(4096))
     report = _proved(station.export())
@@ -153,7 +168,7 @@ def test_a_successor_without_a_certificate_is_signed_for_by_the_identity_before_
     report = _proved(station.export())
     assert report.header is not None
     assert report.header.edge == station.edge_id
-    assert [len(one.ranges) for one in report.journals] == [1, 1]
+    assert [(one.journal.name, len(one.ranges)) for one in report.journals] == [("business", 1), ("business", 1), ("events", 1)]
     assert report.journals[1].journal.predecessor == station.journal_id
 
 
@@ -162,10 +177,10 @@ def test_what_is_settled_is_brought_too_while_it_is_here(station: Station) -> No
     station.say("a1")
     successor = begin(station.state, "a damaged page")
     station.say("b1", folder=successor)
-    successor.carried.write_text("{}", encoding="utf-8")
+    successor.business.carried.write_text("{}", encoding="utf-8")
     assert next(one.journal.journal for one in _proved(station.export()).journals) == station.journal_id
-    station.state.journal.unlink()
-    assert len(_proved(station.export("second.bundle")).journals) == 1
+    station.state.business.db.unlink()
+    assert len(_proved(station.export("second.bundle")).journals) == 2
     assert "NOT IN IT" not in station.told
 
 
@@ -186,12 +201,34 @@ def test_a_machine_without_any_key_that_signs_says_so(station: Station) -> None:
 def test_a_journal_that_is_gone_is_told(station: Station) -> None:
     station.say("a1")
     station.say("b1", folder=begin(station.state, "a damaged page"))
-    station.state.journal.unlink()
+    station.state.business.db.unlink()
     assert _proved(station.export()).entries == 2
     assert "NOT IN IT" in station.told
     shutil.rmtree(station.state.current.root / "journals")
     with pytest.raises(ExportRefused, match="nothing can be saved"):
         station.export("none.bundle")
+
+
+def test_the_log_of_a_journal_whose_file_is_gone_is_saved(tmp_path: Path) -> None:
+    """Invariant 3."""
+    state, file = enrolled(tmp_path / "machine"), tmp_path / "file"
+    lose_database(state, 0, 20)
+    log = Path(f"{state.business.db}-wal").read_bytes()
+    told = export_machine(state, file, HandClock())
+    assert "holds 21 records of 2 journals" in told
+    assert f"no database at {state.business.db}: the journal is gone, and business.db-wal beside it" in told
+    assert _proved(file).entries == 21
+    assert Path(f"{state.business.db}-wal").read_bytes() == log
+
+
+def test_what_stood_in_a_file_that_is_gone_is_lost_and_not_taken_for_pruned(tmp_path: Path) -> None:
+    """Invariant 3: nobody has said that a backup holds it."""
+    state = enrolled(tmp_path / "machine")
+    lose_database(state, 300, 20)
+    told = export_machine(state, tmp_path / "file", HandClock())
+    assert "in a backup of the hub" not in told
+    assert "LOST: " in told
+    assert "SOME RECORDS ARE LOST HERE" in told
 
 
 def test_a_reason_that_no_bundle_can_hold_is_refused(station: Station) -> None:

@@ -11,7 +11,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from edge.drafts import CorruptJournal, JournalBusy, JournalFull, JournalStopped
-from edge.journal_store import JournalStore, Standing
+from edge.journal_store import Head, JournalStore, Standing
 from edge.key_copies import KeyCopies
 from tests.spine import CEILING_S, Spine, draft
 
@@ -228,5 +228,33 @@ def test_what_the_hub_says_stops_nothing_when_the_disk_does_not_take_it_and_the_
                 await journal.take_standing(Standing(0, 0, 79 + len(text)))
                 assert journal.stopped == "a page is damaged"  # the first reason stays
             await journal.ended()
+
+    asyncio.run(live())
+
+
+@pytest.mark.parametrize("why", ["the writer failed: ZeroDivisionError", "the agent is stopping"])
+def test_nobody_waits_for_ever_when_the_writer_ends_while_it_reads_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, why: str
+) -> None:
+    spine = Spine(tmp_path)
+
+    async def live() -> None:
+        async with asyncio.timeout(CEILING_S):
+            async with spine.journal() as journal:
+                await journal.submit(draft("a"))
+                reading = asyncio.Event()
+
+                async def head(_: JournalStore) -> Head:
+                    reading.set()
+                    if "failed" in why:
+                        raise ZeroDivisionError("a bug")
+                    return await asyncio.Future()  # a disk that takes its time
+
+                _fails_once(monkeypatch, "append", _disk_error())
+                monkeypatch.setattr(JournalStore, "head", head)
+                waiting = asyncio.create_task(journal.submit(draft("b")))
+                await reading.wait()
+            with pytest.raises(JournalStopped, match=why):
+                await waiting
 
     asyncio.run(live())

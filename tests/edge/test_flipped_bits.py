@@ -68,7 +68,8 @@ def test_what_sqlite_drops_of_a_damaged_log_is_put_back(small: SmallJournal, tmp
     assert Path(f"{path}{KEPT_LOG}.settled").exists()
 
 
-def test_a_log_with_a_gap_is_kept_and_stops_the_journal(small: SmallJournal, tmp_path: Path) -> None:
+@pytest.mark.parametrize("put_back_before", [False, True])
+def test_a_log_with_a_gap_is_kept_and_stops_the_journal(small: SmallJournal, tmp_path: Path, put_back_before: bool) -> None:
     """A record that was in damaged frames only is lost: nothing may be written in its place."""
     path = tmp_path / "gap" / "business.db"
     copy_journal(small.hot, path)
@@ -79,6 +80,8 @@ def test_a_log_with_a_gap_is_kept_and_stops_the_journal(small: SmallJournal, tmp
     while at >= 0:
         data[at + 3] ^= 1
         at = data.find(wanted, at)
+    if put_back_before:
+        data[len(data) - 30 * FRAME_BYTES + 1000] ^= 1
     Path(f"{path}-wal").write_bytes(data)
 
     async def refuse() -> None:

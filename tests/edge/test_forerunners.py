@@ -13,11 +13,12 @@ import pytest
 
 import edge.forerunner
 import edge.forerunners
-from edge.drafts import IdsUnclear
+from edge.drafts import IdsUnclear, record_id
 from edge.dropped_log import KEPT_LOG
 from edge.forerunner import callers_ids, ends, is_damaged
 from edge.forerunners import Forerunners, make_index
 from edge.journal import Journal
+from edge.settlement import copy_id
 from edge.state import IdentityFolder
 from tests.edge.test_carry import Machine
 from tests.spine import CEILING_S, clear_page, damage, draft, flip_schema
@@ -60,7 +61,7 @@ async def _indexed(machine: Machine, before: Forerunners) -> None:
 
 
 def _lose(machine: Machine) -> None:
-    damage(machine.old.journal, "UPDATE envelopes SET payload = zeroblob(10) WHERE position = 3")
+    damage(machine.old.business.db, "UPDATE envelopes SET payload = zeroblob(10) WHERE position = 3")
 
 
 def test_a_callers_id_of_the_old_journal_is_known_unless_its_record_is_lost(machine: Machine) -> None:
@@ -78,10 +79,26 @@ def test_a_callers_id_of_the_old_journal_is_known_unless_its_record_is_lost(mach
         assert db.execute("SELECT count(*) FROM known").fetchone()[0] == 2  # the data key, and a
 
 
+def test_an_index_that_leads_from_a_copy_back_to_its_journal_is_not_followed_for_ever(machine: Machine) -> None:
+    """Nobody waits at the counter for what a damaged index says."""
+    asyncio.run(machine.write("a"))
+    _make_index(machine)
+    machine.succession.save(machine.new)
+    old = machine.old_genesis
+    with closing(sqlite3.connect(machine.new.known)) as db, db:
+        db.execute("INSERT INTO known VALUES (?, 2)", (record_id(old.edge, copy_id(old.journal, 2)).bytes,))
+
+    async def ask() -> bool:
+        async with _at_work(machine) as (journal, _):
+            return await journal.in_ledger(await journal.submit(draft("a")))
+
+    assert not asyncio.run(ask())
+
+
 def test_a_lost_record_that_the_hub_has_acknowledged_does_not_come_back(machine: Machine) -> None:
     """It would stand in the ledger twice (invariant 2)."""
     asyncio.run(machine.write("a", "b"))
-    damage(machine.old.journal, "UPDATE standing SET position = 3")
+    damage(machine.old.business.db, "UPDATE standing SET position = 3")
     _lose(machine)
     _make_index(machine)
 
@@ -116,25 +133,25 @@ def test_a_counter_works_before_the_index_is_made_and_only_what_is_unclear_waits
 
 
 def _clear_ids(old: IdentityFolder) -> None:
-    clear_page(old.journal, "sqlite_autoindex_digests_1")
+    clear_page(old.business.db, "sqlite_autoindex_digests_1")
 
 
 def _swap_an_id(old: IdentityFolder) -> None:
     """In the table, and not in the index beside it."""
-    content = old.journal.read_bytes()
-    with closing(sqlite3.connect(old.journal)) as db:
+    content = old.business.db.read_bytes()
+    with closing(sqlite3.connect(old.business.db)) as db:
         [(page,)] = db.execute("SELECT rootpage FROM sqlite_schema WHERE name = 'sqlite_autoindex_digests_1'")
         [(one,)] = db.execute("SELECT id FROM digests WHERE position = 2")
     at = content.index(one, (page - 1) * 4096)
-    old.journal.write_bytes(content[:at] + bytes(16) + content[at + 16:])
+    old.business.db.write_bytes(content[:at] + bytes(16) + content[at + 16:])
 
 
 def _hide_in_a_log(old: IdentityFolder) -> None:
-    Path(f"{old.journal}{KEPT_LOG}").write_bytes(b"what SQLite does not read")
+    Path(f"{old.business.db}{KEPT_LOG}").write_bytes(b"what SQLite does not read")
 
 
-@pytest.mark.parametrize("harm", [_clear_ids, _swap_an_id, _hide_in_a_log, lambda old: old.journal.unlink(),
-                                  lambda old: old.journal.write_bytes(bytes(8192))])
+@pytest.mark.parametrize("harm", [_clear_ids, _swap_an_id, _hide_in_a_log, lambda old: old.business.db.unlink(),
+                                  lambda old: old.business.db.write_bytes(bytes(8192))])
 def test_a_journal_whose_ids_are_in_doubt_answers_nothing_until_they_are_indexed(
         machine: Machine, harm: Callable[[IdentityFolder], None]) -> None:
     asyncio.run(machine.write("a"))
@@ -247,19 +264,19 @@ def test_an_earlier_index_stands_for_the_journals_before_it_unless_it_is_damaged
 ])
 def test_whatever_is_damaged_is_not_read_as_if_it_were_whole(machine: Machine, harm: str) -> None:
     asyncio.run(machine.write("a", "b"))
-    assert not is_damaged(machine.old)
-    assert ends(machine.old) == (3, 0)
-    damage(machine.old.journal, harm)
-    assert is_damaged(machine.old)
+    assert not is_damaged(machine.old.business)
+    assert ends(machine.old.business) == (3, 0)
+    damage(machine.old.business.db, harm)
+    assert is_damaged(machine.old.business)
 
 
 def test_a_journal_that_is_gone_or_says_nothing_of_its_ends_has_a_successor_too(machine: Machine) -> None:
     asyncio.run(machine.write("a"))
-    damage(machine.old.journal, "UPDATE standing SET position = -1, backed_up = -1")
-    assert ends(machine.old) == (0, 0)
-    damage(machine.old.journal, "DROP TABLE standing")
-    assert ends(machine.old) == (0, 0)
-    machine.old.journal.unlink()
-    assert is_damaged(machine.old)
-    assert ends(machine.old) == (0, 0)
+    damage(machine.old.business.db, "UPDATE standing SET position = -1, backed_up = -1")
+    assert ends(machine.old.business) == (0, 0)
+    damage(machine.old.business.db, "DROP TABLE standing")
+    assert ends(machine.old.business) == (0, 0)
+    machine.old.business.db.unlink()
+    assert is_damaged(machine.old.business)
+    assert ends(machine.old.business) == (0, 0)
     _make_index(machine)

@@ -19,7 +19,8 @@ import pytest
 import edge.journal_store
 from edge.drafts import CorruptJournal
 from edge.dropped_log import KEPT_LOG
-from edge.journal_store import SCHEMA_VERSION, JournalIdentity, JournalStore, Standing, create_journal, read_stop
+from edge.journal_end import read_stop
+from edge.journal_store import SCHEMA_VERSION, JournalIdentity, JournalStore, Standing, create_journal
 from security.run import Run
 from tests.spine import CEILING_S, Spine, damage, draft
 

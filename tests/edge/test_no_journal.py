@@ -6,6 +6,7 @@ import asyncio
 import re
 import socket
 import sqlite3
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -13,12 +14,15 @@ from typer.testing import CliRunner
 
 import edge.reopening
 import edge.successors
+from edge.alarms import Alarms
 from edge.assembly import run_edge
 from edge.command import app
 from edge.drafts import JournalBusy, JournalStopped, JournalUnreadable
 from edge.no_journal import NoJournal
+from edge.reopening import pauses_s
 from edge.state import IdentityFolder, StateFolder
 from edge.succession import SuccessionRefused, begin
+from edge.successors import Successors
 from security.clock import SystemClock
 from tests.edge.machine import enrolled, fill
 from tests.spine import CEILING_S, draft
@@ -44,7 +48,7 @@ async def _metrics(port: int) -> str:
 def test_the_door_is_open_until_a_successor_can_be_begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     state = enrolled(tmp_path / "edge")
     port = _with_a_port(state)
-    state.journal.write_bytes(bytes(8192))
+    state.business.db.write_bytes(bytes(8192))
     trouble: list[Exception] = [OSError(28, "No space left on device"), sqlite3.OperationalError("disk is full"),
                                 SuccessionRefused("too many")]
     freed = asyncio.Event()
@@ -55,7 +59,7 @@ def test_the_door_is_open_until_a_successor_can_be_begun(tmp_path: Path, monkeyp
         raise trouble[0] if len(trouble) == 1 else trouble.pop(0)
 
     monkeypatch.setattr(edge.successors, "begin", begin_once_freed)
-    monkeypatch.setattr(edge.successors, "RETRY_S", 0.01)
+    monkeypatch.setattr(edge.reopening, "REOPEN_S", 0.01)
 
     async def scenario() -> None:
         ready = asyncio.Event()
@@ -76,9 +80,30 @@ def test_the_door_is_open_until_a_successor_can_be_begun(tmp_path: Path, monkeyp
     assert len(state.identities()) == 2
 
 
+def test_a_successor_that_a_moments_error_kept_away_is_there_within_a_second(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The counter takes nothing meanwhile; a disk that stays full is left alone for longer."""
+    state, tries = enrolled(tmp_path / "edge"), [OSError(5, "Input/output error")]
+
+    def begin_after_one_error(state: StateFolder, reason: str) -> IdentityFolder:
+        if tries:
+            raise tries.pop()
+        return begin(state, reason)
+
+    monkeypatch.setattr(edge.successors, "begin", begin_after_one_error)
+
+    async def scenario() -> None:
+        async with asyncio.timeout(5.0):
+            await Successors(state, Alarms(state.alarms, SystemClock())).until_begun("a damaged page")
+
+    asyncio.run(scenario())
+    assert len(state.identities()) == 2
+    assert list(islice(pauses_s(), 8)) == [0.5, 1, 2, 4, 8, 16, 30, 30]
+
+
 def _make_unopenable(state: StateFolder) -> Path:
     """SQLite cannot begin its log, as on a disk without a free byte."""
-    blocked = Path(f"{state.journal}-wal")
+    blocked = Path(f"{state.business.db}-wal")
     blocked.mkdir()
     return blocked
 

@@ -21,7 +21,7 @@ def _flip_schema(journal: Path) -> None:
 def test_a_damaged_journal_shows_the_same_digests_as_a_whole_one(tmp_path: Path, harm: Callable[[Path], object]) -> None:
     machine = Machine(tmp_path)
     asyncio.run(machine.write("a", "b"))
-    whole = known_digests(machine.old)
+    whole = known_digests(machine.old.business)
     assert [position for position, _ in whole] == [3, 2]
-    harm(machine.old.journal)
-    assert known_digests(machine.old) == whole
+    harm(machine.old.business.db)
+    assert known_digests(machine.old.business) == whole

@@ -12,13 +12,16 @@ from uuid import UUID
 
 import grpc
 import pytest
+import sqlalchemy as sa
 from cryptography import x509
 
 import edge.enrol
 import edge.rejoin
-from edge.enrol import EnrolmentRefused, enrol
+import edge.rejoin_command
+import edge.rejoin_wire
+from edge.enrol import EnrolmentRefused, EnrolmentUnavailable, enrol
 from edge.examination import read_diagnosis
-from edge.identity import load_identity
+from edge.identity import Identity, load_identity
 from edge.journal import Journal, JournalLimits
 from edge.rejoin import Rejoin
 from edge.rejoin_command import rejoin_machine
@@ -27,6 +30,7 @@ from edge.settlement import Held
 from edge.state import IdentityFolder, StateFolder
 from edge.succession import begin
 from hub.enrolment.service import Addresses, EnrolmentService
+from hub.enrolment.tables import invitations
 from hub.keys import create_keys, load_keys
 from hub.ledger.batch_check import check_batch
 from hub.ledger.runs import Arrival
@@ -78,7 +82,7 @@ class Office:
             request.nonce = self.hub.nonces.new(call.old_edge)
             request.certificate_der = word.certificate_der
             request.signature = word.sign(rejoin_statement(self.hub.hub, call.old_edge, request.nonce, call.csr_der,
-                                                           call.identity.edge_id, UUID(call.identity.journal)))
+                                                           call.identity.edge_id, list(call.identity.journals.values())))
         self.calls.append(request)
         try:
             reply = asyncio.run(self.service.Rejoin(request, _Context()))  # type: ignore[arg-type]
@@ -86,6 +90,13 @@ class Office:
             raise EnrolmentRefused(str(error)) from error
         self.change(reply.admitted)
         return _answer(call, reply)
+
+    def came_of(self, invitation: Invitation, identity: Identity, address: str) -> bool:
+        request = enrolment_pb2.MayReplaceRequest(edge=identity.edge_id.bytes, invitation=invitation.id, secret=invitation.secret)
+        try:
+            return asyncio.run(self.service.MayReplace(request, _Context())).came_of_it  # type: ignore[arg-type]
+        except _Refused as error:
+            raise EnrolmentRefused(str(error)) from error
 
     def enrol(self, invitation: Invitation, root: x509.Certificate, request: enrolment_pb2.EnrolRequest) -> object:
         reply = asyncio.run(self.service.Enrol(request, _Context()))  # type: ignore[arg-type]
@@ -109,8 +120,8 @@ class Machine:
 
     async def _write(self, callers: tuple[str, ...]) -> None:
         identity = load_identity(self.state.identity)
-        journal = Journal(self.state.journal, Ed25519Signer.load(self.state.record_key), bytes.fromhex(identity.hub_sealing_key),
-                          self.hub.clock, JournalLimits(reserve_bytes=0))
+        journal = Journal(self.state.business.db, Ed25519Signer.load(self.state.record_key),
+                          bytes.fromhex(identity.hub_sealing_key), self.hub.clock, JournalLimits(reserve_bytes=0))
         async with asyncio.timeout(CEILING_S), journal:
             for caller in callers:
                 await journal.submit(draft(caller))
@@ -135,7 +146,7 @@ class Machine:
         if waiting_for := rejoin.ask(invitation):
             self.hub.approvals.decide(waiting_for, "李芳", "looked at it", approved=True)
             assert rejoin.ask(invitation) == 0
-        return Held.load(self.state.current)
+        return Held.load(self.state.current.business)
 
 
 @pytest.fixture
@@ -143,6 +154,7 @@ def office(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Office:
     (tmp_path / "hub").mkdir()
     office = Office(RejoiningHub(tmp_path / "hub"))
     monkeypatch.setattr(edge.rejoin, "rejoin_call", office.rejoin)
+    monkeypatch.setattr(edge.rejoin_command, "came_of", office.came_of)
     monkeypatch.setattr(edge.enrol, "_call", office.enrol)
     monkeypatch.setattr(edge.enrol, "fetch_root", lambda invitation: office.hub.authority.root)
     return office
@@ -166,7 +178,7 @@ def test_what_both_have_is_found_whatever_the_hub_acknowledged_before(machine: M
     machine.deliver(held)
     begin(machine.state, "the disk")
     said = machine.rejoin()
-    known = [0, *(one.position for one in machine.office.calls[-1].known)]
+    known = [0, *(one.position for one in machine.office.calls[-1].journals[0].known)]
     assert (said.position, said.known) == (held, max(at for at in known if at <= held))
     assert said.digests == machine.digests[said.known:held]
 
@@ -175,10 +187,10 @@ def test_many_digests_come_page_by_page(machine: Machine, monkeypatch: pytest.Mo
     monkeypatch.setattr("hub.enrolment.rejoin.DIGESTS_MAX", 2)
     machine.write(*[f"a{number}" for number in range(11)])
     machine.deliver(8)
-    machine.state.journal.write_bytes(os.urandom(8192))  # nothing is known of its digests any more
+    machine.state.business.db.write_bytes(os.urandom(8192))  # nothing is known of its digests any more
     begin(machine.state, "the disk")
     folder = machine.state.current
-    succession = folder.succession.read_text(encoding="utf-8").replace('"old_position": 0', '"old_position": 12')
+    succession = folder.succession.read_text(encoding="utf-8").replace('"position": 0', '"position": 12')
     folder.succession.write_text(succession, encoding="utf-8")
     said = machine.rejoin()
     assert (said.position, said.known, said.digests) == (8, 0, machine.digests[:8])
@@ -187,9 +199,9 @@ def test_many_digests_come_page_by_page(machine: Machine, monkeypatch: pytest.Mo
 def test_a_damaged_journal_still_says_what_it_had(machine: Machine) -> None:
     machine.write("a", "b", "c")
     machine.deliver(3)
-    data = bytearray(machine.state.journal.read_bytes())
+    data = bytearray(machine.state.business.db.read_bytes())
     data[:100] = bytes(100)  # SQLite reads nothing of it any more
-    machine.state.journal.write_bytes(data)
+    machine.state.business.db.write_bytes(data)
     begin(machine.state, "the disk")
     assert machine.rejoin() == Held(3, 3, [])
 
@@ -231,7 +243,7 @@ def test_a_hub_that_forgot_the_machine_gets_its_keys_back(machine: Machine, tmp_
     replaced = load_identity(machine.state.identities()[-2].identity).edge_id
     assert Rejoin(machine.state, "h:2", SystemClock()).ask(restored.invitation("B07", replaced)) == 0
     for folder in identities:
-        head = restored.journal(load_identity(folder.identity).journal_id)
+        head = restored.journal(load_identity(folder.identity).journals["business"])
         assert head.closed
         assert head.public_key == Ed25519Signer.load(folder.record_key).public_key
 
@@ -334,4 +346,42 @@ def test_an_invitation_is_reason_enough(machine: Machine) -> None:
     given = machine.hub.invitation(replaces=old)
     assert rejoin_machine(machine.state, given.token(), "", SystemClock()).startswith("Admitted as ")
     assert machine.hub.known(old).successor == load_identity(machine.state.current.identity).edge_id  # type: ignore[union-attr]
-    assert "has rejoined already" in rejoin_machine(machine.state, given.token(), "", SystemClock())
+
+
+def test_the_same_invitation_again_says_that_it_is_done_and_ends_nothing(machine: Machine) -> None:
+    given = machine.hub.invitation(replaces=load_identity(machine.state.identity).edge_id)
+    for reason in ("the disk was moved", "the disk was moved", ""):
+        said = rejoin_machine(machine.state, given.token(), reason, SystemClock())
+    assert "has rejoined already by this invitation" in said
+    assert len(machine.state.identities()) == 2
+    assert "Give --reason to do it once more" in rejoin_machine(machine.state, "", "", SystemClock())
+    second = machine.hub.invitation(replaces=load_identity(machine.state.current.identity).edge_id)
+    assert rejoin_machine(machine.state, second.token(), "", SystemClock()).startswith("Admitted as ")  # it is asked for anew
+
+
+def test_an_invitation_that_does_not_replace_this_machine_ends_nothing_of_it(machine: Machine, tmp_path: Path) -> None:
+    own = load_identity(machine.state.identity).edge_id
+    other = Machine(tmp_path / "other", machine.office)
+    other.enrol()
+    others = load_identity(other.state.identity)
+    spent = machine.hub.invitation(replaces=own)
+    with machine.hub.engine.begin() as connection:
+        connection.execute(sa.update(invitations).where(invitations.c.id == spent.id).values(edge=others.edge))
+    strange = replace(machine.hub.invitation(replaces=own), secret=bytes(32))
+    before = _snapshot(machine.state.current)
+    for given, told in ((machine.hub.invitation(), f"not to replace machine {own}"),
+                        (machine.hub.invitation(replaces=others.edge_id), "not to replace machine"),
+                        (spent, "used by another machine"), (strange, "not known here")):
+        with pytest.raises(EnrolmentRefused, match=told):
+            rejoin_machine(machine.state, given.token(), "typed in at the wrong machine", SystemClock())
+    assert _snapshot(machine.state.current) == before
+    assert len(machine.state.identities()) == 1
+
+
+def test_an_invitation_that_no_hub_could_be_asked_about_ends_nothing(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(edge.rejoin_command, "came_of", edge.rejoin_wire.came_of)
+    machine.state.config.write_text('hub_enrol_address = "127.0.0.1:1"\n')
+    given = machine.hub.invitation(replaces=load_identity(machine.state.identity).edge_id)
+    with pytest.raises(EnrolmentUnavailable, match="nothing was changed; give the same command again"):
+        rejoin_machine(machine.state, given.token(), "the disk was moved", SystemClock())
+    assert len(machine.state.identities()) == 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from uuid import UUID
 
@@ -16,24 +16,11 @@ from proto import sync_pb2
 from security.signer import Ed25519Signer
 from security.statements import sign_resource
 from security.suites import Verifier
+from tests.still_clock import StillClock
 
-EDGE, OTHER = UUID(int=1), UUID(int=2)
+EDGE, OTHER, BEFORE = UUID(int=1), UUID(int=2), UUID(int=3)
 HUB = Ed25519Signer(Ed25519PrivateKey.generate())
 STRANGER = Ed25519Signer(Ed25519PrivateKey.generate())
-
-
-@dataclass
-class StillClock:
-    """Says what it was told."""
-
-    now_ms: int = 1_790_000_000_000
-    boot_id: bytes = bytes(16)
-
-    def unix_ms(self) -> int:
-        return self.now_ms
-
-    def boottime_ms(self) -> int:
-        return 0
 
 
 def parse_text(content: bytes) -> str:
@@ -56,7 +43,7 @@ def signed(content: bytes = b"one", number: int = 1, epoch: int = 1, *, name: st
 def opened(folder: Path, clock: StillClock | None = None) -> ResourceStore:
     """A store as it stands after a start."""
     verifier = Verifier(HUB.suite, HUB.public_key)
-    store = ResourceStore(folder / "resources", EDGE, verifier, clock or StillClock(), [TEXT])
+    store = ResourceStore(folder / "resources", [EDGE, BEFORE], verifier, clock or StillClock(), [TEXT])
     store.load()
     return store
 
@@ -68,6 +55,12 @@ def test_what_is_applied_is_current_at_once_and_after_a_restart(tmp_path: Path) 
     store.apply(signed(b"two", 2, audience=str(EDGE)))
     assert store.current(TEXT) == opened(tmp_path).current(TEXT) == "two"
     assert opened(tmp_path).versions() == {"text": Version(1, 2)}
+
+
+def test_what_was_meant_for_an_earlier_identity_is_meant_for_this_one(tmp_path: Path) -> None:
+    store = opened(tmp_path)
+    store.apply(signed(audience=str(BEFORE)))
+    assert store.current(TEXT) == opened(tmp_path).current(TEXT) == "one"
 
 
 def test_the_signed_bytes_are_the_kept_bytes(tmp_path: Path) -> None:
@@ -177,7 +170,7 @@ def test_a_truncated_empty_or_swollen_file_never_stops_the_agent(tmp_path: Path)
 
 def test_a_file_under_another_name_does_not_count(tmp_path: Path) -> None:
     """Else an old file, renamed, would stand in for another resource."""
-    store = ResourceStore(tmp_path / "resources", EDGE, Verifier(HUB.suite, HUB.public_key), StillClock(),
+    store = ResourceStore(tmp_path / "resources", [EDGE], Verifier(HUB.suite, HUB.public_key), StillClock(),
                           [TEXT, Kind("roster", parse_text)])
     store.apply(signed())
     (tmp_path / "resources/text.resource").rename(tmp_path / "resources/roster.resource")

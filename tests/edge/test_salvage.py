@@ -10,10 +10,11 @@ from uuid import uuid4
 
 import pytest
 
-from edge.drafts import record_id
+from edge.drafts import CorruptJournal, record_id
+from edge.journal_check import JournalCheck
 from edge.journal_rows import digest_rows
-from edge.journal_store import JournalIdentity, create_journal
-from edge.salvage import Lost, NothingToSalvage, Pruned, Salvaged, Saved, salvage
+from edge.journal_store import KEEP_AND_CALL, JournalIdentity, JournalStore, create_journal
+from edge.salvage import Lost, NothingToSalvage, Pruned, Salvaged, Saved, damaged_pages, salvage
 from edge.sqlite_log import FRAME_BYTES, PAGE_BYTES, read_log
 from security.chain import Genesis
 from security.suites import Suite
@@ -68,6 +69,39 @@ def test_what_is_saved_can_be_read_as_from_a_journal(small: SmallJournal) -> Non
         key = record_id(small.spine.edge_id, "a3")
         assert salvaged.find([key, uuid4()]) == {key: 5}
         assert isinstance(next(salvaged.entries(5)), Pruned)
+
+
+async def _opened(path: Path, *, readonly: bool) -> None:
+    async with JournalStore(path, quota_bytes=10**9, readonly=readonly):
+        pass
+
+
+@pytest.mark.parametrize("size", [0, 1, 99])
+def test_a_journal_cut_below_its_header_is_never_opened_and_its_log_is_saved(
+        small: SmallJournal, tmp_path: Path, size: int) -> None:
+    """SQLite removes the log of such a file, and all that was acknowledged with it. Invariant 3."""
+    path, log = tmp_path / "business.db", tmp_path / "business.db-wal"
+    copy_journal(small.hot, path)
+    path.write_bytes(path.read_bytes()[:size])
+    for opened in (lambda: asyncio.run(_opened(path, readonly=True)), lambda: asyncio.run(_opened(path, readonly=False)),
+                   lambda: JournalCheck(path).__enter__()):
+        with pytest.raises(CorruptJournal, match=rf"{path} has {size} bytes, .* keep both; {KEEP_AND_CALL}"):
+            opened()
+    assert log.read_bytes() == Path(f"{small.hot}-wal").read_bytes()
+    with salvage(path, small.known) as salvaged:
+        assert salvaged.head == small.head
+        assert _check(small, salvaged) == set()
+
+
+def test_a_journal_of_which_only_the_first_bytes_are_left_holds_nothing_and_is_no_bug(
+        small: SmallJournal, tmp_path: Path) -> None:
+    path = tmp_path / "business.db"
+    for size in (1, 16, 60, 99, 100, 101, 108, 120, 4_095):
+        path.write_bytes(small.clean.read_bytes()[:size])
+        with salvage(path, small.known) as salvaged:
+            assert (salvaged.saved, salvaged.head.position) == (0, 0)
+            assert any(one.page == 1 for one in salvaged.damage), size
+        assert list(damaged_pages(path, small.known)) == [1]
 
 
 def _sample(pieces: list[Piece], count: int) -> list[Piece]:

@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from edge.dropped_log import may_be_dropped
-from edge.sqlite_locks import reading
 from edge.sqlite_pages import PageFile
+from security.sqlite_index import lost_log
+from security.sqlite_locks import reading
 from tests.spine import Spine, draft
 
 # Of SQLite's os_unix.c: whoever has the index open holds a shared lock on this byte; each connection one on the database.
@@ -36,7 +37,7 @@ def _free(path: Path, lock: tuple[int, int]) -> bool:
     return tried.returncode == 0
 
 
-@pytest.mark.parametrize("look", [may_be_dropped, _pages])
+@pytest.mark.parametrize("look", [may_be_dropped, _pages, lost_log])
 def test_a_look_at_the_files_leaves_the_locks_to_sqlite(tmp_path: Path, look: Callable[[Path], object]) -> None:
     spine = Spine(tmp_path)
 
@@ -73,3 +74,17 @@ def test_whoever_else_closes_the_file_takes_it_from_no_reader(tmp_path: Path) ->
     with reading(tmp_path / "file") as descriptor:
         os.close(other)
         assert os.pread(descriptor, 5, 0) == b"whole"
+
+
+def test_an_index_that_was_looked_at_and_removed_is_let_go(tmp_path: Path) -> None:
+    """SQLite makes one anew each time that a database is opened: a hub would run out of descriptors."""
+    index = tmp_path / "data.db-shm"
+    for _ in range(3):
+        index.write_bytes(b"index")
+        with reading(index) as descriptor:
+            index.unlink()
+            with reading(Path(__file__)):  # others let go meanwhile
+                assert os.pread(descriptor, 5, 0) == b"index"
+    with reading(Path(__file__)):
+        held = [str(one.readlink()) for one in Path("/proc/self/fd").iterdir() if one.is_symlink()]
+    assert not [one for one in held if one.startswith(str(index))]

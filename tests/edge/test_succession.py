@@ -28,7 +28,7 @@ from tests.edge.machine import enrolled, fill
 ])
 def test_who_approves_a_successor_reads_in_one_line_what_is_damaged(tmp_path: Path, reason: str, told: str) -> None:
     state = enrolled(tmp_path / "a-folder-with-a-name-that-alone-would-fill-half-of-the-reason" / "edge")
-    said = read_succession(state, begin(state, reason.format(path=state.journal)))
+    said = read_succession(state, begin(state, reason.format(path=state.business.db)))
     assert said.reason == told
 
 
@@ -41,7 +41,7 @@ def test_a_successor_that_no_longer_says_what_it_follows_follows_it_all_the_same
     fill(state, 2)
     new = begin(state, "two")
     whole = read_succession(state, new)
-    assert whole.old_position == 3
+    assert whole.journals["business"].position == 3
     harm(new.succession)
     assert read_succession(state, new) == replace(whole, reason=REASON_GONE)
     state.identity.write_bytes(bytes(200))
@@ -56,16 +56,16 @@ def test_nobody_is_sent_to_enrol_where_a_successor_has_lost_its_name(tmp_path: P
         load_identity(newest.identity)
 
 
-@pytest.mark.parametrize("damaged", [None, b"", b"[]", b'{"old_journal": 5}'])
+@pytest.mark.parametrize("damaged", [None, b"", b"[]", b'{"old_edge": 5}', b'{"reason": "", "journals": {"bus": {}}}'])
 def test_whose_journal_it_is_is_known_where_succession_json_is_gone(tmp_path: Path, damaged: bytes | None) -> None:
     """Another predecessor makes another genesis, and no record of it could be proved."""
     state = enrolled(tmp_path / "edge")
     for folder in (state, begin(state, "a damaged page"), begin(state, "another")):
-        with JournalCheck(folder.journal) as check:
+        with JournalCheck(folder.business.db) as check:
             own = check.identity
         folder.succession.unlink(missing_ok=True)
         if damaged is not None and folder is not state:
             write_private(folder.succession, damaged)
-        assert known_identity(folder) == own
+        assert known_identity(folder.business) == own
     state.identity.unlink()
-    assert known_identity(state.identities()[1]) is None, "nobody says which journal comes before"
+    assert known_identity(state.identities()[1].business) is None, "nobody says which journal comes before"

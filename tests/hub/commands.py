@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import subprocess
 import sys
 from collections.abc import Sequence
 from contextlib import redirect_stderr, redirect_stdout
@@ -10,7 +11,8 @@ from pathlib import Path
 from unittest.mock import patch
 
 import hub.command
-from deploy.demo.processes import DemoFailed
+from deploy.demo.processes import CHECKOUT, DemoFailed
+from tests.spine import CEILING_S
 
 
 def command_here(state: Path, *arguments: str) -> str:
@@ -29,3 +31,12 @@ def command_here(state: Path, *arguments: str) -> str:
 
 def _argv(state: Path, arguments: Sequence[str]) -> list[str]:
     return ["suozhan-hub", "--state", str(state), *arguments]
+
+
+def ended_at(step: str, state: Path, *arguments: str) -> int:
+    """The exit code of the command in a process of its own, which gets SIGTERM in place of that function ("module.name")."""
+    module, _, name = step.rpartition(".")
+    program = (f"import signal, {module}, hub.command\n{module}.{name} = lambda *_: signal.raise_signal(signal.SIGTERM)\n"
+               "hub.command.main()")
+    return subprocess.run([sys.executable, "-c", program, *_argv(state, arguments)[1:]], cwd=CHECKOUT, check=False,
+                          timeout=CEILING_S).returncode

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import sqlite3
 import threading
 import time
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+import hub.backup
 from deploy.demo.processes import command
 from edge.wire import encode_batch, encode_open
 from hub.backup import BackupFailed, back_up
@@ -22,6 +24,9 @@ from proto import sync_pb2
 from security.chain import digests_after, leaf_hashes
 from security.durable_sqlite import look_uri, open_look
 from security.run import Run
+from security.sigterm import ENDED
+from tests.hub.commands import ended_at
+from tests.hub.evidence.city import City
 from tests.spine import CutWire, Spine, draft
 
 RECORDS = 40
@@ -39,6 +44,11 @@ def spine(tmp_path: Path) -> Spine:
     spine = Spine(tmp_path)
     asyncio.run(_deliver(spine, RECORDS))
     return spine
+
+
+@pytest.fixture
+def city(tmp_path: Path) -> City:
+    return City(tmp_path)
 
 
 def _mark(spine: Spine) -> int:
@@ -125,6 +135,20 @@ def test_a_copy_that_fails_moves_no_mark_and_leaves_nothing(spine: Spine, tmp_pa
     with pytest.raises(BackupFailed, match="check both disks"):
         back_up(spine.hub_db, tmp_path / "one.db")
     assert not list(tmp_path.glob("*one*"))
+
+
+def test_a_backup_that_is_stopped_by_hand_leaves_nothing(spine: Spine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hub.backup, "finish_copy", lambda copy: signal.raise_signal(signal.SIGINT))
+    with pytest.raises(KeyboardInterrupt):
+        back_up(spine.hub_db, tmp_path / "backup.db")
+    assert not list(tmp_path.glob("*backup.db*"))
+
+
+@pytest.mark.parametrize("step", ["hub.backup.finish_copy", "hub.backup._back_up_attachments"])
+def test_a_backup_that_the_system_ends_leaves_nothing_half_made(city: City, tmp_path: Path, step: str) -> None:
+    assert ended_at(step, city.state.root, "backup", str(tmp_path / "backup.db")) == ENDED
+    whole = [tmp_path / "backup.db"] if step.endswith("_attachments") else []
+    assert list(tmp_path.glob("*backup.db*")) == whole  # never a hidden one
 
 
 @pytest.mark.parametrize("signature", [bytes(64), b"", bytes(100)])

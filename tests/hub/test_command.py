@@ -12,6 +12,11 @@ import pytest
 
 from deploy.demo.city import Hub
 from deploy.demo.processes import DemoFailed
+from hub.keys import create_keys
+from hub.ledger.own_journal import OwnJournal
+from hub.state import BadConfig, HubState
+from security.clock import SystemClock
+from security.signer import BadKey, Ed25519Signer
 from tests.hub.commands import command_here
 from tests.soak.world import let_listen
 from tests.spine import damage
@@ -173,3 +178,72 @@ def test_verify_checks_what_it_can_without_the_log_key_and_names_the_key(hub: Hu
 def test_a_key_that_is_gone_is_named_with_what_to_do(hub: Hub) -> None:
     (hub.state / "keys" / "record.key").unlink()
     assert "record.key is not there; check the name, or put it back from a copy" in _refusal(hub, "run")
+
+
+@pytest.mark.parametrize("name", ["record.key", "resource.key", "time.key", "log.key", "sealing-1.key"])
+def test_a_key_of_another_hub_is_named_before_anything_is_signed_with_it(hub: Hub, tmp_path: Path, name: str) -> None:
+    """32 good bytes: what they sign would be damage in the ledger for ever."""
+    create_keys(_folder(tmp_path / "another"))
+    shutil.copy(tmp_path / "another" / name, hub.state / "keys" / name)
+    before = (hub.state / "hub.db").read_bytes()
+    for command in (("run",), ("catalogue", "publish"), ("restore", str(tmp_path), "--by", "a", "--reason", "b")):
+        said = _refusal(hub, *command)
+        assert f"keys/{name}: it is not the key that this hub has used" in said
+        assert "put the right one back from a copy" in said
+    assert (hub.state / "hub.db").read_bytes() == before
+    said = _refusal(hub, "verify")
+    assert f"keys/{name}: it is not the key" in said
+    assert "suozhan-hub restore" not in said
+    assert ", 1 findings, 1 of them damage" in said
+
+
+@pytest.mark.parametrize(("name", "whose"), [("record.key", "the hub's own journal"), ("log.key", "signed neither the epochs")])
+def test_another_hubs_whole_folder_of_keys_is_found_out_by_the_database(
+        hub: Hub, tmp_path: Path, name: str, whose: str) -> None:
+    hub.service.start()
+    assert hub.service.stop() == 0  # it has signed
+    create_keys(_folder(tmp_path / "another"))
+    shutil.copy(tmp_path / "another" / name, hub.state / "keys" / name)
+    (hub.state / "keys" / "public.json").unlink()
+    for command in ("run", "verify"):
+        said = _refusal(hub, command)
+        assert f"keys/{name}: " in said
+        assert whose in said
+        assert "put the right one back from a copy" in said
+    assert not (hub.state / "keys" / "public.json").exists()  # a wrong key is not remembered
+
+
+def test_the_hubs_own_journal_takes_nothing_signed_by_another_key(hub: Hub, tmp_path: Path) -> None:
+    config = HubState(hub.state).config()
+    own = OwnJournal(hub.state / "hub.db", config.hub, Ed25519Signer.create(tmp_path / "another.key"), SystemClock())
+    with pytest.raises(BadKey, match=r"record\.key is not the key of the hub's own journal; put the right one back"):
+        own.note("test.happened", {})
+    assert " 0 findings" in command_here(hub.state, "verify")
+
+
+def test_a_list_of_keys_that_is_damaged_is_named_and_one_that_is_gone_is_made_anew(hub: Hub) -> None:
+    public = hub.state / "keys" / "public.json"
+    text = public.read_text(encoding="utf-8")
+    public.write_text(text[:40], encoding="utf-8")
+    assert "public.json, by which this hub tells its own keys, is damaged; put it back from a copy" in _refusal(hub, "run")
+    public.unlink()
+    hub.service.start()
+    assert hub.service.stop() == 0
+    assert public.read_text(encoding="utf-8") == text
+
+
+def _folder(path: Path) -> Path:
+    path.mkdir(mode=0o700)
+    return path
+
+
+def test_a_hub_toml_that_was_cut_anywhere_is_never_another_configuration(hub: Hub) -> None:
+    """It would serve on other ports, and every machine would call a hub that does not answer."""
+    config = hub.state / "hub.toml"
+    whole = config.read_bytes()
+    for size in range(len(whole)):
+        config.write_bytes(whole[:size])
+        with pytest.raises(BadConfig, match=r"hub\.toml: .*; mend the file$"):
+            HubState(hub.state).config()
+    config.write_bytes(whole[:whole.index(b"api_port")])
+    assert "api_port is not there: perhaps the file was cut off; mend the file" in _refusal(hub, "run")

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
+import signal
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -17,9 +21,11 @@ from alembic.config import Config
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from typer.testing import CliRunner
 
+import hub.restore
+from deploy.demo.processes import DemoFailed
 from hub.alone import alone, beside_others, undisturbed
 from hub.api.tokens import list_tokens, make_token, revoke_token
-from hub.attention.alarms import Alarms
+from hub.attention.alarms import Alarm, Alarms
 from hub.attention.approvals import Approvals
 from hub.backup import back_up
 from hub.command import app
@@ -31,21 +37,28 @@ from hub.founding import found_hub
 from hub.keys import load_keys
 from hub.ledger.decision_log import DecisionLog
 from hub.ledger.high_water import HighWater
+from hub.ledger.hole import Hole
+from hub.ledger.journal_head import JournalHead, UnknownJournal
 from hub.ledger.own_journal import OwnJournal
-from hub.ledger.store import Hole, JournalHead, Ledger, UnknownJournal
+from hub.ledger.reader import LedgerReader
+from hub.ledger.store import Ledger
 from hub.ledger.transparency import TransparencyLog
 from hub.ledger.tree_store import TreeStore
 from hub.ledger.verify import LedgerCheck
+from hub.migrate import make_blank
 from hub.recall import Recall
 from hub.restore import RestoreRefused, Said, reopen, restore
 from hub.state import BadConfig, HubState, checked_config
 from security.chain import Genesis
 from security.checkpoint import Checkpoint
 from security.signer import Ed25519Signer
+from security.sigterm import ENDED
 from security.suites import Suite
+from tests.hub.commands import command_here, ended_at
 from tests.spine import HandClock
 
 SAID = Said("周敏", "disk failure")
+PAGE_BYTES = 4096  # of SQLite
 
 
 class City:
@@ -114,9 +127,12 @@ class City:
         with Ledger(self.state.database) as ledger:
             return ledger.journal(journal)
 
-    def alarms(self) -> list[str]:
+    def open_alarms(self) -> list[Alarm]:
         with self.engine() as engine:
-            return [one.kind for one in Alarms(engine, self.own, self.clock).open_alarms()]
+            return Alarms(engine, self.own, self.clock).open_alarms()
+
+    def alarms(self) -> list[str]:
+        return [one.kind for one in self.open_alarms()]
 
     def ask(self, key: bytes) -> int:
         """A request's id."""
@@ -187,9 +203,29 @@ def test_what_is_no_database_or_a_damaged_one_changes_nothing(city: City, tmp_pa
     assert not list(city.state.root.glob("*.restored*"))  # as large as the database, on a disk that may be full
 
 
+@pytest.mark.parametrize("step", ["_check", "put_back"])
+def test_a_restore_that_is_stopped_by_hand_leaves_nothing(city: City, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+                                                          step: str) -> None:
+    back_up(city.state.database, tmp_path / "backup.db")
+    monkeypatch.setattr(hub.restore, step, lambda *_: signal.raise_signal(signal.SIGINT))
+    before = set(city.state.root.iterdir())
+    with pytest.raises(KeyboardInterrupt):
+        restore(city.state, tmp_path / "backup.db", city.clock, SAID)
+    assert set(city.state.root.iterdir()) == before
+
+
+@pytest.mark.parametrize("step", ["hub.restore._check", "hub.restore.put_back"])
+def test_a_restore_that_the_system_ends_leaves_nothing(city: City, tmp_path: Path, step: str) -> None:
+    back_up(city.state.database, tmp_path / "backup.db")
+    before = {path.name for path in city.state.root.iterdir()}
+    arguments = ("restore", str(tmp_path / "backup.db"), "--by", SAID.by, "--reason", SAID.reason)
+    assert ended_at(step, city.state.root, *arguments) == ENDED
+    assert {path.name for path in city.state.root.iterdir()} == before
+
+
 def test_a_backup_of_a_program_without_a_tree_is_restored(city: City, tmp_path: Path) -> None:
     old, config = tmp_path / "old.db", Config()
-    old.touch()
+    make_blank(old)
     config.set_main_option("script_location", "hub:migrations")
     engine = open_engine(old)
     with engine.connect() as connection:
@@ -249,6 +285,26 @@ def test_a_restore_waits_for_no_command_and_goes_ahead_of_none(city: City, tmp_p
         assert "stop it first" in city.run("restore", str(tmp_path / "x"), "--by", "周敏", "--reason", "x")
 
 
+def test_a_restore_that_has_to_wait_names_what_it_waits_for(city: City, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A verify of a large ledger takes hours, in a window that nobody may remember. This command waits for what it reads."""
+    pipe = tmp_path / "catalogue.toml"
+    os.mkfifo(pipe)
+    waiting = subprocess.Popen([sys.executable, "-m", "hub.command", "--state", str(city.state.root), "catalogue", "publish",
+                                str(pipe)])
+    try:
+        with pipe.open("wb"):  # open for both: it has its lock
+            said = city.run("restore", str(tmp_path / "x"), "--by", "周敏", "--reason", "x")
+            assert f"process {waiting.pid}: " in said
+            assert f"catalogue publish {pipe}" in said
+            assert "Ctrl-C" in said
+    finally:
+        waiting.kill()
+        waiting.wait(10)
+    monkeypatch.setattr("hub.alone.KERNEL_LOCKS", tmp_path / "not here")
+    with beside_others(city.state):
+        assert "pgrep" in city.run("reopen", "--by", "周敏", "--reason", "x")
+
+
 def test_a_hub_looks_at_no_database_before_it_is_alone(held: City, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("hub.assembly.upgrade", lambda _engine: pytest.fail("the database was opened"))
     assert "stop it first" in held.run("run")
@@ -264,7 +320,7 @@ def _decided(city: City, backup: Path) -> tuple[Genesis, Genesis, Genesis]:
         with engine.begin() as connection:
             connection.execute(edges.update().where(edges.c.edge == str(damaged.edge)).values(revoked_ms=1))
             connection.execute(edges.insert().values(edge=str(new.edge), site="A01", machine="m", enrolled_ms=1))
-    city.own.succeed("business", new, "A01", {"by": "周敏", "reason": "damaged disk"})
+    city.own.succeed([("business", new)], "A01", {"by": "周敏", "reason": "damaged disk"})
     city.sign()
     return stolen, damaged, new
 
@@ -304,12 +360,23 @@ def test_a_lost_decision_log_is_told_with_what_to_do(city: City, tmp_path: Path,
     assert reopen(city.state, city.clock, SAID).recalled.fault == ""
 
 
-def test_a_mark_that_was_put_back_puts_the_decisions_in_doubt_too(city: City) -> None:
+@pytest.mark.parametrize("dies_at", [None, "raise_alarm", "fault_told", "open_epoch", "note"])
+def test_a_mark_that_was_put_back_puts_the_decisions_in_doubt_too(
+        city: City, monkeypatch: pytest.MonkeyPatch, dies_at: str | None) -> None:
+    """Killed anywhere and repeated, `reopen` raises the alarm."""
     log = city.sign()
     assert log.published is not None
     evidence = Checkpoint(log.published.epoch.origin, log.published.size + 5, bytes(32))
     log.contradicted(evidence, evidence.signed(city.keys.log).decode())
-    assert "mark was put back" in reopen(city.state, city.clock, SAID).recalled.fault
+    if dies_at:
+        at = {"raise_alarm": Alarms, "open_epoch": TransparencyLog}.get(dies_at, OwnJournal)
+        with monkeypatch.context() as patched:
+            patched.setattr(at, dies_at, _dies)
+            with pytest.raises(Died):
+                reopen(city.state, city.clock, SAID)
+    fault = reopen(city.state, city.clock, SAID).recalled.fault
+    assert "mark was put back" in fault or dies_at == "note"  # the epoch was open by then
+    assert city.alarms() == ["decisions-lost"]
 
 
 def test_a_hub_whose_database_was_put_back_by_hand_lets_nobody_in_whom_it_has_sent_away(city: City, tmp_path: Path) -> None:
@@ -342,9 +409,9 @@ def test_a_start_goes_over_what_came_since_the_last_one_only(city: City) -> None
     machine = city.enrol()
     city.start()
     with Ledger(city.state.database) as ledger, pytest.MonkeyPatch.context() as patched:
-        journal, entries = ledger.journal(city.hub), Ledger.entries
+        journal, entries = ledger.journal(city.hub), LedgerReader.entries
         asked: list[int] = []
-        patched.setattr(Ledger, "entries", lambda self, head, after: asked.append(after) or entries(self, head, after))
+        patched.setattr(LedgerReader, "entries", lambda self, head, after: asked.append(after) or entries(self, head, after))
         city.start()
     assert asked == [journal.position]
     assert not city.revoked(machine.edge)
@@ -547,3 +614,84 @@ def test_an_epoch_without_a_checkpoint_goes_on_only_over_its_own_base(city: City
     city.put_back(tmp_path / "older.db")
     city.start()
     assert "reopen" in city.sign().halted
+
+
+class Died(BaseException):
+    """The process, at this place."""
+
+
+def _dies(*_: object, **_by_name: object) -> None:
+    raise Died
+
+
+@pytest.mark.parametrize("lost", ["gone", "damaged"])
+@pytest.mark.parametrize("way", ["start", "reopen"])
+def test_a_decision_log_that_is_lost_is_an_alarm_also_where_the_hub_died_before_it_was_raised(
+    city: City, monkeypatch: pytest.MonkeyPatch, lost: str, way: str
+) -> None:
+    """It was made anew by then, and agrees with whatever was put back."""
+    decisions = city.state.root / "decisions.db"
+    decisions.unlink() if lost == "gone" else decisions.write_bytes(b"nonsense" * 1_000)
+    with monkeypatch.context() as patched:
+        patched.setattr(Alarms, "raise_alarm", _dies)
+        with pytest.raises(Died):
+            city.start() if way == "start" else reopen(city.state, city.clock, SAID)
+    assert city.alarms() == []
+    city.start()
+    city.start()
+    assert [(one.kind, one.times) for one in city.open_alarms()] == [("decisions-lost", 1)]
+
+
+def test_a_decision_log_that_a_command_made_anew_is_an_alarm_at_the_start(city: City) -> None:
+    """The command raises none."""
+    (city.state.root / "decisions.db").unlink()
+    city.note("of a command")
+    city.start()
+    assert city.alarms() == ["decisions-lost"]
+
+
+def test_ids_go_on_behind_lost_requests_also_where_the_hub_died_behind_the_alarm(
+    city: City, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    back_up(city.state.database, tmp_path / "backup.db")
+    lost = city.ask(b"lost")
+    city.put_back(tmp_path / "backup.db")
+    (city.state.root / "decisions.db").unlink()
+    with monkeypatch.context() as patched:
+        patched.setattr("hub.recall.go_on_behind", _dies)
+        with pytest.raises(Died):
+            city.start()
+    city.start()
+    assert city.ask(b"new") > lost
+
+
+def _page_of(database: Path, name: str) -> int:
+    with closing(sqlite3.connect(database)) as db:
+        return int(db.execute("SELECT rootpage FROM sqlite_master WHERE name = ?", (name,)).fetchone()[0])
+
+
+def _damaged_page(database: Path, name: str, old: bytes = b"", new: bytes = b"") -> None:
+    """All of the first page of a table, or these bytes in it."""
+    data, start = bytearray(database.read_bytes()), (_page_of(database, name) - 1) * PAGE_BYTES
+    page = bytes(data[start:start + PAGE_BYTES])
+    assert old in page
+    data[start:start + PAGE_BYTES] = page.replace(old, new, 1) if old else bytes(PAGE_BYTES)
+    database.write_bytes(data)
+
+
+@pytest.mark.parametrize("table", ["machine_certificates", "approvals", "resources", "edges", "one byte of edges"])
+def test_a_damaged_page_of_a_table_without_entries_is_found_and_not_put_back(city: City, tmp_path: Path, table: str) -> None:
+    """No chain speaks for these; a hub that came back from them would know no machine, or another one."""
+    edge = city.enrol().edge
+    backup = tmp_path / "backup.db"
+    back_up(city.state.database, backup)
+    if table.startswith("one byte"):
+        _damaged_page(backup, "edges", str(edge).encode(), f"{'0' if str(edge)[0] != '0' else '1'}{str(edge)[1:]}".encode())
+    else:
+        _damaged_page(backup, table)
+    with pytest.raises(DemoFailed, match=r"database file: (.|\n)* [1-9] of them damage\.\nDo not restore this file"):
+        command_here(city.state.root, "verify", str(backup))
+    with pytest.raises(RestoreRefused, match="look for another backup"):
+        restore(city.state, backup, city.clock, SAID)
+    assert city.journal(city.hub).position > 0
+    assert not list(city.state.root.glob("before-restore-*"))

@@ -46,7 +46,7 @@ def _ask(error: Exception) -> None:
     nothing: Any = None
     callers: Any = _Callers(error)
     wire: Any = _Wire()
-    asyncio.run(SyncService(callers, nothing, nothing, nothing, nothing).Held(sync_pb2.HeldQuestion(), wire))
+    asyncio.run(SyncService(callers, nothing, nothing, nothing, nothing, nothing, nothing).Held(sync_pb2.HeldQuestion(), wire))
 
 
 @pytest.mark.parametrize("error", [LOCKED, sa.exc.OperationalError("x", {}, LOCKED), Damaged("a row is not what it says")])

@@ -9,15 +9,18 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tests.mutations.checkout import ROOT
+from tests.mutations.doors import DOORS
 from tests.mutations.guards import GUARDS
 from tests.mutations.mutation import Mutation, MutationStale
 from tests.mutations.named import NAMED
 from tests.mutations.page import keep, read, table, write
 from tests.mutations.peers import PEERS
+from tests.mutations.scans import SCANS
 from tests.mutations.trial import Outcome, check_sources, green, outcomes
 
 JOBS = 2
 GROUPS = {"The twelve that the campaign names": NAMED, "Other guards": GUARDS,
+          "The door, and strangers before it": DOORS, "Scans": SCANS,
           "Failures of comparable systems (docs/peers.md)": PEERS}
 
 

@@ -28,9 +28,9 @@ NAMED = (
         _DURABLE, "tests/security/test_private_files.py::test_file_and_folder_are_synced_in_that_order_around_the_rename"),
     Mutation(
         "acknowledgement before commit: at the counter", (
-            Change("edge/journal.py", "        await self._append(rows)\n        stored =", "        stored ="),
-            Change("edge/journal.py", "Stored(row.id, row.position, repeat=False))\n",
-                   "Stored(row.id, row.position, repeat=False))\n        await self._append(rows)\n"),
+            Change("edge/journal_writer.py", "        await self._append(store, rows)\n        stored =", "        stored ="),
+            Change("edge/journal_writer.py", "Stored(row.id, row.position, repeat=False))\n",
+                   "Stored(row.id, row.position, repeat=False))\n        await self._append(store, rows)\n"),
         ),
         ("tests/edge/test_journal_trouble.py::test_another_program_that_holds_the_database_stops_nothing",)),
     mutation(
@@ -82,7 +82,7 @@ NAMED = (
         "WHEN OLD.position >= (SELECT backed_up FROM standing)\n      OR", "WHEN",
         f"{_JOURNAL}::test_the_database_refuses_to_prune_what_the_hub_has_not_backed_up"),
     mutation(
-        "pruning not held to the backed-up mark: by the journal", "edge/journal.py",
+        "pruning not held to the backed-up mark: by the journal", "edge/retention.py",
         "last = min(self.standing.backed_up - 1, self._proved)", "last = self._proved",
         f"{_JOURNAL}::test_a_repeat_is_known_after_pruning_and_restart"),
     mutation(

@@ -15,8 +15,8 @@ PEERS = (
     mutation(
         "a damaged row beside the records keeps the queue from opening",
         "edge/journal.py",
-        "                self.standing = Standing(0, 0, 0)  # the hub says it again\n"
-        "                self.stopped = self.stopped or str(error)\n", "                raise error\n",
+        "                    standing = Standing(0, 0, 0)  # the hub says it again\n"
+        "                    stopped = stopped or str(error)\n", "                    raise error\n",
         "tests/edge/test_journal_trouble.py::test_a_damaged_page_beside_the_records_does_not_keep_the_agent_from_starting",
         peer=2),
     Mutation(
@@ -26,8 +26,8 @@ PEERS = (
         ),
         (f"{_PEERS}::test_pruning_that_is_cut_off_at_any_statement_is_gone_on_with_at_the_next_start",), peer=3),
     mutation(
-        "pruned before the hub's mark is on disk", "edge/journal.py",
-        "            await self._store.set_standing(standing)\n", "            pass\n",
+        "pruned before the hub's mark is on disk", "edge/retention.py",
+        "            await store.set_standing(standing)\n", "            pass\n",
         f"{_PEERS}::test_pruning_that_is_cut_off_at_any_statement_is_gone_on_with_at_the_next_start", peer=3),
     mutation(
         "what was sent counts as delivered", "edge/uplink.py", "        position = await self._hello\n",
@@ -81,7 +81,7 @@ PEERS = (
         "a few records a message", "edge/uplink.py", "BATCH_MAX_RECORDS = 2_000", "BATCH_MAX_RECORDS = 10",
         f"{_PEERS}::test_a_backlog_travels_in_few_messages_and_a_busy_hour_is_few_commits", peer=10),
     mutation(
-        "a commit for each record", "edge/journal.py", "GROUP_MAX = 256", "GROUP_MAX = 1",
+        "a commit for each record", "edge/journal_writer.py", "GROUP_MAX = 256", "GROUP_MAX = 1",
         f"{_PEERS}::test_a_backlog_travels_in_few_messages_and_a_busy_hour_is_few_commits", peer=10),
     mutation(
         "no certificate once the old one has ended", "hub/enrolment/renewals.py", "GRACE = dt.timedelta(days=180)",

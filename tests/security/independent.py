@@ -101,3 +101,17 @@ def hpke_open(private: X25519PrivateKey, info: bytes, wrapped: bytes) -> bytes:
     enc, sealed = wrapped[:32], wrapped[32:]
     point = private.exchange(X25519PublicKey.from_public_bytes(enc))
     return gcm_open(*_key_and_nonce(point, enc, private.public_key().public_bytes_raw(), info), sealed, b"")
+
+
+# ---- attachments ----
+
+def attachment_sealed(key: bytes, content: bytes) -> bytes:
+    """Section 7b."""
+    chunks = [content[at:at + 65_536] for at in range(0, len(content), 65_536)] or [b""]
+    sealed = b""
+    for number, chunk in enumerate(chunks):
+        nonce = number.to_bytes(11, "big") + (b"\1" if number == len(chunks) - 1 else b"\0")
+        gcm = Cipher(algorithms.AES(key), modes.GCM(nonce)).encryptor()
+        gcm.authenticate_additional_data(b"suozhan/attachment/v1\0")
+        sealed += gcm.update(chunk) + gcm.finalize() + gcm.tag
+    return sealed

@@ -223,6 +223,17 @@ def test_a_request_of_another_version_is_refused() -> None:
         edge_certificate(INTERMEDIATE, CSR.replace(b"\x02\x01\x00", b"\x02\x01\x01", 1), HUB, EDGE, NOW)
 
 
+def test_a_request_whose_signature_is_said_to_end_in_unused_bits_is_refused() -> None:
+    """The one byte that no signature covers: with a last bit of 0 it could be changed."""
+    while (request := new_csr(KEY, "counter-1"))[-1] & 1:
+        pass
+    changed = bytearray(request)
+    changed[-len(x509.load_der_x509_csr(request).signature) - 1] = 1
+    assert x509.load_der_x509_csr(bytes(changed)).is_signature_valid
+    with pytest.raises(BadCertificate, match="enrol again"):
+        edge_certificate(INTERMEDIATE, bytes(changed), HUB, EDGE, NOW)
+
+
 @given(st.data())
 def test_a_request_with_any_changed_byte_is_refused(data: st.DataObject) -> None:
     broken = bytearray(CSR)

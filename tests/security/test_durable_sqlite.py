@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 import stat
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -15,11 +16,14 @@ from security.durable_sqlite import (
     BUSY_TIMEOUT_MS,
     WAL_AUTOCHECKPOINT_PAGES,
     WAL_MAX_BYTES,
+    DatabaseCut,
     DatabaseMissing,
+    LogLeft,
     create_database,
     open_durable,
     open_look,
     open_readonly,
+    transaction,
 )
 from tests.spine import flip_schema
 
@@ -58,6 +62,36 @@ def test_settings_hold_inside_a_transaction(database: Path) -> None:
         with pytest.raises(sqlite3.IntegrityError):
             connection.execute("INSERT INTO children VALUES (1)")
         connection.execute("ROLLBACK")
+
+
+def test_what_fails_or_is_cancelled_in_a_transaction_leaves_nothing(database: Path) -> None:
+    with closing(open_durable(database)) as connection:
+        for error in (ValueError, asyncio.CancelledError):
+            with suppress(error), transaction(connection):
+                connection.execute("CREATE TABLE half (n INTEGER)")
+                raise error
+            assert not connection.in_transaction
+        with transaction(connection):
+            connection.execute("CREATE TABLE half (n INTEGER)")
+    with closing(open_durable(database)) as connection:
+        assert connection.execute("SELECT * FROM half").fetchall() == []
+
+
+@pytest.mark.parametrize("opener", [open_durable, open_readonly, open_look])
+@pytest.mark.parametrize("size", [0, 1, 99])
+def test_a_file_cut_below_its_header_is_never_opened_so_its_log_stays(
+        database: Path, tmp_path: Path, opener: Callable[[Path], sqlite3.Connection], size: int) -> None:
+    """SQLite takes such a file for a new one, and removes the log beside it with all that was committed. Invariant 3."""
+    cut, log = tmp_path / "cut" / "data.db", tmp_path / "cut" / "data.db-wal"
+    cut.parent.mkdir()
+    with closing(open_durable(database)) as connection:
+        connection.execute("INSERT INTO parents VALUES (7)")
+        cut.write_bytes(database.read_bytes()[:size])
+        log.write_bytes(Path(f"{database}-wal").read_bytes())
+    with pytest.raises(DatabaseCut, match=rf"{cut} has {size} bytes, .*; data\.db-wal .* keep") as caught:
+        opener(cut).close()
+    assert caught.value.sqlite_errorcode == sqlite3.SQLITE_NOTADB
+    assert (cut.stat().st_size, log.read_bytes()[:4]) == (size, bytes.fromhex("377f0682"))
 
 
 @pytest.mark.parametrize("opener", [open_durable, open_readonly, open_look])
@@ -146,9 +180,24 @@ def test_the_new_name_is_synced_after_the_rename(tmp_path: Path, monkeypatch: py
     assert synced == [(tmp_path, True)]
 
 
-@pytest.mark.parametrize("suffix", ["-wal", "-shm"])
-def test_what_was_left_of_a_database_that_somebody_took_away_gets_into_no_new_one(tmp_path: Path, suffix: str) -> None:
+@pytest.mark.parametrize(("suffix", "content"), [("-wal", b""), ("-shm", b"of another database")])
+def test_what_was_left_of_a_database_that_somebody_took_away_gets_into_no_new_one(
+        tmp_path: Path, suffix: str, content: bytes) -> None:
     left = tmp_path / f"data.db{suffix}"
-    left.write_bytes(b"rows of another database")
+    left.write_bytes(content)
     create_database(tmp_path / "data.db", SCHEMA)
     assert not left.exists()
+
+
+@pytest.mark.parametrize("begin", [lambda path: create_database(path, SCHEMA), open_durable, open_readonly, open_look])
+def test_no_database_is_begun_anew_beside_a_log_that_may_hold_what_was_committed(
+        database: Path, tmp_path: Path, begin: Callable[[Path], object]) -> None:
+    """Invariant 3."""
+    with closing(open_durable(database)) as connection:
+        connection.execute("INSERT INTO parents VALUES (7)")
+        log = Path(f"{database}-wal").read_bytes()
+    left = tmp_path / "gone.db-wal"
+    left.write_bytes(log)
+    with pytest.raises(LogLeft, match=r"gone\.db, and gone\.db-wal beside it .* keep that, and put gone\.db back"):
+        begin(tmp_path / "gone.db")
+    assert (left.read_bytes(), (tmp_path / "gone.db").exists()) == (log, False)

@@ -21,6 +21,7 @@ for log in (structlog.get_logger("edge.x"), logging.getLogger("uvicorn.error")):
         fail({"name": "王秀" + "英", "id": "1101051949123" + "1002X"})
     except RuntimeError:
         log.error("request failed", exc_info=True)
+__import__("sys").stderr.write("it went on")
 """
 
 
@@ -30,3 +31,10 @@ def test_a_logged_exception_shows_where_and_not_whom() -> None:
     assert done.stdout.count("RuntimeError: it failed") == 2
     for secret in ("王秀英", "11010519491231002X", "secret-token"):
         assert secret not in done.stdout + done.stderr
+
+
+def test_a_log_on_a_full_disk_stops_nothing() -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run([sys.executable, "-c", SCRIPT], cwd=Path(__file__).parents[2], stdout=full,
+                              stderr=subprocess.PIPE, text=True, check=False)
+    assert done.stderr.startswith("it went on")

@@ -32,13 +32,13 @@ def test_none_of_several_numbers_survives(parts: list[str]) -> None:
 
 @given(st.text())
 def test_text_without_such_a_number_stays_as_it_is(text: str) -> None:
-    if sum(character.isdecimal() for character in text) < 14:
+    if sum(character.isdecimal() for character in text) < 11:
         assert mask_text(text) == text
 
 
 @pytest.mark.parametrize("number", [
     "410725 19900101 1234", "410725-19900101-1234", "１１０１０５１９４９１２３１００２Ｘ", "11010519491231002Ｘ",
-    "110105491231002"])
+    "110105491231002", "CAN110079010212", "can 1100 7901 0212", "CAN-110079010212"])
 def test_a_number_is_masked_however_people_type_it(number: str) -> None:
     masked = mask_text(f"张{number}李")
     assert masked.startswith("张")

@@ -45,7 +45,7 @@ def test_the_same_words_without_their_context_renew_nothing() -> None:
 
 def test_what_a_machine_signs_to_begin_anew_is_written_as_specified() -> None:
     """Bound to hub, old machine, nonce, request, new machine and its journal; and no renewal, whoever shows it as one."""
-    statement = rejoin_statement(HUB, EDGE, NONCE, CSR, OTHER, UUID(int=4))
+    statement = rejoin_statement(HUB, EDGE, NONCE, CSR, OTHER, [UUID(int=4)])
     assert statement == (b"suozhan/rejoin/v1\0" + HUB.bytes + EDGE.bytes + NONCE + sha256(CSR) + OTHER.bytes + UUID(int=4).bytes)
     assert not renewal_holds(CERTIFICATE, sign_renewal(KEY, statement), STATEMENT)
     assert rejoin_proof_name(EDGE) == f"rejoin:{EDGE}"

@@ -7,13 +7,14 @@ import os
 import sys
 from pathlib import Path
 
-from tests.soak import bitflip, clock, cuts, faults, full, kill, messages, nonsense, power
+from tests.soak import bitflip, clock, cuts, devices, faults, full, kill, messages, nonsense, power
 from tests.soak.page import with_results
 from tests.soak.result import keep, read, table
 from tests.soak.rounds import JOBS, Rounds
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-CAMPAIGNS = {module.NAME: module for module in (kill, messages, power, faults, full, bitflip, clock, nonsense, cuts)}
+CAMPAIGNS = {module.NAME: module for module in (kill, messages, power, faults, full, bitflip, clock, nonsense,
+                                                     cuts, devices)}
 
 
 def main() -> int:

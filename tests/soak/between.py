@@ -21,7 +21,7 @@ from hub.grpc_servers import MESSAGE_MAX_BYTES
 from hub.state import HubState
 from tests.soak.world import World
 
-REPLICATE, WATCH = "/suozhan.v1.Sync/Replicate", "/suozhan.v1.Sync/Watch"
+REPLICATE, WATCH, HELD = "/suozhan.v1.Sync/Replicate", "/suozhan.v1.Sync/Watch", "/suozhan.v1.Sync/Held"
 STOP_MAX_S = 10.0
 HELD_MAX_MESSAGES = 4
 
@@ -90,7 +90,7 @@ class Between:
         certificate, key = (hub.tls / "server.pem").read_bytes(), (hub.tls / "server.key").read_bytes()
         server = grpc.aio.server(options=[("grpc.so_reuseport", 0), ("grpc.max_receive_message_length", MESSAGE_MAX_BYTES),
                                           ("grpc.max_send_message_length", -1), ("grpc.http2.max_ping_strikes", 0)])
-        server.add_generic_rpc_handlers((_Both(self._serve),))
+        server.add_generic_rpc_handlers((_All(self._serve),))
         root = (hub.ca / "root.pem").read_bytes()
         credentials = grpc.ssl_server_credentials([(key, certificate)], root, require_client_auth=True)
         server.add_secure_port(f"127.0.0.1:{self._port}", credentials)
@@ -159,14 +159,14 @@ async def _until_none(messages: asyncio.Queue[Raw | None]) -> AsyncIterator[Raw]
         yield message
 
 
-class _Both(grpc.GenericRpcHandler):  # type: ignore[type-arg] # generic in the stubs only
-    """Both streams, as bytes."""
+class _All(grpc.GenericRpcHandler):  # type: ignore[type-arg] # generic in the stubs only
+    """All that machines say to the hub, as bytes; a question is a stream of one message."""
 
     def __init__(self, serve: Callable[[str, AsyncIterator[Raw], Any], Awaitable[None]]) -> None:
         self._serve = serve
 
     def service(self, details: grpc.HandlerCallDetails) -> Any:
-        if details.method not in (REPLICATE, WATCH):
+        if details.method not in (REPLICATE, WATCH, HELD):
             return None
 
         async def handle(incoming: AsyncIterator[Raw], context: Any) -> None:

@@ -1,6 +1,6 @@
-"""A flipped bit in each page of a small journal and of a small ledger, in turn.
+"""A flipped bit in each page of two small journals and of a small ledger, in turn.
 
-Of the journal no wrong record is ever delivered, all but what lay in the page is, by a successor if need be, and the counter goes
+Of a journal no wrong record is ever delivered, all but what lay in the page is, by a successor if need be, and the counter goes
 on. Of the ledger `suozhan-hub verify` names the damage, or all entries are what they were.
 """
 
@@ -19,23 +19,24 @@ from random import Random
 from uuid import UUID
 
 from deploy.demo.processes import CHECKOUT, DemoFailed
+from hub.ledger.reader import LedgerReader
 from hub.ledger.runs import Damaged, Entry
-from hub.ledger.store import Ledger
 from hub.ledger.verify import LedgerCheck
 from tests.soak.check import EVERYTHING, Broken, read_books, wait_until_proved
 from tests.soak.counter import Counter, Said
+from tests.soak.events import note
 from tests.soak.result import Result
 from tests.soak.rounds import Campaign, Outcome, Round, Rounds
 from tests.soak.succession import approve, begun, wait_until_carried
 from tests.soak.world import Template, World
 
 NAME = "bitflip"
-BROKE = "a flipped bit in each page of a small journal and of a small ledger, in turn"
+BROKE = "a flipped bit in each page of two small journals and of a small ledger, in turn"
 PAGE_BYTES = 4096
 BITS_A_PAGE = 3
 DELIVERED, QUEUED = 100, 50
 NEW = 3  # submissions to the damaged machine
-LOST_MAX = 10  # transactions that fit into a page
+LOST_MAX = {"edge": 10, "events": 0}  # transactions that fit into a page
 QUIET_S = 1.5
 LISTENS_MAX_S = 20.0
 COMMAND_MAX_S = 60.0
@@ -43,12 +44,13 @@ COMMAND_MAX_S = 60.0
 
 @dataclass(frozen=True)
 class Base:
-    """State folders that every round begins with, and what must come of them: the journal's digests, the ledger's entries."""
+    """State folders that every round begins with, and what must come of them: each journal's id and digests, by the side that is
+    hit, and the ledger's entries.
+    """
 
     template: Template
-    journal: UUID
     said: Sequence[Said]
-    digests: Sequence[bytes]
+    journals: dict[str, tuple[UUID, Sequence[bytes]]]
     entries: Sequence[Entry]
     pages: dict[str, int]
 
@@ -72,32 +74,37 @@ def _prepare(one: Round, folder: Path, bases: list[Base]) -> Outcome:
     shutil.rmtree(folder, ignore_errors=True)
     with World(one.template, folder, one.ports) as world:
         counter = Counter(world)
+        note(world, DELIVERED)
         world.start()
         counter.submit(DELIVERED)
         wait_until_proved(world)
         world.hub.stop()
         counter.submit(QUEUED)
         world.stop()
-        databases = {"edge": world.journal_db, "hub": world.hub_db}
+        note(world, QUEUED)
+        sides = dict(zip(("edge", "events"), world.journals.items(), strict=True))
+        databases = {"hub": world.hub_db, **{side: path for side, (_, path) in sides.items()}}
         assert not [path for path in databases.values() if Path(f"{path}-wal").exists()]
         template = Template(folder)
         template.hub, template.edge, template.token = world.hub_state, world.edge_state, one.template.token
-        books = read_books(world.journal_db, b"")
-        with Ledger(world.hub_db, readonly=True) as ledger:
+        journals = {side: (journal, [digest for _, digest in read_books(path, b"").digests])
+                    for side, (journal, path) in sides.items()}
+        with LedgerReader(world.hub_db, readonly=True) as ledger:
             entries = ledger.feed(*EVERYTHING)
         pages = {side: path.stat().st_size // PAGE_BYTES for side, path in databases.items()}
         for path in databases.values():  # of our own looking
             Path(f"{path}-wal").unlink(missing_ok=True)
             Path(f"{path}-shm").unlink(missing_ok=True)
-        bases.append(Base(template, world.journal, counter.said, [digest for _, digest in books.digests], entries, pages))
+        bases.append(Base(template, counter.said, journals, entries, pages))
     return Outcome(0, 0)
 
 
 def _round(one: Round, base: Base, side: str, page: int) -> Outcome:
     with World(base.template, one.folder, one.ports) as world:
-        where = _flip(world.journal_db if side == "edge" else world.hub_db, page, one.random)
-        counted = _journal(world, base, where) if side == "edge" else _ledger(world, base, where)
-    return Outcome(len(base.digests) if side == "edge" else len(base.entries), 1, counted)
+        if side == "hub":
+            return Outcome(len(base.entries), 1, _ledger(world, base, _flip(world.hub_db, page, one.random)))
+        journal, digests = base.journals[side]
+        return Outcome(len(digests), 1, _journal(world, base, side, _flip(world.journals[journal], page, one.random)))
 
 
 def _flip(path: Path, page: int, random: Random) -> str:
@@ -110,7 +117,7 @@ def _flip(path: Path, page: int, random: Random) -> str:
     return f"{path.name}, page {page + 1}, byte {at % PAGE_BYTES}, bit {bit}"
 
 
-def _journal(world: World, base: Base, where: str) -> Tally[str]:
+def _journal(world: World, base: Base, side: str, where: str) -> Tally[str]:
     """Delivered, or carried by a successor that somebody approves; what is lost lay in that page."""
     named = _command(world, "edge", where)
     counter = Counter(world)
@@ -123,37 +130,38 @@ def _journal(world: World, base: Base, where: str) -> Tally[str]:
     _until_quiet(world)
     if succeeded := begun(world):
         approve(world)
-    lost = wait_until_carried(world, [*base.said, *counter.said], LOST_MAX) if succeeded or not served else 0
+    lost = wait_until_carried(world, [*base.said, *counter.said], LOST_MAX[side]) if succeeded or not served else 0
     told = succeeded or bool(list(world.edge_state.glob("alarms/*.json")))
     world.stop()
-    delivered, badly_signed = _delivered(world, base, where)
-    if delivered < len(base.digests) and not (named and told):
-        raise Broken([f"{where}: {delivered} of {len(base.digests)} records were delivered, and nobody is told why"])
+    journal, digests = base.journals[side]
+    delivered, badly_signed = _delivered(world, journal, digests, where)
+    if delivered < len(digests) and not (named and told):
+        raise Broken([f"{where}: {delivered} of {len(digests)} records were delivered, and nobody is told why"])
     if served < NEW and not told:
         raise Broken([f"{where}: the counter was not served: {dict(counter.refused)}"])
     if badly_signed and not named:
         raise Broken([f"{where}: a damaged signature was delivered, and the machine's verify finds nothing"])
-    return Tally({"journal: damage named": int(named), "journal: all delivered in it": int(delivered == len(base.digests)),
+    return Tally({"journal: damage named": int(named), "journal: all delivered in it": int(delivered == len(digests)),
                   "journal: carried by a successor": int(succeeded), "journal: transactions lost with their page": lost,
                   "journal: a damaged signature delivered, named on both sides": badly_signed})
 
 
-def _delivered(world: World, base: Base, where: str) -> tuple[int, int]:
+def _delivered(world: World, journal: UUID, digests: Sequence[bytes], where: str) -> tuple[int, int]:
     """Records of the damaged journal in the ledger, and signatures there that do not hold. Raises Broken for a wrong record."""
-    with Ledger(world.hub_db, readonly=True) as ledger:
+    with LedgerReader(world.hub_db, readonly=True) as ledger:
         findings = list(LedgerCheck(ledger).findings())
         if damage := [finding for finding in findings if finding.damage]:
             raise Broken([f"{where}: the ledger took it: {damage[0].where}: {damage[0].reason}"])
-        entries = [one for one in ledger.feed(*EVERYTHING) if one.journal == base.journal]
-    if [one.digest for one in entries[:len(base.digests)]] != list(base.digests[:len(entries)]):
+        entries = [one for one in ledger.feed(*EVERYTHING) if one.journal == journal]
+    if [one.digest for one in entries[:len(digests)]] != list(digests[:len(entries)]):
         raise Broken([f"{where}: a wrong record was delivered"])
-    return min(len(entries), len(base.digests)), len(findings)
+    return min(len(entries), len(digests)), len(findings)
 
 
 def _ledger(world: World, base: Base, where: str) -> Tally[str]:
     named = _command(world, "hub", where)
     try:
-        with Ledger(world.hub_db, readonly=True) as ledger:
+        with LedgerReader(world.hub_db, readonly=True) as ledger:
             same = ledger.feed(*EVERYTHING) == list(base.entries)
     except (Damaged, sqlite3.DatabaseError, UnicodeDecodeError):  # the last: a schema that SQLite quotes
         same = False
@@ -175,7 +183,7 @@ def _command(world: World, side: str, where: str) -> bool:
 def _until_quiet(world: World) -> None:
     until, quiet, before = time.monotonic() + LISTENS_MAX_S, time.monotonic(), -1
     while time.monotonic() < min(until, quiet + QUIET_S):
-        with Ledger(world.hub_db, readonly=True) as ledger:
+        with LedgerReader(world.hub_db, readonly=True) as ledger:
             size = ledger.size()
         if size != before:
             quiet, before = time.monotonic(), size

@@ -1,4 +1,4 @@
-"""The full check after every round: the machine's chain, the hub's ledger, and that they tell the same story.
+"""The full check after every round: the machine's chains, the hub's ledger, and that they tell the same story.
 
 Nothing that was acknowledged is lost, nothing stands twice, nothing changed its place (invariants 1, 2, 4, 5).
 """
@@ -17,9 +17,10 @@ from uuid import UUID
 
 from edge.drafts import record_id
 from edge.state import StateFolder
+from hub.ledger.reader import LedgerReader
 from hub.ledger.runs import Entry
-from hub.ledger.store import Ledger
 from hub.ledger.verify import LedgerCheck
+from hub.projection.projector import NAME as VIEWS
 from security.durable_sqlite import open_readonly
 from security.record import parse_record, signature_holds
 from security.suites import Suite, Verifier
@@ -82,33 +83,41 @@ class Check:
         """Raises Broken. `drained`: the hub has to hold all that the machine holds."""
         edge = UUID(self._world.identity.edge)
         # Both sides may work meanwhile: what was acknowledged or proved is read before what holds it.
-        signed, before = Signed.of(self._world), read_books(self._world.journal_db, b"")
-        if drained and self._world.edge.running:  # it may have written of itself since: an alarm, a key
-            _wait(lambda: _acknowledged_to(self._world) >= before.head[0], DRAIN_MAX_S, "not drained")
-        due = before.head[0] if drained and self._world.edge.running else before.acknowledged
+        signed = Signed.of(self._world)
+        before = {journal: read_books(path, b"") for journal, path in self._world.journals.items()}
+        draining = drained and self._world.edge.running  # it may have written of itself since: an alarm, a key
+        if draining:
+            _wait(lambda: all(read_books(path, b"").acknowledged >= before[journal].head[0]
+                              for journal, path in self._world.journals.items()), DRAIN_MAX_S, "not drained")
         ledger, problems = self._ledger()
-        entries = [one for one in ledger if one.journal == self._world.journal]
-        books = replace(read_books(self._world.journal_db, self._genesis()), acknowledged=before.acknowledged)
-        problems += [*self._chain(books), *_same_story(books, entries, due)]
-        lost = [one for one in said if books.ids.get(record_id(edge, one.caller)) != one.position]
+        acknowledged = held = 0
+        for journal, path in self._world.journals.items():
+            entries = [one for one in ledger if one.journal == journal]
+            books = replace(read_books(path, self._genesis(journal)), acknowledged=before[journal].acknowledged)
+            due = before[journal].head[0] if draining else books.acknowledged
+            problems += [f"{path.stem}: {text}" for text in [*self._chain(books), *_same_story(books, entries, due)]]
+            self.records += len(books.digests)
+            acknowledged, held = acknowledged + books.acknowledged, held + min(len(entries), books.acknowledged)
+        ids = read_books(self._world.journal_db, b"").ids
+        lost = [one for one in said if ids.get(record_id(edge, one.caller)) != one.position]
         problems += [f"{one.caller} was acknowledged at position {one.position} and is at "
-                     f"{books.ids.get(record_id(edge, one.caller))}" for one in lost]
+                     f"{ids.get(record_id(edge, one.caller))}" for one in lost]
         problems += _repeated([one.position for one in said], "position given to two callers:")
         problems += flaws(self._world, signed, ledger)
         problems += [] if self.alarms_expected else alarms(self._world, self.alarms_allowed)
         if len(StateFolder(self._world.edge_state).identities()) > 1:
             problems.append("the machine has begun anew, and nothing was wrong with its journal")
-        self.records += len(books.digests) + len(ledger)
+        self.records += len(ledger)
         if problems:
-            raise Broken(problems, lost, max(books.acknowledged - len(entries), 0), books.acknowledged)
+            raise Broken(problems, lost, acknowledged - held, acknowledged)
 
-    def _genesis(self) -> bytes:
-        with Ledger(self._world.hub_db, readonly=True) as ledger:
-            return ledger.journal(self._world.journal).genesis
+    def _genesis(self, journal: UUID) -> bytes:
+        with LedgerReader(self._world.hub_db, readonly=True) as ledger:
+            return ledger.journal(journal).genesis
 
     def _ledger(self) -> tuple[list[Entry], list[str]]:
         """All of its entries, and what its own check finds."""
-        with Ledger(self._world.hub_db, readonly=True) as ledger:
+        with LedgerReader(self._world.hub_db, readonly=True) as ledger:
             problems = [f"ledger, {finding.where}: {finding.reason}" for finding in LedgerCheck(ledger).findings()]
             return ledger.feed(*EVERYTHING), problems
 
@@ -168,9 +177,10 @@ def wait_until_drained(world: World, patience_s: float = DRAIN_MAX_S) -> None:
 
 
 def wait_until_proved(world: World) -> None:
-    """Drained, and the machine has a receipt that covers all of it. Raises Broken."""
+    """Drained, and the machine has receipts that cover all of it. Raises Broken."""
     wait_until_drained(world)
-    _wait(lambda: proved_to(world) == read_books(world.journal_db, b"").head[0], DRAIN_MAX_S, "no receipt for the newest record")
+    _wait(lambda: all(proved_to(path) == read_books(path, b"").head[0] for path in world.journals.values()), DRAIN_MAX_S,
+          "no receipt for the newest record")
 
 
 def _wait(condition: Callable[[], bool], patience_s: float, text: str) -> None:
@@ -181,21 +191,17 @@ def _wait(condition: Callable[[], bool], patience_s: float, text: str) -> None:
         time.sleep(POLL_S)
 
 
-def _acknowledged_to(world: World) -> int:
-    return read_books(world.journal_db, b"").acknowledged
-
-
 def drained(world: World) -> bool:
     """Whether the machine knows that the hub holds all, and the hub has projected it."""
     return _acknowledged(world) and _projected(world)
 
 
 def _acknowledged(world: World) -> bool:
-    return _holds(world.journal_db, "SELECT h.position = s.position FROM head h, standing s")
+    return all(_holds(path, "SELECT h.position = s.position FROM head h, standing s") for path in world.journals.values())
 
 
 def _projected(world: World) -> bool:
-    return _holds(world.hub_db, "SELECT c.cursor = l.size FROM projection_cursors c, ledger_head l WHERE c.name = 'transactions'")
+    return _holds(world.hub_db, f"SELECT c.cursor = l.size FROM projection_cursors c, ledger_head l WHERE c.name = '{VIEWS}'")
 
 
 def _holds(database: Path, query: str) -> bool:

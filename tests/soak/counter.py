@@ -10,6 +10,7 @@ from collections import Counter as Tally
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from tests.soak.world import World
 
@@ -113,7 +114,10 @@ class Counter:
 
 
 def _body(caller: str, details: str) -> bytes:
-    return json.dumps({
-        "id": caller, "item": "003-01", "channel": "counter", "operator": "李芳", "documents": ["resident-id-card"],
-        "resident": {"name": "王秀英", "id_number": "11010519491231002X"}, "details": {"number": caller, "more": details},
-    }).encode()
+    return json.dumps(transaction(caller) | {"details": {"number": caller, "more": details}}).encode()
+
+
+def transaction(caller: str) -> dict[str, Any]:
+    """As a counter says it; `caller` is its own id for it."""
+    return {"id": caller, "item": "003-01", "channel": "counter", "operator": "李芳", "documents": ["resident-id-card"],
+            "resident": {"name": "王秀英", "id_number": "11010519491231002X"}}

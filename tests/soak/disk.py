@@ -9,6 +9,8 @@ import time
 from pathlib import Path
 from types import TracebackType
 
+from security.sqlite_locks import let_go
+
 SIZE_BYTES = 24 * 1024 * 1024
 COPIES_MAX = 50
 UNMOUNT_TRIES_MAX = 50
@@ -98,6 +100,7 @@ def _need_root() -> None:
 
 
 def _unmount(mount_point: Path) -> None:
+    let_go(mount_point)  # what was looked at in this process
     for _ in range(UNMOUNT_TRIES_MAX):  # a process that was just killed may not be gone for good
         if subprocess.run(["umount", str(mount_point)], check=False, capture_output=True).returncode == 0:
             return

@@ -10,6 +10,8 @@ import sqlite3
 from collections.abc import Iterator, Sequence, Set
 from contextlib import closing
 from dataclasses import dataclass
+from pathlib import Path
+from uuid import UUID
 
 from edge.receipt_store import Receipt, ReceiptStore
 from hub.ledger.runs import Entry
@@ -32,14 +34,18 @@ class Signed:
     """Checkpoints with whoever holds them, and the receipts that the machine keeps, read in one go."""
 
     notes: Sequence[tuple[str, str]]
-    receipts: Sequence[Receipt]
+    receipts: Sequence[tuple[UUID, Receipt]]
 
     @classmethod
     def of(cls, world: World) -> Signed:
-        store = ReceiptStore(world.journal_db)
-        receipts, held = store.after(0), store.checkpoint()
-        edge = [("edge", note) for note in {held, *(one.checkpoint for one in receipts)} if note]
-        return cls([*edge, *_of_hub(world)], receipts)
+        receipts: list[tuple[UUID, Receipt]] = []
+        notes: set[str] = set()
+        for journal, path in world.journals.items():
+            store = ReceiptStore(path)
+            found = store.after(0)
+            receipts += [(journal, one) for one in found]
+            notes |= {store.checkpoint(), *(one.checkpoint for one in found)}
+        return cls([*(("edge", note) for note in notes if note), *_of_hub(world)], receipts)
 
 
 def roots(leaves: Sequence[bytes], sizes: set[int]) -> dict[int, bytes]:
@@ -76,12 +82,13 @@ def flaws(world: World, signed: Signed, entries: Sequence[Entry]) -> list[str]:
     problems = [f"{where}: {found}" for where, found in opened if isinstance(found, str)]
     problems += [f"{where}: the checkpoint of {found.size} entries is not the root of those in the ledger ({len(leaves)})"
                  for where, found in checkpoints if ours.get(found.size) != found.root]
-    return [*problems, *(flaw for one in signed.receipts for flaw in _flaws(world, one, entries)), *_tiles(world, leaves)]
+    problems += [flaw for journal, one in signed.receipts for flaw in _flaws(world, journal, one, entries)]
+    return [*problems, *_tiles(world, leaves)]
 
 
-def proved_to(world: World) -> int:
+def proved_to(journal: Path) -> int:
     """The newest position with a receipt."""
-    return max((one.position for one in ReceiptStore(world.journal_db).after(0)), default=0)
+    return max((one.position for one in ReceiptStore(journal).after(0)), default=0)
 
 
 def _of_hub(world: World) -> Iterator[tuple[str, str]]:
@@ -100,14 +107,14 @@ def _opened(world: World, note: str) -> Checkpoint | str:
         return str(error)
 
 
-def _flaws(world: World, receipt: Receipt, entries: Sequence[Entry]) -> Iterator[str]:
+def _flaws(world: World, journal: UUID, receipt: Receipt, entries: Sequence[Entry]) -> Iterator[str]:
     """Of a receipt that a machine keeps."""
     where = f"receipt for position {receipt.position}"
     if receipt.index >= len(entries):
         yield f"{where}: the ledger ends before index {receipt.index}"
         return
     entry = entries[receipt.index]
-    if (entry.journal, entry.position) != (world.journal, receipt.position) or entry.signature != receipt.signature:
+    if (entry.journal, entry.position) != (journal, receipt.position) or entry.signature != receipt.signature:
         yield f"{where}: another record stands at index {receipt.index}"
     leaf = leaf_hash(entry.key_id, entry.journal.bytes, entry.position, entry.digest, receipt.signature,
                      receipt.arrived_ms)

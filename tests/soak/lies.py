@@ -42,7 +42,7 @@ class Liar:
     told: int = 0
 
     def __post_init__(self) -> None:
-        self._tell = copy.deepcopy(self.lie.tell)  # some remember what they heard
+        self._tells: dict[Write, Tell] = {}  # of each stream, for some remember what they heard: a machine has two journals
 
     async def up(self, number: int, message: Raw, write: Write) -> None:
         await write(message)
@@ -58,7 +58,9 @@ class Liar:
         if self.lie.silent:
             self.told += 1
         word = Word.FromString(message) if self.lie.method == REPLICATE else sync_pb2.WatchDown.FromString(message)
-        await self._tell(word, compared)
+        if write not in self._tells:
+            self._tells[write] = copy.deepcopy(self.lie.tell)
+        await self._tells[write](word, compared)
 
 
 def _standing(change: Callable[[sync_pb2.Standing], None], *, hello: bool = True, later: bool = True) -> Tell:

@@ -12,7 +12,7 @@ from deploy.demo.processes import command
 from edge.drafts import record_id
 from edge.identity import load_identity
 from edge.state import StateFolder
-from hub.ledger.store import Ledger
+from hub.ledger.reader import LedgerReader
 from hub.ledger.verify import LedgerCheck
 from security.durable_sqlite import open_readonly
 from tests.soak.check import DRAIN_MAX_S, Broken, drained
@@ -51,7 +51,7 @@ def wait_until_carried(world: World, said: Sequence[Said], lost_max: int = 0) ->
         if time.monotonic() > until:
             raise Broken([f"{len(missing)} of {len(said)} transactions are not in the site ledger: {missing[:LOST_SHOWN_MAX]}"])
         time.sleep(POLL_S)
-    with Ledger(world.hub_db, readonly=True) as ledger:
+    with LedgerReader(world.hub_db, readonly=True) as ledger:
         if damage := [one for one in LedgerCheck(ledger).findings() if one.damage]:
             raise Broken([f"ledger, {damage[0].where}: {damage[0].reason}"])
     return len(missing)

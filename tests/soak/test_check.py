@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from edge.state import StateFolder
 from hub.state import HubState
 from tests.soak.check import Broken, Check, wait_until_proved
 from tests.soak.counter import Counter, Said
+from tests.soak.events import note
 from tests.soak.memory import slope, step
 from tests.soak.result import Result, keep, read
 from tests.soak.world import Ports, Template, World
@@ -26,6 +28,7 @@ def well(tmp_path_factory: pytest.TempPathFactory) -> tuple[Template, Sequence[S
     folder = tmp_path_factory.mktemp("well")
     with World(template, folder, ports) as world:
         counter = Counter(world)
+        note(world, RECORDS)
         world.start()
         counter.submit(RECORDS)
         wait_until_proved(world)
@@ -51,6 +54,10 @@ def world(well: tuple[Template, Sequence[Said]], tmp_path: Path) -> Iterator[Wor
     ("edge", "UPDATE standing SET position = 9", "has acknowledged 9"),
     ("edge", "UPDATE receipts SET idx = idx - 1", "another record stands at"),
     ("edge", "UPDATE receipts SET proof = zeroblob(length(proof))", "receipt for position"),
+    ("events", "DELETE FROM digests WHERE position = 4", "events: the journal's positions have a gap"),
+    ("events", "UPDATE envelopes SET payload = zeroblob(200) WHERE position = 5", "events: journal, position 5: the payload"),
+    ("events", "UPDATE standing SET position = 99", "events: the hub has acknowledged 99"),
+    ("events", "UPDATE receipts SET idx = idx - 1", "another record stands at"),
     ("hub", "DELETE FROM runs WHERE idx = (SELECT max(idx) FROM runs)", "ledger"),
     ("hub", "UPDATE runs SET leaves = zeroblob(length(leaves)) WHERE idx = (SELECT max(idx) FROM runs)", "leaf"),
     ("hub", "UPDATE tiles SET hashes = zeroblob(length(hashes))", "tiles"),
@@ -59,7 +66,8 @@ def world(well: tuple[Template, Sequence[Said]], tmp_path: Path) -> Iterator[Wor
 def test_each_change_of_what_is_stored_is_seen(
     world: World, well: tuple[Template, Sequence[Said]], side: str, statement: str, word: str
 ) -> None:
-    damage(world.journal_db if side == "edge" else world.hub_db, statement)
+    events = StateFolder(world.edge_state).events.db
+    damage({"edge": world.journal_db, "events": events, "hub": world.hub_db}[side], statement)
     with pytest.raises(Broken, match=word):
         Check(world).now(well[1])
 

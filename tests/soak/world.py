@@ -14,7 +14,7 @@ from uuid import UUID
 from deploy.demo.city import Hub, Machine
 from deploy.demo.processes import Caller, Service, free_port
 from edge.identity import Identity, load_identity
-from edge.state import StateFolder
+from edge.state import BUSINESS, JournalFiles, StateFolder
 from hub.state import HubState
 from tests.bench.prefilled import prepare
 
@@ -130,11 +130,18 @@ class World:
 
     @property
     def journal(self) -> UUID:
-        return UUID(self.identity.journal)
+        """What counters say."""
+        return self.identity.journals[BUSINESS]
 
     @property
     def journal_db(self) -> Path:
-        return StateFolder(self.edge_state).current.journal
+        return self.journals[self.journal]
+
+    @property
+    def journals(self) -> dict[UUID, Path]:
+        """All of the machine's newest identity, business first."""
+        folder = StateFolder(self.edge_state).current
+        return {journal: JournalFiles(folder, name).db for name, journal in self.identity.journals.items()}
 
     @property
     def hub_db(self) -> Path:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -16,16 +19,29 @@ import httpx
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 
+from devices.contract import DeviceState
+from devices.plugged import Plugged
 from devices.simulated.card import CardText
+from devices.simulated.serials import made_up
 from devices.simulated.wire import SimulatedReaders
 from edge.advice import CONNECTING, Diagnosis
 from edge.alarms import Alarms
+from edge.attachments.attachments import Attachments
+from edge.attachments.blob_folder import BlobFolder
+from edge.attachments.room import AttachmentLimits
 from edge.carry import Carrier
 from edge.catalogue import Catalogue, parse_catalogue
+from edge.door.counter_journal import BesideJournal
 from edge.door.messages import check_id_number
-from edge.door.pairing import make_code
+from edge.door.pairing import Pairing, PairingDamaged, make_code
 from edge.door.server import Door
+from edge.drafts import OWN_IDS
+from edge.equipment.card_source import CardReaderSource
+from edge.equipment.device_list import CardReader, ListedDevice
+from edge.equipment.equipment import DeviceSource, Equipment
+from edge.equipment.unlisted import Unattended
 from edge.forerunners import Forerunners
 from edge.journal import Journal, JournalLimits
 from edge.journal_store import Standing
@@ -33,6 +49,7 @@ from edge.line import Line
 from edge.settlement import Held
 from hub.services.items import load_catalogue
 from hub.services.wire import encode_catalogue
+from security.clock import SystemClock
 from security.record import parse_record
 from tests.edge.test_carry import Machine, RestoredHub
 from tests.spine import CEILING_S, Spine, damage, draft
@@ -53,10 +70,12 @@ def transaction(**changes: Any) -> dict[str, Any]:
 class Counter:
     """An open door and a client that has a token."""
 
+    attachments: Attachments
+
     def __init__(self, journal: Journal, readers: SimulatedReaders, client: httpx.AsyncClient, door: Door,
-                 folder: Path, spine: Spine) -> None:
+                 folder: Path, spine: Spine, serving: asyncio.Task[None], equipment: Equipment) -> None:
         self.journal, self.readers, self.client, self.door = journal, readers, client, door
-        self.folder, self.spine = folder, spine
+        self.equipment, self.folder, self.spine, self.serving = equipment, folder, spine, serving
 
     async def pair(self, origin: str = "") -> str:
         code = await make_code(self.folder / "door.db", "test", origin, self.spine.clock)
@@ -76,23 +95,34 @@ class Health:
 
 @asynccontextmanager
 async def open_door(folder: Path, spine: Spine | None = None, limits: JournalLimits | None = None,
-                    *, catalogue: bool = True, of: Journal | None = None) -> AsyncIterator[Counter]:
+                    *, catalogue: bool = True, of: Journal | None = None,
+                    sources: Sequence[DeviceSource] = (), listed: Sequence[ListedDevice] = (),
+                    plugged: Sequence[Plugged] = (), events: BesideJournal | None = None) -> AsyncIterator[Counter]:
     spine = spine or Spine(folder)
     held: Catalogue | None = parse_catalogue(encode_catalogue(load_catalogue())) if catalogue else None
-    async with asyncio.timeout(CEILING_S), of or spine.journal(limits) as journal, SimulatedReaders(readers=("R1",)) as readers:
+    attachments = Attachments(BlobFolder(folder / "attachments"), spine.clock, AttachmentLimits(reserve_bytes=0))
+    async with (asyncio.timeout(CEILING_S), of or spine.journal(limits) as journal, attachments,
+                SimulatedReaders(readers=("R1",)) as readers):
         line = Line("replicate", spine.clock, Random(1))
-        door = Door(folder / "door.db", 0, journal, readers, lambda: held, line, spine.clock,
-                    Alarms(folder / "alarms", spine.clock), Health())
+        names = {one.serial: one.name for one in listed if isinstance(one, CardReader)}
+        cards = CardReaderSource(readers, lambda: names, simulated=True)
+        equipment = Equipment([cards, *sources], spine.clock, lambda view: None)
+        unattended = Unattended(lambda: listed, lambda: plugged)
+        door = Door(folder / "door.db", 0, journal, readers, equipment, unattended, lambda: held, line, spine.clock,
+                    Alarms(folder / "alarms", spine.clock), Health(), lambda: events, attachments)
+        looking = asyncio.create_task(equipment.run())
         serving = asyncio.create_task(door.run())
         await door.listening()
         try:
             async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{door.port}", trust_env=False) as client:
-                counter = Counter(journal, readers, client, door, folder, spine)
+                counter = Counter(journal, readers, client, door, folder, spine, serving, equipment)
+                counter.attachments = attachments
                 client.headers["Authorization"] = f"Bearer {await counter.pair()}"
                 yield counter
         finally:
             serving.cancel()
-            await asyncio.wait([serving])
+            looking.cancel()
+            await asyncio.wait([serving, looking])
 
 
 def at_the_door(folder: Path, visit: Callable[[Counter], Awaitable[None]], **options: Any) -> None:
@@ -137,7 +167,7 @@ def test_a_repeat_after_a_restart_gets_the_stored_result(tmp_path: Path) -> None
 def test_a_transaction_of_an_earlier_journal_is_in_the_ledger_when_the_hub_has_it_from_there_or_its_copy(tmp_path: Path) -> None:
     machine = Machine(tmp_path)
     digests = asyncio.run(machine.write("a", "b"))  # at 2 and 3, behind the data key
-    damage(machine.old.journal, "UPDATE standing SET position = 2")
+    damage(machine.old.business.db, "UPDATE standing SET position = 2")
     (tmp_path / "door").mkdir()
 
     async def visit() -> None:
@@ -152,15 +182,16 @@ def test_a_transaction_of_an_earlier_journal_is_in_the_ledger_when_the_hub_has_i
                 assert await states() == ["in-ledger", "queued"]
                 await journal.take_standing(Standing(2, 0, 0))  # of a data key and "new"
                 assert await states() == ["in-ledger", "queued"]
-                Held(1, 0, digests[:1]).save(machine.new)  # restored from a backup since
-                await Carrier(machine.old, machine.new, machine.succession, journal).run(RestoredHub().ask)
+                Held(1, 0, digests[:1]).save(machine.new.business)  # restored from a backup since
+                carrier = Carrier(machine.old.business, machine.new.business, machine.succession, journal)
+                await carrier.carry_over(RestoredHub().ask)
                 assert await states() == ["queued", "queued"]
                 await journal.take_standing(Standing(3, 0, 0))
                 assert await states() == ["in-ledger", "queued"]
                 await journal.take_standing(Standing(journal.head.position, 0, 0))
                 assert await states() == ["in-ledger", "in-ledger"]
                 machine.old.identity.unlink()
-                machine.new.carried.unlink()
+                machine.new.business.carried.unlink()
                 assert await states() == ["in-ledger", "queued"], "not known for sure"
 
     asyncio.run(visit())
@@ -201,11 +232,11 @@ def test_other_content_under_a_used_id_is_a_conflict_whatever_reading_it_names(t
     async def visit(counter: Counter) -> None:
         counter.readers.insert("R1", CardText(name="王秀英", id_number=ID_NUMBER))
         reading = (await counter.client.post("/v1/readers/R1/read")).json()["id"]
-        said = transaction(reading=reading)
+        said = transaction(readings=[reading])
         assert (await counter.client.post("/v1/transactions", json=said)).status_code == 201
         others: list[dict[str, Any]] = [
-            transaction(), transaction(reading=str(uuid4())), transaction(reading=reading, operator="王芳"),
-            transaction(reading=str(uuid4()), resident={"name": "李四", "id_number": ID_NUMBER})]
+            transaction(), transaction(readings=[str(uuid4())]), transaction(readings=[reading], operator="王芳"),
+            transaction(readings=[str(uuid4())], resident={"name": "李四", "id_number": ID_NUMBER})]
         for other in others:
             assert (await counter.client.post("/v1/transactions", json=other)).status_code == 409, other
         counter.spine.clock.up_ms += 11 * 60 * 1000
@@ -215,12 +246,14 @@ def test_other_content_under_a_used_id_is_a_conflict_whatever_reading_it_names(t
     at_the_door(tmp_path, visit)
 
 
-@pytest.mark.parametrize("own", ["carried:12345678-1234-4234-8234-123456789012:7", "alarm:history:1", "journal.succeeded:1:2:3"])
+@pytest.mark.parametrize("own", ["carried:12345678-1234-4234-8234-123456789012:7", "alarm:history:1", "journal.succeeded:1:2:3",
+                                 "event:1"])
 def test_no_counter_takes_the_place_of_a_record_of_the_agents_own(tmp_path: Path, own: str) -> None:
     """Invariant 3: a copy whose id was taken would never be carried over."""
     async def visit(counter: Counter) -> None:
         answer = await counter.client.post("/v1/transactions", json=transaction(id=own))
         assert (answer.status_code, answer.json()["error"]["code"]) == (422, "not-acceptable")
+        assert all(one in answer.json()["error"]["message"] for one in OWN_IDS)
         assert counter.journal.head.position == 0
 
     at_the_door(tmp_path, visit)
@@ -232,11 +265,11 @@ def test_a_record_that_names_a_reading_says_what_the_card_says(tmp_path: Path, r
     async def visit(counter: Counter) -> None:
         counter.readers.insert("R1", CardText(name="王秀英", id_number=ID_NUMBER))
         reading = (await counter.client.post("/v1/readers/R1/read")).json()
-        answer = await counter.client.post("/v1/transactions", json=transaction(reading=reading["id"], resident=resident))
+        answer = await counter.client.post("/v1/transactions", json=transaction(readings=[reading["id"]], resident=resident))
         assert (answer.status_code, answer.json()["error"]["code"]) == (422, "not-acceptable")
         assert len(answer.json()["error"]["details"]) == 1
         said = {"name": "王秀英", "id_number": ID_NUMBER, "card_number": reading["card"]["card_number"]}
-        answer = await counter.client.post("/v1/transactions", json=transaction(reading=reading["id"], resident=said))
+        answer = await counter.client.post("/v1/transactions", json=transaction(readings=[reading["id"]], resident=said))
         assert answer.status_code == 201
 
     at_the_door(tmp_path, visit)
@@ -254,6 +287,42 @@ def test_a_damaged_pairing_database_is_set_aside_and_pairing_works_again(tmp_pat
         counter.client.headers["Authorization"] = f"Bearer {await counter.pair()}"
         assert (await counter.client.get("/v1/state")).status_code == 200
         assert (tmp_path / "door.db.damaged").exists()
+
+    at_the_door(tmp_path, visit)
+
+
+def _killed_over(database: Path) -> None:
+    code = ("import os, signal, sys; from pathlib import Path; from security.durable_sqlite import open_durable; "
+            "open_durable(Path(sys.argv[1])).execute(\"INSERT INTO tokens VALUES (x'00', 'n', '', 1)\"); "
+            "os.kill(os.getpid(), signal.SIGKILL)")
+    assert subprocess.run([sys.executable, "-c", code, database], check=False).returncode == -signal.SIGKILL
+
+
+@pytest.mark.parametrize("gone", ["door.db", "door.db-wal"])
+def test_nobody_is_asked_to_put_a_log_back_beside_new_pairings(tmp_path: Path, gone: str) -> None:
+    """SQLite would fold it into the new file, and the tokens in that would be gone."""
+    database = tmp_path / "door.db"
+    with closing(Pairing(database, SystemClock())) as pairing:
+        pairing.names()
+    _killed_over(database)
+    (tmp_path / gone).unlink()
+    with closing(Pairing(database, SystemClock())) as pairing, capture_logs() as logs, pytest.raises(PairingDamaged):
+        pairing.names()
+    [said] = [" ".join(map(str, one.values())) for one in logs]
+    assert f"{gone} is gone" in said
+    assert "put nothing beside the new one" in said
+    assert "back" not in said
+
+
+def test_pairings_that_are_gone_beside_their_log_are_told_and_the_log_is_kept(tmp_path: Path) -> None:
+    async def visit(counter: Counter) -> None:
+        (tmp_path / "door.db").unlink()
+        log = (tmp_path / "door.db-wal").read_bytes()
+        answers = [await counter.client.get("/v1/state") for _ in range(2)]
+        assert [code_of(one) for one in answers] == ["pairing-damaged", "no-token"]
+        assert (tmp_path / "door.db.damaged-wal").read_bytes() == log
+        counter.client.headers["Authorization"] = f"Bearer {await counter.pair()}"
+        assert (await counter.client.get("/v1/state")).status_code == 200
 
     at_the_door(tmp_path, visit)
 
@@ -311,11 +380,27 @@ def test_everything_that_is_wrong_is_said_the_first_time(tmp_path: Path) -> None
     at_the_door(tmp_path, visit)
 
 
+@pytest.mark.parametrize("number", ["CAN110079010212", "911124198108030024", "810000199408230021", "can110079010212"])
+def test_whoever_has_a_card_of_another_kind_is_served_by_its_number(tmp_path: Path, number: str) -> None:
+    async def visit(counter: Counter) -> None:
+        said = transaction(resident={"name": "John Smith", "id_number": number})
+        assert (await counter.client.post("/v1/transactions", json=said)).status_code == 201
+        for field, code in (("id", "bad-caller-id"), ("operator", "not-acceptable")):
+            answer = await counter.client.post("/v1/transactions", json=said | {"id": "t2", field: f"a{number.upper()}"})
+            assert answer.status_code == 422
+            assert number.isdecimal() or answer.json()["error"]["code"] == code
+            assert number.upper() not in answer.text
+
+    at_the_door(tmp_path, visit)
+
+
 @pytest.mark.parametrize("changes", [
+    *({"resident": {"name": "王秀英", "id_number": number}} for number in (
+        "110105194912310", "CAN11007901021", "CA1110079010212", "ＣＡＮ110079010212", "1101051949123100", "11010519491231002")),
     {"resident": {"name": "王秀英", "id_number": "110105194912310021"}}, {"id": "a b"}, {"channel": "phone"},
     {"operator": ""}, {"operator": "  "}, {"operator": ID_NUMBER},
     {"documents": "resident-id-card"}, {"extra": 1}, {"details": {"x": "y" * 9000}},
-    {"item": "999-99"}, {"id": ID_NUMBER}, {"reading": "no"}, {"resident": {"name": "王秀英", "id_number": "1" * 400}},
+    {"item": "999-99"}, {"id": ID_NUMBER}, {"readings": ["no"]}, {"resident": {"name": "王秀英", "id_number": "1" * 400}},
 ])
 def test_a_bad_submission_is_refused_without_repeating_what_was_sent(tmp_path: Path, changes: dict[str, Any]) -> None:
     async def visit(counter: Counter) -> None:
@@ -417,6 +502,23 @@ def test_get_changes_nothing(tmp_path: Path) -> None:
     at_the_door(tmp_path, visit)
 
 
+def test_a_reader_that_the_list_names_is_read_by_its_own_name_too(tmp_path: Path) -> None:
+    async def visit(counter: Counter) -> None:
+        counter.readers.insert("R1", CardText(name="王秀英", id_number=ID_NUMBER))
+        while [view.state for view in counter.equipment.views] != [DeviceState.ONLINE]:
+            await counter.equipment.changed(counter.equipment.generation)
+        reading = (await counter.client.post("/v1/readers/R1/read")).json()
+        assert (reading["device"], reading["card"]["name"]) == ("card-1", "王秀英")
+        counter.readers.plug("R2", made_up("R2"))
+        counter.readers.insert("R2", CardText(name="李四"))
+        while len(counter.equipment.views) < 2:
+            await counter.equipment.changed(counter.equipment.generation)
+        assert (await counter.client.post("/v1/readers/R2/read")).json()["card"]["name"] == "李四"
+        assert (await counter.client.post("/v1/readers/R1/read")).json()["card"]["name"] == "王秀英"
+
+    at_the_door(tmp_path, visit, listed=[CardReader(name="card-1", kind="social-card", serial=made_up("R1"))])
+
+
 def test_a_card_is_read_and_bound_to_its_transaction(tmp_path: Path) -> None:
     async def visit(counter: Counter) -> None:
         empty = await counter.client.post("/v1/readers/R1/read")
@@ -426,18 +528,18 @@ def test_a_card_is_read_and_bound_to_its_transaction(tmp_path: Path) -> None:
         reading = (await counter.client.post("/v1/readers/R1/read")).json()
         assert reading["card"]["id_number"] == ID_NUMBER
         assert reading["simulated"]
-        other = transaction(reading=reading["id"], resident={"name": "李四", "id_number": "110105194912310038"})
+        other = transaction(readings=[reading["id"]], resident={"name": "李四", "id_number": "110105194912310038"})
         other["resident"]["id_number"] = "11010519491231003" + _check("11010519491231003")
         mixed = await counter.client.post("/v1/transactions", json=other)
         assert mixed.status_code == 422
-        stored = await counter.client.post("/v1/transactions", json=transaction(reading=reading["id"]))
+        stored = await counter.client.post("/v1/transactions", json=transaction(readings=[reading["id"]]))
         assert stored.status_code == 201
         record = parse_record((await counter.journal.after(0, 10, 10**6)).payloads[-1])
         assert record.simulated
         counter.spine.clock.up_ms += 11 * 60 * 1000
-        late = await counter.client.post("/v1/transactions", json=transaction(id="t2", reading=reading["id"]))
+        late = await counter.client.post("/v1/transactions", json=transaction(id="t2", readings=[reading["id"]]))
         assert late.status_code == 422
-        again = await counter.client.post("/v1/transactions", json=transaction(reading=reading["id"]))
+        again = await counter.client.post("/v1/transactions", json=transaction(readings=[reading["id"]]))
         assert (again.status_code, again.json()) == (200, stored.json())
 
     at_the_door(tmp_path, visit)
@@ -482,6 +584,26 @@ def test_items_carry_their_one_time_notice(tmp_path: Path) -> None:
     at_the_door(tmp_path, visit)
 
 
+def test_the_state_says_how_long_the_oldest_record_waits(tmp_path: Path) -> None:
+    async def visit(counter: Counter) -> None:
+        async def oldest() -> int | None:
+            state: dict[str, Any] = (await counter.client.get("/v1/state")).json()
+            return state["oldest_queued_ms"]
+
+        assert await oldest() is None
+        first_ms = counter.spine.clock.now_ms
+        for one in ("t1", "t2"):
+            await counter.client.post("/v1/transactions", json=transaction(id=one))
+            counter.spine.clock.now_ms += 60_000
+        assert await oldest() == first_ms
+        await counter.journal.take_standing(Standing(2, 0, 0))
+        assert await oldest() == first_ms + 60_000
+        await counter.journal.take_standing(Standing(3, 0, 0))
+        assert await oldest() is None
+
+    at_the_door(tmp_path, visit)
+
+
 def test_the_state_says_why_there_is_no_line_and_when_the_certificate_ends(tmp_path: Path) -> None:
     async def visit(counter: Counter) -> None:
         state = (await counter.client.get("/v1/state")).json()
@@ -496,6 +618,7 @@ def test_metrics_follow_the_conventions_and_name_nobody(tmp_path: Path) -> None:
     async def visit(counter: Counter) -> None:
         await counter.client.post("/v1/transactions", json=transaction())
         text = (await counter.client.get("/metrics", headers={"Authorization": ""})).text
+        assert "suozhan_edge_events_queued_records 0.0" in text
         assert 'suozhan_edge_submissions_total{outcome="stored"} 1.0' in text
         assert "suozhan_edge_journal_queued_records 2.0" in text
         assert "suozhan_edge_certificate_expires_timestamp_seconds 1.792592e+09" in text
@@ -511,7 +634,7 @@ _JSON = st.recursive(st.none() | st.booleans() | _NUMBERS | st.text(max_size=20)
 
 
 @settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
-@given(field=st.sampled_from(["id", "item", "channel", "operator", "resident", "documents", "reading", "details"]),
+@given(field=st.sampled_from(["id", "item", "channel", "operator", "resident", "documents", "readings", "details"]),
        bodies=st.lists(_JSON, min_size=1, max_size=12))
 def test_fuzzed_submissions_never_end_in_a_server_error(tmp_path_factory: pytest.TempPathFactory, field: str,
                                                         bodies: list[Any]) -> None:
@@ -522,3 +645,31 @@ def test_fuzzed_submissions_never_end_in_a_server_error(tmp_path_factory: pytest
                 assert answer.status_code in {200, 201, 409, 422}
 
     at_the_door(tmp_path_factory.mktemp("fuzz"), visit)
+
+
+@dataclass
+class Beside:
+    """In the place of a journal of events."""
+
+    queued: int
+    stopped: str = ""
+
+
+def test_the_journal_of_events_is_told_of(tmp_path: Path) -> None:
+    events = Beside(7)
+
+    async def visit(counter: Counter) -> None:
+        assert (await counter.client.get("/v1/state")).json()["events"] == {"queued": 7, "stopped": ""}
+        assert "suozhan_edge_events_queued_records 7.0" in (await counter.client.get("/metrics")).text
+        events.stopped = "its disk is full"
+        state = (await counter.client.get("/v1/state")).json()
+        assert state["events"]["stopped"] == "its disk is full"
+
+    at_the_door(tmp_path, visit, events=events)
+
+
+def test_a_machine_without_a_journal_of_events_says_so(tmp_path: Path) -> None:
+    async def visit(counter: Counter) -> None:
+        assert (await counter.client.get("/v1/state")).json()["events"] is None
+
+    at_the_door(tmp_path, visit)

@@ -24,14 +24,17 @@ from hub.api.tokens import Scope, TokenRefused, make_token, revoke_token
 from hub.attention.alarms import Alarms
 from hub.attention.approvals import Approvals
 from hub.database import open_engine
+from hub.enrolment.open_streams import Presence
 from hub.enrolment.sites import add_site
 from hub.enrolment.tables import edges
 from hub.ledger.runs import Arrival
 from hub.ledger.store import Ledger
+from hub.projection.projector import Projector
+from hub.projection.tables import findings
 from hub.resources.store import store_report
 from hub.resources.versions import NamedVersion, Report, Version
-from hub.transactions.projector import Projector
-from hub.transactions.tables import findings, transactions
+from hub.transactions.tables import transactions
+from hub.transactions.view import TransactionView
 from proto import sync_pb2
 from security.record import ClearBody, Record, Times, sign_link
 from security.run import Run
@@ -73,15 +76,15 @@ def deliver(spine: Spine, *drafts: Draft) -> None:
 
 
 def project(spine: Spine, engine: sa.Engine) -> None:
-    projector = Projector(engine, spine.hub_db, spine.unsealer())
+    projector = Projector(engine, spine.hub_db, spine.unsealer(), [TransactionView(engine)])
     while projector.step():
         pass
 
 
-def app_of(spine: Spine, engine: sa.Engine) -> FastAPI:
+def app_of(spine: Spine, engine: sa.Engine, presence: Callable[[], Presence] = Presence) -> FastAPI:
     registry = CollectorRegistry()
     return build_app(engine, spine.hub_db, spine.clock, registry, HubMetrics(registry), asyncio.Event(),
-                     Alarms(engine, spine.own, spine.clock), Approvals(engine, spine.own, spine.clock))
+                     Alarms(engine, spine.own, spine.clock), Approvals(engine, spine.own, spine.clock), presence)
 
 
 def ask(spine: Spine, engine: sa.Engine, visit: Callable[[httpx.AsyncClient], Awaitable[None]],
@@ -185,10 +188,10 @@ def test_no_free_text_carries_a_whole_id_number_into_an_answer(spine: Spine, eng
 def test_a_projection_that_stops_anywhere_neither_loses_nor_doubles(spine: Spine, engine: sa.Engine,
                                                                     monkeypatch: pytest.MonkeyPatch) -> None:
     """Invariant 11; a new projector has to look its data keys up again."""
-    monkeypatch.setattr("hub.transactions.projector.PAGE_ENTRIES", 3)
+    monkeypatch.setattr("hub.projection.projector.PAGE_ENTRIES", 3)
     for start in range(3):
         deliver(spine, *[Draft(f"{start}-{number}", "transaction", body()) for number in range(5)])
-        Projector(engine, spine.hub_db, spine.unsealer()).step()
+        Projector(engine, spine.hub_db, spine.unsealer(), [TransactionView(engine)]).step()
     project(spine, engine)
     with engine.connect() as connection:
         positions = [row.position for row in connection.execute(sa.select(transactions).order_by(transactions.c.cursor))]
@@ -343,7 +346,7 @@ def test_every_route_is_described_and_needs_a_token(spine: Spine, engine: sa.Eng
         paths = (await client.get("/openapi.json")).json()["paths"]
         assert {"/v1/feed", "/v1/records/{journal}/{position}", "/v1/sites/{code}/ledger", "/v1/edges"} <= set(paths)
         for path in set(paths) - {"/healthz"}:
-            filled = path.format(journal=uuid4(), position=1, code="A01")
+            filled = path.format(journal=uuid4(), edge=uuid4(), position=1, code="A01")
             assert (await client.get(filled, headers={"Authorization": ""})).status_code == 401
         for query in ("after=-1", "limit=0", "limit=5000", "wait_s=99", "after=x"):
             assert (await client.get(f"/v1/feed?{query}")).status_code == 422

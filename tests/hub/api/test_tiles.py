@@ -17,10 +17,12 @@ from fastapi import FastAPI
 from hub.api.errors import add_handlers
 from hub.api.server import ApiServer
 from hub.api.tiles import add_tiles
+from hub.backup import back_up
 from hub.enrolment.authority import ensure_server_certificate, load_authority
 from hub.ledger.log_files import LogFiles
 from hub.ledger.store import Ledger
 from hub.ledger.transparency import TransparencyLog
+from hub.restore import Said, restore
 from tests.hub.evidence.city import City
 from tests.security import rfc6962
 
@@ -74,7 +76,7 @@ def _tile(get: Get, level: int | str, n: int, width: int) -> bytes:
     answer = get(f"/tile/{level}/{_number(n)}" + (f".p/{width}" if width < 256 else ""))
     assert answer.status_code == 200
     assert answer.headers["content-type"] == "application/octet-stream"
-    assert "immutable" in answer.headers["cache-control"]
+    assert answer.headers["cache-control"] == "public, max-age=1"
     return answer.content
 
 
@@ -197,3 +199,28 @@ def test_a_log_that_is_halted_publishes_nothing(tmp_path: Path) -> None:
             assert (answer.status_code, answer.json()["error"]["code"]) == (503, "log-halted")
 
     asked(city, log, visit)
+
+
+def test_no_cache_keeps_a_tile_beyond_a_restore(tmp_path: Path) -> None:
+    """Behind it another tile lies at the same address: a tool that got the old one would call the hub a liar."""
+    city, log = log_city(tmp_path, 3)
+    backup = tmp_path / "backup.db"
+    back_up(city.state.database, backup)
+    city.append(city.machine("B02"), 4)
+    log.advance()
+    before, after, kept = list[bytes](), list[bytes](), list[str]()
+
+    def visit(get: Get, to: list[bytes]) -> None:
+        size = int(get("/checkpoint").text.split("\n")[1])
+        answer = get(f"/tile/0/000.p/{min(size, 6)}")
+        kept.append(answer.headers["cache-control"])
+        to.append(answer.content[:6 * 32])
+
+    asked(city, log, lambda get: visit(get, before))
+    restore(city.state, backup, city.clock, Said("周敏", "disk failure"))
+    city.append(city.machine("C03"), 4)
+    log = city.log()
+    assert log.begin() is not None
+    asked(city, log, lambda get: visit(get, after))
+    assert before != after
+    assert kept == ["public, max-age=1"] * 2

@@ -22,8 +22,9 @@ from hub.audit.auditor import Auditor
 from hub.audit.metrics import AuditMetrics
 from hub.audit.tables import audited, data_keys, findings
 from hub.database import open_engine
+from hub.ledger.hole import Hole
 from hub.ledger.runs import Arrival, Damaged
-from hub.ledger.store import Hole, Ledger
+from hub.ledger.store import Ledger
 from security.chain import Genesis, digests_after, leaf_hashes, signing_input
 from security.record import CarriedRecord, ClearBody, Content, Record, SealedBody, Times, parse_record
 from security.run import Run
@@ -509,3 +510,14 @@ def test_it_follows_the_feed_beside_everything_else_and_stops_at_once(
     began = asyncio.run(run())  # waits for the thread
     assert time.perf_counter() - began < 2
     assert 0 < audit.auditor.cursor() < size(spine)
+
+
+def test_the_audit_of_a_damaged_own_journal_does_not_feed_itself(spine: Spine, audit: Audit) -> None:
+    """Whatever the hub writes there is a finding, and the record of a finding would be the next one, without end."""
+    damage(spine.hub_db, "UPDATE journals SET public_key = ? WHERE journal = ?", spine.signer.public_key, spine.hub_id.bytes)
+    before = size(spine)
+    for _ in range(20):
+        audit.auditor.step()
+    assert audit.auditor.cursor() == size(spine) <= before + 3
+    assert [one.subject for one in audit.alarms.open_alarms()] == [f"journal {spine.hub_id}"]
+    assert [position for _, position, _ in audit.found()] == list(range(1, size(spine) + 1))

@@ -13,7 +13,7 @@ from alembic.config import Config
 
 from hub.database import open_engine
 from hub.enrolment.generations import History, history, issued_as
-from hub.migrate import upgrade
+from hub.migrate import make_blank, upgrade
 from security.suites import sha256
 
 EDGE = UUID(int=7)
@@ -23,7 +23,7 @@ EDGE = UUID(int=7)
 def old(tmp_path: Path) -> Path:
     """A database of migration 0002 with one machine."""
     path = tmp_path / "hub.db"
-    path.touch()
+    make_blank(path)
     engine = open_engine(path)
     config = Config()
     config.set_main_option("script_location", "hub:migrations")

@@ -55,7 +55,7 @@ def test_an_invitation_works_once_and_the_same_request_gets_the_same_certificate
     chain = load_identity(StateFolder(first).identity).chain
     for again in (token, hub.command("invite", "A01")):
         StateFolder(first).identity.unlink()  # the answer was lost: the machine asks again
-        StateFolder(first).journal.unlink()
+        StateFolder(first).business.db.unlink()
         command("edge", first, "enrol", again)
         assert load_identity(StateFolder(first).identity).chain == chain
     assert "used by another machine" in _refusal(tmp_path / "two", token)
@@ -83,7 +83,7 @@ def test_a_hub_killed_before_its_answer_arrived_gives_the_same_certificate(hub: 
     leaf = x509.load_pem_x509_certificate(load_identity(state.identity).chain.encode())
     assert leaf.public_bytes(Encoding.DER) == row[0]
     status, known = hub.reader().call("GET", "/v1/edges")
-    assert (status, [len(edge["journals"]) for edge in known]) == (200, [1])
+    assert (status, [len(edge["journals"]) for edge in known]) == (200, [2])
 
 
 def test_a_copied_machine_enrols_by_the_advice_that_it_gets(hub: Hub, machine: Machine, tmp_path: Path) -> None:
@@ -93,14 +93,15 @@ def test_a_copied_machine_enrols_by_the_advice_that_it_gets(hub: Hub, machine: M
     shutil.rmtree(copy.root / "keys")
     token = hub.command("invite", "A01")
     assert "may hold records: keep this folder, and use another --state folder" in _refusal(copy.root, token)
-    copy.journal.unlink()  # without records, but with the journal's name
+    for files in copy.journals:
+        files.db.unlink()  # without records, but with the journal's name
     assert "move the keys and journals folders of this machine away and enrol again" in _refusal(copy.root, token)
     for folder in ("keys", "journals"):
         (copy.root / folder).rename(copy.root / f"old-{folder}")
     command("edge", copy.root, "enrol", token)
     assert load_identity(copy.identity).edge != load_identity(StateFolder(machine.state).identity).edge
     status, known = hub.reader().call("GET", "/v1/edges")
-    assert (status, [len(edge["journals"]) for edge in known]) == (200, [1, 1])
+    assert (status, [len(edge["journals"]) for edge in known]) == (200, [2, 2])
 
 
 def test_keys_are_readable_by_their_owner_only_and_the_secret_is_hashed(machine: Machine, hub: Hub) -> None:

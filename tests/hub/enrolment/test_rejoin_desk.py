@@ -12,12 +12,12 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from hub.database import metadata
 from hub.enrolment.desk import EnrolmentRefused
-from hub.enrolment.rejoin_request import Forerunner, RejoinRequest
+from hub.enrolment.rejoin_request import Following, Forerunner, RejoinRequest
 from hub.enrolment.renewals import ApprovalWaits
 from hub.enrolment.revocation import revoke
 from hub.enrolment.sites import SiteRefused
 from hub.enrolment.tables import machine_certificates
-from hub.ledger.store import UnknownJournal
+from hub.ledger.journal_head import UnknownJournal
 from hub.recall import Recall
 from security.certificates import new_key
 from security.signer import Ed25519Signer
@@ -65,11 +65,13 @@ def test_who_decides_reads_what_the_hub_knows_and_not_only_what_the_machine_says
     first, second = Identity(hub, machine), Identity(hub, machine)
     first.rejoin()
     with pytest.raises(ApprovalWaits):
-        hub.rejoins.admit(second.request(old_held=7))
+        hub.rejoins.admit(second.request(journals=[Following(second.journal, "business", machine.journal, old_held=7)]))
     [waiting] = hub.approvals.waiting()
     assert waiting.body["revoked"].endswith(f": machine {first.edge} follows it")
     assert waiting.body["certificate"].startswith("generation 0, the newest is 0; it ends 20")
-    assert (waiting.body["known_as"], waiting.body["machine_was_told"], waiting.body["hub_holds"]) == ("窗口1", 7, 0)
+    assert waiting.body["known_as"] == "窗口1"
+    [told] = waiting.body["journals"]
+    assert (told["name"], told["machine_was_told"], told["hub_holds"]) == ("business", 7, 0)
 
 
 def test_a_machine_whose_certificates_a_restore_forgot_is_shown_as_that(hub: RejoiningHub, machine: Identity) -> None:
@@ -104,8 +106,8 @@ def test_an_approval_is_of_one_request(hub: RejoiningHub, machine: Identity) -> 
     new.signer, new.journal = signer, uuid4()
     with pytest.raises(ApprovalWaits):
         hub.rejoins.admit(new.request())
-    _refuses(hub, new.request(old_journal=other.journal), "belongs to another machine")
-    _refuses(hub, new.request(old_journal=hub.hub), "belongs to another machine")
+    _refuses(hub, new.request(journals=[Following(new.journal, "business", other.journal)]), "belongs to another machine")
+    _refuses(hub, new.request(journals=[Following(new.journal, "business", hub.hub)]), "belongs to another machine")
     assert new.csr == csr
     assert not hub.journal(other.journal).closed
 
@@ -243,5 +245,5 @@ def test_the_last_common_record_is_found_and_not_assumed(hub: RejoiningHub, mach
         db.commit()
     new = Identity(hub, machine)
     for known, common in (((6, digests[5]), 6), ((2, digests[1]), 2), ((4, bytes(32)), 0), ((9, digests[5]), 0)):
-        told = new.rejoin(known=[known, (1, digests[0] if common else bytes(32))])
-        assert (told.held_position, told.common, told.digests) == (6, common, digests[common:])
+        [told] = new.rejoin(known=[known, (1, digests[0] if common else bytes(32))]).held
+        assert (told.position, told.common, told.digests) == (6, common, digests[common:])

@@ -14,10 +14,12 @@ import pytest
 from deploy.demo.processes import CHECKOUT, DemoFailed, Service, command
 from hub.backup import back_up
 from hub.evidence import export as export_module
+from hub.evidence import handing_out
 from hub.evidence.handing_out import Request
 from hub.evidence.selection import EvidenceRefused, NotCovered, Selection
+from hub.ledger.hole import Hole
 from hub.ledger.own_journal import LISTED_MAX
-from hub.ledger.store import Hole, Ledger
+from hub.ledger.store import Ledger
 from hub.restore import Said, reopen, restore
 from security.bundle.reader import verify_bundle
 from security.bundle.writer import BundleExists
@@ -25,7 +27,7 @@ from security.record import ClearBody, parse_record
 from security.verifier.report_text import text_of
 from tests.hub.evidence.city import City, Machine
 from tests.security.bundle.forger import forged, numbers, proved, refusal
-from tests.spine import damage
+from tests.spine import HandClock, damage
 
 BY = ("--by", "周敏", "--reason", "case 2026-118")
 
@@ -77,6 +79,50 @@ def test_an_export_stands_in_the_ledger_before_its_file_has_a_name(city: City) -
     assert len(_exported(city)) == 1
     assert report.header is not None
     assert sorted(path.name for path in city.folder.iterdir()) == ["a.bundle", "hub", "root.key"]
+
+
+@pytest.mark.parametrize(("years", "words", "others"), [(6, "renew-authority", "a root is never renewed"),
+                                                        (21, "a root is never renewed", "renew-authority")])
+def test_what_follows_a_certificate_that_has_ended_is_said_of_that_one(city: City, years: int, words: str, others: str) -> None:
+    city.append(city.machine(), 2)
+    city.publish()
+    city.clock.now_ms += years * 365 * 86_400_000
+    with pytest.raises(EvidenceRefused, match=words) as refused:
+        city.export("a.bundle")
+    assert others not in str(refused.value)
+
+
+@pytest.mark.parametrize("clock_ms", [0, HandClock().now_ms + 6 * 365 * 86_400_000], ids=["1970", "six years ahead"])
+def test_with_a_clock_at_which_nobody_could_verify_it_nothing_is_exported_and_the_clock_is_named(
+    city: City, clock_ms: int
+) -> None:
+    city.append(city.machine(), 2)
+    city.publish()
+    _, before = city.export("a.bundle")
+    assert before.refusal is None
+    served, right_ms = (city.state.tls / "server.pem").read_bytes(), city.clock.now_ms
+    city.clock.now_ms = clock_ms
+    with pytest.raises(EvidenceRefused, match=r"this machine's clock says .* Set the clock and export again"):
+        city.export("b.bundle")
+    assert (city.state.tls / "server.pem").read_bytes() == served
+    assert len(_exported(city)) == 1
+    assert not (city.folder / "b.bundle").exists()
+    city.clock.now_ms = right_ms
+    assert city.export("b.bundle")[1].refusal is None
+
+
+def test_a_bundle_of_a_hub_whose_clock_was_wrong_says_so_when_it_is_refused(
+    city: City, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As an earlier hub made them."""
+    city.append(city.machine(), 2)
+    city.publish()
+    monkeypatch.setattr(handing_out, "_require_valid", lambda *_: None)
+    city.clock.now_ms += 6 * 365 * 86_400_000
+    _, report = city.export("a.bundle")
+    assert report.refusal is not None
+    assert "the clock of whoever issued the last one was probably wrong" in report.refusal.reason
+    assert "lead to the root" not in report.refusal.reason
 
 
 def test_what_is_not_there_or_not_covered_yet_is_refused_and_leaves_nothing(city: City) -> None:
@@ -260,3 +306,5 @@ def test_the_command_waits_for_a_checkpoint_beside_a_running_hub_and_works_on_a_
     assert _verify(str(stopped), "--pin", pin, "--json").returncode == 0
     with pytest.raises(DemoFailed, match=r"stopped\.bundle exists already; name a new file"):
         command("hub", city.state.root, "export", str(stopped), *BY)
+    with pytest.raises(DemoFailed, match=r"there is no folder .*/stick; make it, or mount its disk"):
+        command("hub", city.state.root, "export", str(tmp_path / "stick" / "one.bundle"), *BY)

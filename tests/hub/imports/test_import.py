@@ -26,7 +26,8 @@ from hub.imports.importing import import_file
 from hub.imports.journal_import import JournalImport
 from hub.imports.order import Order
 from hub.ledger.decision_log import DecisionLog
-from hub.ledger.store import Hole, Ledger
+from hub.ledger.hole import Hole
+from hub.ledger.store import Ledger
 from security.bundle.lines import LINE_MAX_BYTES
 from security.certificates import pin_of
 from security.record import CarriedRecord
@@ -45,13 +46,13 @@ def _names(prefix: str, count: int) -> list[str]:
 
 def _lose(station: Station, *positions: int) -> None:
     """As a damaged page does it: no whole copy is left of those records; their digests stand elsewhere."""
-    with closing(sqlite3.connect(station.state.journal)) as db:
+    with closing(sqlite3.connect(station.state.business.db)) as db:
         names = db.execute(f"SELECT id FROM digests WHERE position IN ({','.join(map(str, positions))})").fetchall()
-    data = bytearray(station.state.journal.read_bytes())
+    data = bytearray(station.state.business.db.read_bytes())
     for (name,) in names:
         at = data.index(b"\x0a\x10" + name)
         data[at:at + 64] = bytes(64)
-    station.state.journal.write_bytes(data)
+    station.state.business.db.write_bytes(data)
 
 
 def _copy(station: Station, name: str) -> StateFolder:
@@ -214,7 +215,7 @@ def test_a_copy_that_its_machine_did_not_sign_is_none(station: Station) -> None:
     """Nobody keeps a record out of the ledger by carrying it with a false signature before it comes."""
     station.say("a1", deliver=True)
     station.say("b1", "b2")
-    with salvage(station.state.journal) as salvaged:
+    with salvage(station.state.business.db) as salvaged:
         saved = [one for one in salvaged.entries(3) if isinstance(one, Saved)]
     key_id = station.signer.key_id
     with Ledger(station.hub_db) as ledger, station.own.transaction(ledger) as deciding:
@@ -229,7 +230,7 @@ def test_a_record_that_was_given_up_as_a_hole_and_is_found_is_carried(station: S
     whole = station.export()
     with Ledger(station.hub_db) as ledger:
         head = ledger.journal(station.journal_id)
-    with salvage(station.state.journal) as salvaged:
+    with salvage(station.state.business.db) as salvaged:
         saved = [one for one in salvaged.entries() if isinstance(one, Saved)]
     hole = Hole(3, head.digest, [one.digest for one in saved[2:5]], [one.id for one in saved[2:5]])
     station.own.accept_hole(station.journal_id, hole, {})
@@ -243,13 +244,13 @@ def test_a_record_that_was_given_up_as_a_hole_and_is_found_is_carried(station: S
 def test_a_data_key_that_was_lost_and_is_found_opens_what_came_behind_it(
         station: Station, monkeypatch: pytest.MonkeyPatch, page: int) -> None:
     """Until then each of those records is a finding."""
-    monkeypatch.setattr("hub.transactions.projector.PAGE_ENTRIES", page)
+    monkeypatch.setattr("hub.projection.projector.PAGE_ENTRIES", page)
     station.say("a1", deliver=True)
     station.say("b1", "b2", "b3")
     file = station.export()
     with Ledger(station.hub_db) as ledger:
         head = ledger.journal(station.journal_id)
-    with salvage(station.state.journal) as salvaged:
+    with salvage(station.state.business.db) as salvaged:
         saved = [one for one in salvaged.entries() if isinstance(one, Saved)]
     station.own.accept_hole(station.journal_id, Hole(3, head.digest, [saved[2].digest], [saved[2].id]), {})
     station.say("c1", deliver=True)
@@ -294,7 +295,7 @@ def test_a_key_that_is_lost_is_told_and_stops_nothing(station: Station) -> None:
     station.say("a1", deliver=True)
     station.say("b1", "b2")
     _lose(station, 3)  # the data key of the second start
-    shutil.rmtree(station.state.journal.with_suffix(".keys"))
+    shutil.rmtree(station.state.business.db.with_suffix(".keys"))
     imported = station.take(station.export())
     assert (imported.carried, imported.without_key) == ([(4, 5)], 2)
 
@@ -321,6 +322,15 @@ def test_a_file_that_is_cut_off_or_no_bundle_at_all_is_refused(station: Station)
         file.write_bytes(bad)
         with pytest.raises(ImportRefused, match="nothing was taken"):
             station.take(file)
+    assert station.entries() == []
+
+
+def test_a_folder_and_a_site_that_is_none_are_named_as_that(station: Station) -> None:
+    station.say("a1")
+    with pytest.raises(ImportRefused, match="is a folder; name the file in it that `suozhan-edge export` wrote"):
+        station.take(station.folder)
+    with pytest.raises(ImportRefused, match=r"nothing was taken: there is no site 'A0l'; .*suozhan-hub site list"):
+        station.take_all(station.export(), "A0l")
     assert station.entries() == []
 
 
@@ -374,15 +384,17 @@ def test_a_successor_without_a_line_waits_for_a_persons_word_and_is_taken_then(s
     successor = begin(station.state, "a damaged page")
     station.say("c1", "c2", folder=successor)
     file = station.export()
-    first, second = station.take_all(file)
+    first, second, events = station.take_all(file)
     assert (first.appended, second.appended) == ([(3, 5)], [])
+    assert events.waits == second.waits
     assert "request 1 waits" in second.waits
     assert station.take_all(file)[1].waits == second.waits  # one request, however often the file comes
     [request] = station.approvals.waiting()
-    assert request.body["new_journal"] == str(second.journal)
+    assert request.body["new_journals"] == [str(second.journal), str(events.journal)]
     station.approvals.decide(1, "周敏", "电话核实", approved=True)
-    first, second = station.take_all(file)
+    first, second, events = station.take_all(file)
     assert (first.held, second.waits, second.appended) == (5, "", [(1, 3)])
+    assert events.waits == ""
     assert sorted(position for _, position in station.project()) == [2, 2, 3, 4, 5]
     with Ledger(station.hub_db) as ledger:
         assert ledger.journal(station.journal_id).closed
@@ -400,7 +412,7 @@ def test_a_successor_that_was_refused_is_not_taken(station: Station) -> None:
     file = station.export()
     station.take_all(file)
     station.approvals.decide(1, "周敏", "不是本所的机器", approved=False)
-    first, second = station.take_all(file)
+    first, second, *_ = station.take_all(file)
     assert first.held == 2
     assert "refused request 1" in second.waits
 
@@ -410,13 +422,13 @@ def test_a_chain_of_successors_is_let_in_one_by_one(station: Station) -> None:
     station.say("b1", folder=begin(station.state, "damage"))
     station.say("c1", folder=begin(station.state, "damage again"))
     file = station.export()
-    _, second, third = station.take_all(file)
+    _, second, _, third, _ = station.take_all(file)
     assert "request 1 waits" in second.waits
     assert "has to be registered first" in third.waits
     station.approvals.decide(1, "周敏", "核实", approved=True)
-    assert "request 2 waits" in station.take_all(file)[2].waits
+    assert "request 2 waits" in station.take_all(file)[3].waits
     station.approvals.decide(2, "周敏", "核实", approved=True)
-    assert [one.waits for one in station.take_all(file)] == ["", "", ""]
+    assert [one.waits for one in station.take_all(file)] == [""] * 5
     assert len(station.project()) == 3
     station.check_ledger()
 
@@ -430,7 +442,7 @@ def test_a_machine_cannot_have_a_key_let_in_as_another_machines_successor(statio
     identity = load_identity(station.state.identity)
     replace(identity, edge=str(other), chain=station.new_pair(other)).save(station.state.identity)
     station.state.record_key.unlink()
-    first, second = station.take_all(station.export())
+    first, second, *_ = station.take_all(station.export())
     assert first.appended == [(1, 2)]  # its own signatures speak for these, whoever brings them
     assert "rejoin" in second.waits
     assert station.approvals.waiting() == []

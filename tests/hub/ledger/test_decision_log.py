@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import signal
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
@@ -14,6 +17,7 @@ from uuid import uuid4
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from structlog.testing import capture_logs
 
 from hub.ledger.decision_check import decision_findings
 from hub.ledger.decision_log import DecisionLog
@@ -55,8 +59,7 @@ def _put_back(spine: Spine, file: Path) -> None:
 
 
 def _log_findings(spine: Spine) -> list[Finding]:
-    with Ledger(spine.hub_db) as ledger:
-        return list(decision_findings(ledger))
+    return list(decision_findings(spine.hub_db))
 
 
 def _locked(_log: DecisionLog) -> DecisionLog:
@@ -79,6 +82,21 @@ def test_each_record_stands_in_both_byte_by_byte(spine: Spine) -> None:
     spine.own.note("b", {})
     assert _kinds(spine) == ["key.registered", "a", "b"]
     assert _logged(spine) == [one.payload for one in _own(spine)]
+
+
+def test_nobody_is_asked_to_put_a_log_back_beside_a_decision_log_that_is_begun_anew(spine: Spine) -> None:
+    spine.own.note("a", {})
+    decisions = spine.folder / "decisions.db"
+    code = ("import os, signal, sys; from pathlib import Path; from security.durable_sqlite import open_durable; "
+            "open_durable(Path(sys.argv[1])).execute('PRAGMA user_version = 0'); os.kill(os.getpid(), signal.SIGKILL)")
+    assert subprocess.run([sys.executable, "-c", code, decisions], check=False).returncode == -signal.SIGKILL
+    Path(f"{decisions}-wal").unlink()
+    with capture_logs() as logs:
+        spine.own.note("b", {})
+    [said] = [" ".join(map(str, one.values())) for one in logs if one["event"] == "the decision log is begun anew"]
+    assert "decisions.db is not whole (decisions.db-wal is gone, with 1 pages that were committed)" in said
+    assert "back" not in said
+    assert _kinds(spine) == ["key.registered", "a", "b"]
 
 
 def test_a_database_that_is_put_back_by_hand_gets_its_decisions_before_the_next_one(spine: Spine, tmp_path: Path) -> None:
@@ -270,7 +288,8 @@ def test_of_a_decision_whose_later_step_fails_nothing_is_taken_back(
     else:
         monkeypatch.setattr(Ledger, "close", _full)
     with pytest.raises(sqlite3.Error):
-        spine.own.succeed("business", new, "A01", {"by": "周敏", "reason": "lost"}, forgotten)
+        spine.own.succeed([("business", new)], "A01", {"by": "周敏", "reason": "lost"},
+                          [("business", one) for one in forgotten])
     assert _logged(spine) == logged
     assert spine.own.take_back() == TakenBack(0, "")
     assert _kinds(spine) == ["key.registered"]
@@ -286,7 +305,7 @@ def test_what_one_transaction_decides_gets_into_the_log_at_once(spine: Spine, mo
 
     monkeypatch.setattr(DecisionLog, "append", counted)
     key = Ed25519Signer(Ed25519PrivateKey.generate()).public_key
-    spine.own.succeed("business", Genesis(uuid4(), uuid4(), Suite.ED25519_SHA256, key, spine.journal_id), "A01", {})
+    spine.own.succeed([("business", Genesis(uuid4(), uuid4(), Suite.ED25519_SHA256, key, spine.journal_id))], "A01", {})
     assert sizes == [3]
     assert _logged(spine) == [one.payload for one in _own(spine)]
     assert _kinds(spine) == ["key.registered", "journal.closed", "machine.revoked", "key.registered"]

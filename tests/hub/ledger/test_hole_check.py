@@ -8,8 +8,9 @@ from uuid import UUID, uuid4
 import pytest
 
 from hub.ledger.findings import Finding
+from hub.ledger.hole import Hole
 from hub.ledger.own_journal import LISTED_MAX
-from hub.ledger.store import Hole, Ledger
+from hub.ledger.store import Ledger
 from hub.ledger.verify import LedgerCheck
 from security.chain import next_digest
 from security.record import ClearBody

@@ -14,12 +14,14 @@ import pytest
 from hub.attention.approvals import Approvals
 from hub.backup import back_up
 from hub.database import open_engine
+from hub.ledger.hole import Hole
 from hub.ledger.holes import HoleDesk, HoleRefused
+from hub.ledger.journal_head import JournalHead
 from hub.ledger.own_journal import TakenBack
 from hub.ledger.receipts import Receipts
 from hub.ledger.shown_receipt import ShownReceipt
 from hub.ledger.stated_epochs import DamagedEpoch
-from hub.ledger.store import Hole, JournalHead, Ledger
+from hub.ledger.store import Ledger
 from security.chain import signing_input
 from security.record import ClearBody
 from tests.hub.audit.test_audit import Machine

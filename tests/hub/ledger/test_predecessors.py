@@ -22,7 +22,7 @@ def station(tmp_path: Path) -> Station:
 def _follow(station: Station, before: UUID) -> Genesis:
     signer = Ed25519Signer.create(station.folder / f"{uuid4()}.key")
     genesis = Genesis(uuid4(), uuid4(), signer.suite, signer.public_key, before)
-    station.own.succeed("business", genesis, "A01", {})
+    station.own.succeed([("business", genesis)], "A01", {})
     return genesis
 
 

@@ -16,8 +16,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hub.ledger.append_rule import Accept
+from hub.ledger.hole import Hole
 from hub.ledger.runs import Arrival, Damaged, DamagedRow, Entry, StoredRun, columns
-from hub.ledger.store import Hole, Ledger
+from hub.ledger.store import Ledger
 from security.chain import digests_after, leaf_hash, leaf_hashes
 from security.run import Run
 from tests.spine import Spine, damage

@@ -300,6 +300,7 @@ def test_no_epochs_number_serves_twice_though_the_database_is_from_before_it(hub
     assert newer is not None
     assert newer.epoch == second
     hub.put_back(tmp_path / "saved")
+    assert hub.log().last_epoch() == 2
     third = hub.log().open_epoch()
     assert (third.number, third.last_size, third.last_root) == (3, newer.size, newer.root)
     published = hub.log().begin()
@@ -314,6 +315,7 @@ def test_a_lost_mark_has_the_way_out_that_the_text_names(hub: Hub) -> None:
     published = hub.log().begin()
     hub.mark.unlink()
     assert hub.log().begin() is None
+    assert hub.log().last_epoch() == 1
     epoch = hub.log().open_epoch()
     assert published is not None
     assert (epoch.number, epoch.last_size, epoch.last_root) == (2, published.size, published.root)

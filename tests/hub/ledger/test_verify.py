@@ -85,6 +85,8 @@ LAST_JOURNAL = "WHERE ref = 2"
     (f"UPDATE journals SET public_key = zeroblob(32) {LAST_JOURNAL}", "journals"),
     (f"UPDATE journals SET suite = 7 {LAST_JOURNAL}", "journals"),
     (f"UPDATE journals SET name = CAST(x'62ff' AS TEXT) {LAST_JOURNAL}", "journals"),
+    (f"UPDATE journals SET refusal = CAST(x'62ff' AS TEXT) {LAST_JOURNAL}", "journals"),
+    (f"UPDATE journals SET closed = CAST(x'62ff' AS TEXT) {LAST_JOURNAL}", "journals"),
     (f"UPDATE journals SET journal = x'00' {LAST_JOURNAL}", "journals"),
     (f"UPDATE journals SET predecessor = randomblob(16) {LAST_JOURNAL}", "journal "),
     (f"UPDATE journals SET edge = randomblob(16) {LAST_JOURNAL}", "journal "),

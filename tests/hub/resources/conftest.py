@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -13,20 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hub.database import open_engine
 from hub.migrate import create
 from security.signer import Ed25519Signer
-
-
-@dataclass
-class StillClock:
-    """Says what it was told."""
-
-    now_ms: int = 1_790_000_000_000
-    boot_id: bytes = bytes(16)
-
-    def unix_ms(self) -> int:
-        return self.now_ms
-
-    def boottime_ms(self) -> int:
-        return 0
+from tests.still_clock import StillClock
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from alembic.runtime.migration import MigrationContext
 import hub
 from hub.database import metadata, open_engine
 from hub.ledger.runs import Damaged
-from hub.migrate import DatabaseNewer, create, upgrade
+from hub.migrate import DatabaseNewer, create, make_blank, upgrade
 
 SCHEMA = "SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY name"
 
@@ -32,7 +32,7 @@ def every_table_is_known() -> None:
 
 @pytest.fixture
 def blank(tmp_path: Path) -> Iterator[sa.Engine]:
-    (tmp_path / "blank.db").touch()
+    make_blank(tmp_path / "blank.db")
     engine = open_engine(tmp_path / "blank.db")
     yield engine
     engine.dispose()

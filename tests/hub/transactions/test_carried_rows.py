@@ -14,7 +14,7 @@ from edge.salvage import Saved, salvage
 from hub.enrolment.tables import edges
 from hub.ledger.runs import Arrival
 from hub.ledger.store import Ledger
-from hub.transactions.tables import findings
+from hub.projection.tables import findings
 from security.chain import Genesis, leaf_hash
 from security.record import CarriedRecord, Record, Times, WrappedKey, parse_record, sign_link
 from security.run import Run
@@ -58,7 +58,7 @@ def station(tmp_path: Path) -> Iterator[Station]:
 
 def _undelivered(station: Station, after: int) -> list[CarriedRecord]:
     """As whoever holds a copy of the disk can carry it, with the key to each body."""
-    with salvage(station.state.journal) as salvaged:
+    with salvage(station.state.business.db) as salvaged:
         saved = [one for one in salvaged.entries() if isinstance(one, Saved)]
     keys = {one.position: _key(one.payload) for one in saved}
     newest, carried = None, []

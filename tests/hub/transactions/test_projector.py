@@ -17,8 +17,10 @@ from hub.enrolment.sites import add_site
 from hub.enrolment.tables import edges
 from hub.ledger.runs import Arrival
 from hub.ledger.store import Ledger
-from hub.transactions.projector import Projector
-from hub.transactions.tables import findings, transactions
+from hub.projection.projector import Projector
+from hub.projection.tables import findings
+from hub.transactions.tables import transactions
+from hub.transactions.view import TransactionView
 from security.chain import leaf_hash
 from security.record import ClearBody, Content, Record, SealedBody, Times, WrappedKey, sign_link
 from security.run import Run
@@ -95,7 +97,7 @@ def lasting_rogue(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Ro
 
 
 def project(rogue: Rogue, engine: sa.Engine) -> None:
-    projector = Projector(engine, rogue.spine.hub_db, rogue.spine.unsealer())
+    projector = Projector(engine, rogue.spine.hub_db, rogue.spine.unsealer(), [TransactionView(engine)])
     while projector.step():
         pass
 
@@ -146,7 +148,7 @@ def test_a_record_that_trips_this_program_is_a_finding_that_does_not_quote_it(
     def trips(data: bytes) -> None:
         raise OverflowError(data.decode())
 
-    monkeypatch.setattr("hub.transactions.projector.parse_body", trips)
+    monkeypatch.setattr("hub.transactions.view.parse_body", trips)
     machine.transact()
     project(machine, engine)
     with engine.connect() as connection:

@@ -1,0 +1,1 @@
+"""Devices over their real stacks, one file a kind, and hands that do to them what people do."""
