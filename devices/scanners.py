@@ -13,7 +13,7 @@ RESOLUTION_MAX_DPI = 1200
 AREA_MAX_MM = 1000
 OPTION_MAX_CHARS = 64
 PREVIEW_DPI = 75
-PAGES_MAX = 200  # of one stack
+PAGES_MAX = 100  # of one stack: as many as one transaction names
 FEEDER_WORDS = ("adf", "document feeder")  # in what backends call a source; see sane-backends, SANE_NAME_SCAN_SOURCE
 
 Progress = Callable[[int, float], None]  # page from 1, percent of it

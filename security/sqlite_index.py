@@ -90,12 +90,13 @@ def _certain(path: Path) -> Index | None:
 
 
 def _lacking(log: Path, index: Index) -> str:
-    lost = index.frames - index.backfilled
+    pages = index.frames - index.backfilled
+    lost = f"{pages} page{'' if pages == 1 else 's'}"
     try:
         with log.open("rb") as file:
             size, header = os.fstat(file.fileno()).st_size, file.read(LOG_HEADER_BYTES)
     except FileNotFoundError:
-        return f"{log.name} is gone, with {lost} pages that were committed; put it back from where it went"
+        return f"{log.name} is gone, with {lost} committed to it; put it back from where it went"
     if size >= index.log_bytes or (len(header) == LOG_HEADER_BYTES and header[_SALTS] != index.salts):
         return ""
     return f"{log.name} was cut to {size} of {index.log_bytes} bytes that were committed; put it back from a copy"

@@ -17,7 +17,7 @@ from edge.drafts import no_id_number
 ID_NUMBER_CHARS = 18
 DETAILS_MAX_BYTES = 8 * 1024
 READINGS_MAX = 8
-ATTACHMENTS_MAX = 32
+ATTACHMENTS_MAX = 100
 
 
 def check_id_number(number: str) -> str:

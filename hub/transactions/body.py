@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from hub.projection.view import MeaninglessBody
 from security.attachment import ATTACHMENT_MAX_BYTES, AttachmentSeal
 
-ATTACHMENTS_MAX = 32
+ATTACHMENTS_MAX = 100
 
 
 class _Part(BaseModel):

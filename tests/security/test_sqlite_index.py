@@ -70,7 +70,7 @@ def _cut(size: int) -> Callable[[Path], None]:
 
 @OPENERS
 @pytest.mark.parametrize(("harm", "words"), [
-    (lambda log: log.unlink(), "data.db-wal is gone, with 30 pages that were committed; put it back"),
+    (lambda log: log.unlink(), "data.db-wal is gone, with 30 pages committed to it; put it back"),
     (_cut(0), "data.db-wal was cut to 0 of "), (_cut(31), "data.db-wal was cut to 31 of "),
     (_cut(HEADER_BYTES + ROWS // 2 * FRAME_BYTES), "data.db-wal was cut to "),
     (_cut(HEADER_BYTES + ROWS * FRAME_BYTES - 1), "data.db-wal was cut to ")],

@@ -11,8 +11,11 @@ from pathlib import Path
 import httpx
 import pytest
 
+from devices.scanners import PAGES_MAX
 from edge.attachments.attachments import KEPT_MS
 from edge.attachments.blob_folder import BlobFolder
+from edge.door.messages import ATTACHMENTS_MAX, DETAILS_MAX_BYTES
+from hub.transactions.body import parse_body
 from security.attachment import ATTACHMENT_MAX_BYTES, AttachmentSeal, open_attachment
 from security.record import SealedBody, WrappedKey, parse_record
 from tests.attaching import MARK, scan
@@ -79,9 +82,26 @@ def test_a_scan_that_is_unknown_or_too_old_is_told_with_all_else(tmp_path: Path)
             assert (answer.status_code, answer.json()["error"]["code"]) == (422, "not-acceptable")
             assert any("附件" in one for one in answer.json()["error"]["details"])
             assert len(answer.json()["error"]["details"]) > 1
-        many = await counter.client.post("/v1/transactions", json=transaction(attachments=[said["id"]] * 33))
+        many = await counter.client.post("/v1/transactions", json=transaction(attachments=[said["id"]] * (ATTACHMENTS_MAX + 1)))
         assert (many.status_code, code_of(many)) == (422, "invalid-request")
         assert counter.journal.head.position == 0
+
+    at_the_door(tmp_path, visit)
+
+
+def test_one_transaction_names_all_pages_of_the_largest_stack(tmp_path: Path) -> None:
+    assert PAGES_MAX <= ATTACHMENTS_MAX
+
+    async def visit(counter: Counter) -> None:
+        scans = [(await _hand_over(counter, scan(1_000 + number))).json() for number in range(ATTACHMENTS_MAX)]
+        details = {"x": "言" * ((DETAILS_MAX_BYTES - 10) // 3)}
+        named = transaction(attachments=[one["id"] for one in scans], details=details)
+        answer = await counter.client.post("/v1/transactions", json=named)
+        assert answer.status_code == 201
+        run = await counter.journal.after(0, ATTACHMENTS_MAX, 10**6)
+        [body] = _bodies(counter.spine, list(run.payloads))
+        at_the_hub = parse_body(json.dumps(body).encode())
+        assert [one.sha256 for one in at_the_hub.attachments] == [one["sha256"] for one in scans]
 
     at_the_door(tmp_path, visit)
 

@@ -13,6 +13,7 @@ from edge.attachments.attached import Attached
 from edge.drafts import record_id
 from hub.attachments.files import BlobFiles
 from hub.attachments.reading import AttachmentReader, NoAttachment
+from hub.transactions.body import ATTACHMENTS_MAX
 from security.attachment import seal_attachment
 from tests.attaching import naming, scan
 from tests.hub.transactions.test_carried_rows import Carrying, _undelivered
@@ -69,7 +70,8 @@ def test_a_record_that_names_what_none_can_be_is_a_finding_and_names_nothing(
 
 def test_more_than_a_record_may_name_is_a_finding(station: Station, monkeypatch: pytest.MonkeyPatch) -> None:
     body = json.loads(transaction())
-    body["attachments"] = json.loads(naming(Attached(uuid4(), seal_attachment(CONTENT)[1], "a/b")))["attachments"] * 33
+    [named] = json.loads(naming(Attached(uuid4(), seal_attachment(CONTENT)[1], "a/b")))["attachments"]
+    body["attachments"] = [named] * (ATTACHMENTS_MAX + 1)
     monkeypatch.setattr("tests.station.transaction", lambda: json.dumps(body).encode())
     station.say("a", deliver=True)
     assert station.project(findings_max=1) == []

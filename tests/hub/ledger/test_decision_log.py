@@ -94,7 +94,7 @@ def test_nobody_is_asked_to_put_a_log_back_beside_a_decision_log_that_is_begun_a
     with capture_logs() as logs:
         spine.own.note("b", {})
     [said] = [" ".join(map(str, one.values())) for one in logs if one["event"] == "the decision log is begun anew"]
-    assert "decisions.db is not whole (decisions.db-wal is gone, with 1 pages that were committed)" in said
+    assert "decisions.db is not whole (decisions.db-wal is gone, with 1 page committed to it)" in said
     assert "back" not in said
     assert _kinds(spine) == ["key.registered", "a", "b"]
 
