@@ -16,7 +16,9 @@ from devices.sdk_thread import SdkThread
 
 ANSWER_MAX_S = 8.0  # for one command; a slow card asks for more time for up to about 5 s
 LET_GO_MAX_S = 1.0
-REMOVAL_SEEN_MAX_S = 0.8  # pcscd asks a reader without interrupts every 0.4 s whether the card is there
+# pcscd asks a reader without interrupts every 0.4 s whether the card is there. Looks are counted, and no seconds: a machine
+# that stood still has given pcscd no time either.
+REMOVAL_LOOKS = 30
 REMOVAL_POLL_S = 0.05
 T = TypeVar("T")
 HUNG = "读卡器没有应答。请拔下读卡器重新插上；仍不行请报修。"
@@ -107,8 +109,9 @@ class Connection:
 
     def _removal(self) -> int:
         """NOT_TRANSACTED is said of a pulled card and of a mute one: give pcscd time to see which."""
-        last_look = time.monotonic() + REMOVAL_SEEN_MAX_S
-        while self._card is not None and time.monotonic() < last_look:
+        for _ in range(REMOVAL_LOOKS):
+            if self._card is None:
+                break
             try:
                 pcsc.card_atr(self._card[0])
             except pcsc.PcscError as error:

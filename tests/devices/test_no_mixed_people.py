@@ -6,6 +6,7 @@ import threading
 import time
 from collections import Counter
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
@@ -163,6 +164,24 @@ def test_a_reader_that_counted_another_card_ends_the_reading(virtual: VirtualRea
                 with pytest.raises(CardAbsent):
                     await read_card(wire)
                 monkeypatch.undo()
+                with pytest.raises(CardAbsent):
+                    await read_card(wire)
+
+    asyncio.run(run())
+
+
+def test_on_a_machine_that_stands_still_a_pulled_card_is_not_called_mute(virtual: VirtualReaders, until, monkeypatch) -> None:
+    """Called mute instead, the card would be reset, and the reset would reach the one that is in by then."""
+    from devices import pcsc_card
+
+    stalled = SimpleNamespace(monotonic=time.monotonic, sleep=lambda wanted_s: time.sleep(max(1.0, wanted_s)))
+    monkeypatch.setattr(pcsc_card, "time", stalled)
+
+    async def run() -> None:
+        async with PcscReaders() as readers:
+            virtual.insert(A, replace(PEOPLE[0], pull_after=3))
+            await until(readers, lambda states: states[0].card_present)
+            async with readers.card(readers.states[0].name) as wire:
                 with pytest.raises(CardAbsent):
                     await read_card(wire)
 
