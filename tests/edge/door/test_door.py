@@ -97,11 +97,12 @@ class Health:
 async def open_door(folder: Path, spine: Spine | None = None, limits: JournalLimits | None = None,
                     *, catalogue: bool = True, of: Journal | None = None,
                     sources: Sequence[DeviceSource] = (), listed: Sequence[ListedDevice] = (),
-                    plugged: Sequence[Plugged] = (), events: BesideJournal | None = None) -> AsyncIterator[Counter]:
+                    plugged: Sequence[Plugged] = (), events: BesideJournal | None = None,
+                    ceiling_s: float = CEILING_S) -> AsyncIterator[Counter]:
     spine = spine or Spine(folder)
     held: Catalogue | None = parse_catalogue(encode_catalogue(load_catalogue())) if catalogue else None
     attachments = Attachments(BlobFolder(folder / "attachments"), spine.clock, AttachmentLimits(reserve_bytes=0))
-    async with (asyncio.timeout(CEILING_S), of or spine.journal(limits) as journal, attachments,
+    async with (asyncio.timeout(ceiling_s), of or spine.journal(limits) as journal, attachments,
                 SimulatedReaders(readers=("R1",)) as readers):
         line = Line("replicate", spine.clock, Random(1))
         names = {one.serial: one.name for one in listed if isinstance(one, CardReader)}
@@ -114,7 +115,7 @@ async def open_door(folder: Path, spine: Spine | None = None, limits: JournalLim
         serving = asyncio.create_task(door.run())
         await door.listening()
         try:
-            async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{door.port}", trust_env=False) as client:
+            async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{door.port}", timeout=ceiling_s, trust_env=False) as client:
                 counter = Counter(journal, readers, client, door, folder, spine, serving, equipment)
                 counter.attachments = attachments
                 client.headers["Authorization"] = f"Bearer {await counter.pair()}"

@@ -19,15 +19,17 @@ from devices.printers import Answer, PrinterWire, Value
 from devices.simulated.printer import SimulatedPrinter
 from devices.simulated.printer_text import PrinterFolder, PrinterText
 from edge.door import device_routes
-from edge.door.guard import BODY_MAX_BYTES
+from edge.door.guard import BODY_MAX_BYTES, BODY_MAX_S
 from edge.equipment.equipment import Wanted
 from edge.equipment.test_page import test_page as one_page
 from tests.edge.door.test_door import Counter, code_of, open_door
+from tests.loop_clock import let_pass
+from tests.spine import CEILING_S
 
 PDF = {"Content-Type": "application/pdf"}
 URL = "/v1/devices/printer-1/pdf"
 PART_BYTES = 1024 * 1024
-SIDE_S = 0.2
+SIDE_S = 2.0
 
 
 class Weighing:
@@ -53,7 +55,7 @@ class SlowPrinter:
             return Answer(0, {"printer-state": [3], "document-format-supported": ["application/pdf"]}, {})
         if operation != IppOperation.GET_JOB_ATTRIBUTES:
             return Answer(0, {}, {"job-id": [1], "job-state": [IppJobState.PROCESSING]})
-        await asyncio.sleep(SIDE_S)
+        let_pass(SIDE_S)
         self._done = min(self._done + 1, self._stuck_at)
         state = IppJobState.COMPLETED if self._done == self._sides else IppJobState.PROCESSING
         return Answer(0, {}, {"job-state": [state], "job-impressions-completed": [self._done]})
@@ -260,7 +262,7 @@ def test_a_caller_that_is_refused_and_neither_sends_nor_goes_is_answered_soon(tm
     async def act(desk: Desk) -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", desk.counter.door.port)
         writer.write(desk.head(PART_BYTES).replace(b"application/pdf", b"text/html"))
-        async with asyncio.timeout(2.0):
+        async with asyncio.timeout(BODY_MAX_S / 4):  # far from the time that half a body has
             assert (await reader.readline()).startswith(b"HTTP/1.1 415 ")
         writer.close()
 
@@ -288,13 +290,13 @@ def test_a_caller_that_hangs_up_while_it_sends_or_while_it_prints_sets_the_print
 
 def test_a_caller_that_sends_nothing_more_has_its_time_only(tmp_path: Path) -> None:
     async def act(desk: Desk) -> None:
-        async def endless() -> AsyncIterator[bytes]:
-            yield one_page()
-            await asyncio.sleep(1.0)
-            yield b"%"
-
-        answer = await desk.print(endless(), f"{URL}?timeout_s=0.3")
-        assert (answer.status_code, code_of(answer)) == (408, "command-timeout")
+        reader, writer = await asyncio.open_connection("127.0.0.1", desk.counter.door.port)
+        page = one_page()
+        writer.write(desk.head(len(page) + 1).replace(URL.encode(), f"{URL}?timeout_s=0.3".encode()) + page)
+        head = await reader.readuntil(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 408 ")
+        assert b"command-timeout" in await reader.readuntil(b"}")
+        writer.close()
         assert desk.sent == []
 
     at_a_desk(tmp_path, act)
@@ -303,10 +305,10 @@ def test_a_caller_that_sends_nothing_more_has_its_time_only(tmp_path: Path) -> N
 @pytest.mark.parametrize(("stuck_at", "status"), [(9, 200), (3, 408)])
 def test_the_time_of_a_command_begins_anew_with_each_printed_side(tmp_path: Path, stuck_at: int, status: int) -> None:
     async def come() -> None:
-        async with open_door(tmp_path, sources=[OnePrinter(SlowPrinter(8, stuck_at))]) as counter:
+        async with open_door(tmp_path, sources=[OnePrinter(SlowPrinter(8, stuck_at))], ceiling_s=4 * CEILING_S) as counter:
             while counter.equipment.device("printer-1").view.state is not DeviceState.ONLINE:
                 await asyncio.sleep(0.02)
-            answer = await counter.client.post(f"{URL}?timeout_s={6 * SIDE_S}", content=one_page(), headers=PDF)
+            answer = await counter.client.post(f"{URL}?timeout_s={7 * SIDE_S}", content=one_page(), headers=PDF)
             assert answer.status_code == status
 
     asyncio.run(come())

@@ -23,6 +23,8 @@ from edge.equipment import actions
 from edge.equipment.equipment import Wanted
 from tests.edge.door.test_door import Counter, at_the_door, transaction
 from tests.edge.door.test_windows import Window, open_window
+from tests.loop_clock import let_pass
+from tests.spine import CEILING_S
 
 COARSE = ScanSettings(resolution_dpi=50)
 STACK = {"type": "command", "id": "1", "device": "doc-1", "name": "scan-stack"}
@@ -83,14 +85,14 @@ class Paper:
         return len(list((self.counter.folder / "attachments").iterdir()))
 
 
-def with_paper(folder: Path, act: Callable[[Paper], Awaitable[None]]) -> None:
+def with_paper(folder: Path, act: Callable[[Paper], Awaitable[None]], ceiling_s: float = CEILING_S) -> None:
     source = OneScanner(folder)
 
     async def visit(counter: Counter) -> None:
         async with open_window(counter) as window:
             await act(Paper(counter, window, source.hands))
 
-    at_the_door(folder, visit, sources=[source])
+    at_the_door(folder, visit, sources=[source], ceiling_s=ceiling_s)
 
 
 def one_after_the_other(events: list[dict[str, Any]], ended: Completion) -> list[Any]:
@@ -240,23 +242,32 @@ def test_a_page_that_cannot_be_kept_ends_the_stack_and_those_before_it_stay(
     with_paper(tmp_path, act)
 
 
-def test_the_time_of_a_stack_begins_anew_with_each_page(tmp_path: Path) -> None:
+def test_the_time_of_a_stack_begins_anew_with_each_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def act(paper: Paper) -> None:
-        paper.hands.plug(ScannerText(slow_ms=5))  # all of them take longer than the limit
-        events, ended = await paper.scan(timeout_s=2.5)
+        keep, page_s = paper.counter.attachments.put, 2.0
+
+        async def slow(*args: Any, **named: Any) -> Any:
+            let_pass(page_s)
+            return await keep(*args, **named)
+
+        with monkeypatch.context() as slowly:  # all of them take longer than the limit
+            slowly.setattr(paper.counter.attachments, "put", slow)
+            events, ended = await paper.scan(timeout_s=7 * page_s)
         assert (ended.status, len(one_after_the_other(events, ended))) == ("success", FED)
+        paper.hands.plug(UNHURRIED)
 
         async def hang() -> None:
             paper.hands.plug(ScannerText(hang=True))
+            let_pass(7 * page_s)
 
         await paper.free_again()
-        events, ended = await paper.scan(after_pages=1, then=hang, timeout_s=2.5)
+        events, ended = await paper.scan(after_pages=1, then=hang, timeout_s=7 * page_s)
         assert ended.status == "timeout"
         assert len(one_after_the_other(events, ended)) == paper.kept() - FED
         assert ended.error is not None
         assert "不必重扫" in ended.error.message
 
-    with_paper(tmp_path, act)
+    with_paper(tmp_path, act, 4 * CEILING_S)
 
 
 def test_a_stack_ends_at_its_limit_and_says_that_there_may_be_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
