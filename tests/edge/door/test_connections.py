@@ -11,24 +11,37 @@ from pathlib import Path
 import pytest
 from websockets.exceptions import InvalidStatus
 
-from edge.door import connections, guard, windows
+from edge.door import connections, guard, server, windows
 from tests.edge.door.test_door import Counter, at_the_door
 from tests.edge.door.test_windows import knock, open_window
 from tests.spine import CEILING_S
 
 HALF = b"GET /v1/state HTTP/1.1\r\nHost: 127"
+WHOLE = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
 @asynccontextmanager
-async def said(counter: Counter, text: bytes, later: bytes = b"") -> AsyncIterator[asyncio.StreamReader]:
+async def said(counter: Counter, text: bytes) -> AsyncIterator[asyncio.StreamReader]:
     """A connection that has said this, and no more."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", counter.door.port)
-    writer.write(text)
-    if later:
-        await reader.readuntil(b"\r\n\r\n")  # the answer to the first
-        writer.write(later)
-    try:
+    async with connected(counter) as (reader, writer):
+        writer.write(text)
         yield reader
+
+
+@asynccontextmanager
+async def known(counter: Counter) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    """A connection that was answered once: what limits change now counts from the end of its next answer on."""
+    async with connected(counter) as (reader, writer):
+        writer.write(WHOLE)
+        await reader.readuntil(b"\r\n\r\n")
+        yield reader, writer
+
+
+@asynccontextmanager
+async def connected(counter: Counter) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    reader, writer = await asyncio.open_connection("127.0.0.1", counter.door.port)
+    try:
+        yield reader, writer
     finally:
         writer.close()
         with suppress(ConnectionError):
@@ -44,28 +57,42 @@ async def _ends(reader: asyncio.StreamReader) -> bytes:
     return heard
 
 
-@pytest.mark.parametrize("texts", [(b"",), (HALF,), (b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", HALF)], ids=["none", "half", "1.5"])
-def test_whoever_says_half_a_request_is_let_go(
-        tmp_path: Path, monkeypatch: pytest.MonkeyPatch, texts: tuple[bytes, ...]) -> None:
-    monkeypatch.setattr(connections, "HEAD_MAX_S", 0.1)
-
+@pytest.mark.parametrize("text", [b"", HALF], ids=["none", "half"])
+def test_whoever_says_half_a_request_is_let_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: bytes) -> None:
     async def visit(counter: Counter) -> None:
-        async with said(counter, *texts) as half:
+        monkeypatch.setattr(connections, "HEAD_MAX_S", 0.1)
+        async with said(counter, text) as half:
             await _ends(half)
 
     at_the_door(tmp_path, visit)
 
 
+def test_whoever_says_half_a_request_behind_whole_ones_is_let_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "HEAD_MAX_S", CEILING_S)
+
+    async def visit(counter: Counter) -> None:
+        async with known(counter) as (reader, writer):
+            monkeypatch.setattr(connections, "HEAD_MAX_S", 0.1)
+            writer.write(WHOLE)
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(HALF)
+            await _ends(reader)
+
+    at_the_door(tmp_path, visit)
+
+
 def test_half_a_body_is_not_waited_for_longer_than_a_while(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(guard, "BODY_MAX_S", 0.1)
-    monkeypatch.setattr(connections, "HEAD_MAX_S", 0.1)
+    monkeypatch.setattr(connections, "HEAD_MAX_S", CEILING_S)
 
     async def visit(counter: Counter) -> None:
         head = (f"POST /v1/pair HTTP/1.1\r\nHost: 127.0.0.1:{counter.door.port}\r\nContent-Type: application/json\r\n"
                 "Content-Length: 20\r\n\r\n{").encode()
-        async with said(counter, head) as half:
-            heard = await _ends(half)
-        assert heard.startswith(b"HTTP/1.1 408 ")
+        async with known(counter) as (reader, writer):
+            monkeypatch.setattr(guard, "BODY_MAX_S", 0.1)
+            monkeypatch.setattr(connections, "HEAD_MAX_S", 0.1)
+            writer.write(head)
+            heard = await _ends(reader)
+        assert b"HTTP/1.1 408 " in heard
         assert b"too-slow" in heard
 
     at_the_door(tmp_path, visit)
@@ -123,7 +150,9 @@ def test_a_window_too_many_hears_so(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 def test_a_caller_that_hangs_up_leaves_its_device_to_others_and_no_trace_in_the_log(
-        tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+        tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "STOP_GRACE_S", CEILING_S)  # it logs an error where it runs out
+
     async def visit(counter: Counter) -> None:
         head = (f"POST /v1/devices/R1/commands/read HTTP/1.1\r\nHost: 127.0.0.1:{counter.door.port}\r\n"
                 f"Authorization: {counter.client.headers['Authorization']}\r\nContent-Type: application/json\r\n"

@@ -18,12 +18,13 @@ from websockets.frames import Frame, Opcode
 
 from devices.contract import DeviceState, DeviceStatus
 from devices.simulated.card import CardText
-from edge.door import windows
+from edge.door import server, windows
 from edge.door.pairing import Pairing
 from edge.door.window import BAD_MESSAGE, COMMANDS_MAX
 from edge.equipment.equipment import Wanted
 from tests.edge.door.test_door import Counter, at_the_door
 from tests.edge.equipment.test_equipment import Listed
+from tests.spine import CEILING_S
 
 ORIGIN = "https://counter.example"
 ZHANG = CardText(name="张三", id_number="11010519491231002X", card_number="A12345678")
@@ -65,7 +66,7 @@ async def knock(counter: Counter, origin: str = "", host: str = "") -> AsyncIter
     """A socket that has said nothing yet."""
     named = host or f"127.0.0.1:{counter.door.port}"
     async with connect(f"ws://{named}/v1/events", origin=origin or None, proxy=None, host="127.0.0.1",
-                       port=counter.door.port) as socket:
+                       port=counter.door.port, max_queue=None) as socket:
         yield Window(socket)
 
 
@@ -334,7 +335,10 @@ def test_an_id_that_is_in_use_is_never_given_a_second_completion(tmp_path: Path)
     at_the_door(tmp_path, act)
 
 
-def test_a_door_that_closes_lets_its_windows_go(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_door_that_closes_lets_its_windows_go(
+        tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "STOP_GRACE_S", CEILING_S)  # it logs an error where it runs out
+
     async def act(counter: Counter) -> None:
         token = await counter.pair()
         async with knock(counter) as window:
