@@ -17,8 +17,7 @@ from edge.examination import Examination, read_diagnosis
 from edge.hub_view import HubView
 from edge.line import HubRefused, Line, LineLost, LineStatus
 from tests.renewing import DAY_MS, RenewingHub, RenewingMachine
-
-CEILING_S = 10.0
+from tests.spine import CEILING_S
 
 
 class Watched:

@@ -159,13 +159,13 @@ def test_another_hub_is_recognised_at_either_port(tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_reached_is_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hub_view, "PROBE_TIMEOUT_S", 0.3)
     with serving(tmp_path, Answer()) as hub:
         assert view_hub(CITY.identity, hub, NOBODY).hub_ms is None
         assert view_hub(CITY.identity, hub, NOBODY).trusted is True
     assert view_hub(CITY.identity, NOBODY, NOBODY).reach is Reach.CLOSED
     for address in ("", "hub", "hub:x", "a..b:1"):
         assert view_hub(CITY.identity, address, NOBODY).reach is Reach.NO_NAME
+    monkeypatch.setattr(hub_view, "PROBE_TIMEOUT_S", 0.3)
     with socket.create_server(("127.0.0.1", 0)) as mute:
         view = view_hub(CITY.identity, f"127.0.0.1:{mute.getsockname()[1]}", NOBODY)
     assert (view.reach, view.trusted) == (Reach.ANSWERS, None)

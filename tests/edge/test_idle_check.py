@@ -7,6 +7,7 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -214,14 +215,20 @@ def test_a_restart_goes_on_where_the_pass_was_and_a_damaged_cursor_begins_again(
 
 
 def test_a_machine_at_work_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(edge.idle_check, "QUIET_S", 0.2)
-    spine = Spine(tmp_path)
+    spine, waits = Spine(tmp_path), 0
 
     async def work() -> None:
-        async with asyncio.timeout(CEILING_S), spine.journal() as journal, _checked(spine, journal):
-            for number in range(15):
-                await journal.submit(draft(f"b{number}"))
-                await asyncio.sleep(0.05)
-            assert _kept(spine) == {}
+        async with asyncio.timeout(CEILING_S), spine.journal() as journal:
+            async def meanwhile(_seconds: float) -> None:
+                """Whenever it waits, somebody submits."""
+                nonlocal waits
+                await journal.submit(draft(f"b{waits}"))
+                waits += 1
+
+            monkeypatch.setattr(edge.idle_check, "asyncio", SimpleNamespace(sleep=meanwhile, to_thread=asyncio.to_thread))
+            async with _checked(spine, journal):
+                while waits < 15:
+                    await asyncio.sleep(0.005)
+                assert _kept(spine) == {}
 
     asyncio.run(work())

@@ -27,7 +27,7 @@ def test_a_cancellation_that_a_library_answers_with_an_error_of_its_own_ends_the
         keeping = asyncio.create_task(Line("watch", HandClock(), Random(1)).keep(session))
         await asyncio.sleep(0)
         keeping.cancel()
-        await asyncio.wait([keeping], timeout=1)
+        await asyncio.wait([keeping], timeout=CEILING_S)
         return keeping.cancelled()
 
     assert asyncio.run(stop())

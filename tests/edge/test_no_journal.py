@@ -93,7 +93,7 @@ def test_a_successor_that_a_moments_error_kept_away_is_there_within_a_second(
     monkeypatch.setattr(edge.successors, "begin", begin_after_one_error)
 
     async def scenario() -> None:
-        async with asyncio.timeout(5.0):
+        async with asyncio.timeout(15.0):  # a disk that stays full is left alone for 30
             await Successors(state, Alarms(state.alarms, SystemClock())).until_begun("a damaged page")
 
     asyncio.run(scenario())

@@ -25,6 +25,7 @@ from hub.enrolment.revocation import revoke
 from security.certificates import Authority, BadCertificate, der, edge_certificate, pem
 from security.signer import BadKey
 from tests.renewing import DAY_MS, DeskOffice, RenewingHub, RenewingMachine
+from tests.spine import CEILING_S
 
 
 @pytest.fixture
@@ -356,7 +357,7 @@ def test_the_task_sleeps_until_it_is_wanted(machine: RenewingMachine) -> None:
         machine.clock.now_ms += 40 * DAY_MS
         machine.hub.clock.now_ms += 40 * DAY_MS
         machine.renewal.want()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(CEILING_S):
             while machine.files.generation == 0:
                 await asyncio.sleep(0.01)
         running.cancel()

@@ -14,7 +14,7 @@ import pytest
 from edge.doubt import Doubt
 from edge.journal import Journal, JournalLimits
 from edge.journal_store import create_journal
-from edge.line import Line, LineLost
+from edge.line import Line, LineLost, LineStatus
 from edge.receipt_book import ReceiptBook
 from edge.receipt_store import ReceiptStore
 from edge.right_of_way import RightOfWay
@@ -110,6 +110,8 @@ async def _flood(two: TwoJournals, *, polite: bool) -> list[int]:
                    two.up(events, two.events_db, wire, two.line(), way)]
         async with asyncio.timeout(CEILING_S):
             sessions = [asyncio.create_task(one.session()) for one in uplinks]
+            while line.state.state is not LineStatus.CONNECTED:  # of a line that does not work nothing is taken
+                await asyncio.sleep(0.001)
             for number in range(12):
                 before = two.sent.count("events")
                 while two.sent.count("events") < before + 2 and events.queued:
