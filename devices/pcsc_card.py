@@ -16,10 +16,7 @@ from devices.sdk_thread import SdkThread
 
 ANSWER_MAX_S = 8.0  # for one command; a slow card asks for more time for up to about 5 s
 LET_GO_MAX_S = 1.0
-# pcscd asks a reader without interrupts every 0.4 s whether the card is there. Looks are counted, and no seconds: a machine
-# that stood still has given pcscd no time either.
-REMOVAL_LOOKS = 30
-REMOVAL_POLL_S = 0.05
+REMOVAL_LOOKS, REMOVAL_POLL_S = 30, 0.05  # pcscd asks a reader without interrupts every 0.4 s whether the card is there
 T = TypeVar("T")
 HUNG = "读卡器没有应答。请拔下读卡器重新插上；仍不行请报修。"
 BUSY = "读卡器正在读另一张卡。请等读完再试。"
@@ -108,7 +105,10 @@ class Connection:
         return self._ended
 
     def _removal(self) -> int:
-        """NOT_TRANSACTED is said of a pulled card and of a mute one: give pcscd time to see which."""
+        """NOT_TRANSACTED is said of a pulled card and of a mute one: give pcscd time to see which.
+
+        Looks are counted, not seconds: on a machine that stood still pcscd has seen nothing in that time either.
+        """
         for _ in range(REMOVAL_LOOKS):
             if self._card is None:
                 break
@@ -149,10 +149,10 @@ class PcscReader:
     @asynccontextmanager
     async def card(self) -> AsyncIterator[PcscCard]:
         """Hold the card, or raise and hold nothing. A reader that hung stays refused until its call came back."""
+        if self._held:  # also while it is being let go, which is no hanging yet
+            raise DeviceUnavailable(BUSY, DeviceState.DEVICE_BUSY)
         if self._thread.stuck:
             raise DeviceFault(HUNG)
-        if self._held:
-            raise DeviceUnavailable(BUSY, DeviceState.DEVICE_BUSY)
         self._held = True
         try:
             atr = await self._bounded(self._connection.open)
