@@ -26,7 +26,7 @@ from devices.simulated.slot import Slot, SlotSocket
 SOURCE = Path(__file__).parent / "virtual_reader" / "ifd.c"
 INCLUDE = Path("/usr/include/PCSC")
 RUN = Path("/run/pcscd")  # where pcscd keeps its process id; the path is compiled in
-START_MAX_S = 5.0
+START_MAX_S = 30.0
 STOP_MAX_S = 3.0
 POLL_S = 0.01
 SOCKET_PATH_MAX_BYTES = 100
@@ -113,7 +113,7 @@ class VirtualReaders:
             pcscd.wait(STOP_MAX_S)
         except subprocess.TimeoutExpired:  # held by a reader that hangs
             pcscd.kill()
-            pcscd.wait(STOP_MAX_S)
+            pcscd.wait(START_MAX_S)
         Path(self.environment["PCSCLITE_CSOCK_NAME"]).unlink(missing_ok=True)
         for reader in self._sockets.values():
             reader.slot.answering.set()

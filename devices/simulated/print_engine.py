@@ -1,6 +1,7 @@
 """The print engine of a virtual printer: what ippeveprinter runs for every job, with its folder and the document.
 
-It shreds the document first, then does what the folder says. States go to ippeveprinter on stderr, see its manual.
+It shreds the document first, then does what the folder says, and what it is changed to meanwhile. States go to ippeveprinter
+on stderr, see its manual.
 """
 
 import http.client
@@ -16,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # started by its p
 from devices.simulated.printer_text import FAULTS, PrinterFolder, PrinterText
 
 POLL_S = 0.05
-ASK_MAX_S = 2.0
+ASK_MAX_S = 30.0
 GET_JOB_ATTRIBUTES = 0x0009
 STOPPING = b"processing-to-stop-point"  # a cancelled job's state reason; ippeveprinter leaves ending it to the engine
 
@@ -65,7 +66,12 @@ def main(directory: str, document: str) -> int:
         if cancelled():
             return 1
         time.sleep(POLL_S)
-    time.sleep(text.slow_ms / 1000)
+    began = time.monotonic()
+    while (left_s := began + text.slow_ms / 1000 - time.monotonic()) > 0:
+        if cancelled():
+            return 1
+        time.sleep(min(left_s, POLL_S))
+        text = folder.text() or text  # switched off: it is not done by that
     if text.fault == "abort":
         return 1
     say("ATTR: job-impressions-completed=1")

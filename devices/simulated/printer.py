@@ -28,10 +28,10 @@ from devices.simulated import print_engine
 from devices.simulated.printer_text import PrinterFolder, PrinterText
 
 LOOK_S = 0.1
-START_MAX_S = 5.0
-STOP_MAX_S = 2.0
+START_MAX_S = 30.0
+STOP_MAX_S = 30.0
 POLL_S = 0.02
-FORM_MAX_S = 2.0
+FORM_MAX_S = 20.0
 PATH = "/usr/sbin:/sbin"  # where ippeveprinter is on Debian
 MAKER, MODEL = SIMULATED_PREFIX.split()
 TRAY, BYPASS = 1, 3  # ippeveprinter's numbers of them

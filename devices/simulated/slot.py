@@ -11,7 +11,7 @@ from devices.simulated.chip import ChipText, VirtualChip
 
 HEAD = struct.Struct(">BH")  # command or status, length of what follows
 DONE, NO_CARD, MUTE = 0, 1, 2
-STOP_MAX_S = 2.0
+STOP_MAX_S = 30.0
 ABSENCES = 3  # pcscd's event thread looks once a round, and once more before it powers a card up or down; then it tells
 
 

@@ -7,11 +7,13 @@ import itertools
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from pyipp.enums import IppJobState, IppOperation, IppStatus
 
+from devices import printer
 from devices.contract import DeviceError, DeviceFault, DeviceState, DeviceUnavailable, Reading
 from devices.ipp import IppWire
 from devices.paper import PaperFault
@@ -25,8 +27,10 @@ from tests.devices.stands.printer import PrinterStand
 pytestmark = pytest.mark.usefixtures("ipp_printer")
 
 PDF = b"%PDF-1.4\n1 0 obj<</Type/Catalog>>endobj\ntrailer<</Root 1 0 R>>\n%%EOF\n"
-SEEN_MAX_S = 5.0
-END_MAX_S = 3.0
+SEEN_MAX_S = 30.0
+END_MAX_S = 30.0
+LONGER_S = 60.0  # for a limit that must not be waited for
+STILL_PRINTING = PrinterText(slow_ms=60_000)
 
 
 def on(folder: Path, act: Callable[[PrinterStand], Awaitable[None]]) -> None:
@@ -45,13 +49,14 @@ async def until(condition: Callable[[], bool]) -> None:
 
 @asynccontextmanager
 async def printing(
-    one: PrinterStand, lost_max_s: float = 1.0
+    one: PrinterStand, lost_max_s: float = LONGER_S, clock: Callable[[], float] = time.monotonic
 ) -> AsyncIterator[tuple[asyncio.Task[Reading[Printed]], list[JobProgress]]]:
     """A document on its way, and what is heard of it."""
     heard: list[JobProgress] = []
 
     async def run() -> Reading[Printed]:
-        async with PrinterDriver(IppWire(one.printer.uri), "x", follow_s=0.05, lost_max_s=lost_max_s) as driver:
+        wire = IppWire(one.printer.uri, answer_max_s=LONGER_S)
+        async with PrinterDriver(wire, "x", follow_s=0.05, lost_max_s=lost_max_s, clock=clock) as driver:
             return await driver.print_pdf(PDF, "test page", heard.append)
 
     task = asyncio.create_task(run())
@@ -63,9 +68,17 @@ async def printing(
         assert task.done()
 
 
-async def state_of(one: PrinterStand, job: int) -> Value:
+async def state_of(one: PrinterStand, job: int) -> Value | None:
+    """None where the printer knows no such job."""
     answer = await IppWire(one.printer.uri).ask(IppOperation.GET_JOB_ATTRIBUTES, {"job-id": job})
-    return answer.job["job-state"][0]
+    return next(iter(answer.job.get("job-state", [])), None)
+
+
+async def until_it_prints(one: PrinterStand) -> None:
+    """The first job."""
+    async with asyncio.timeout(SEEN_MAX_S):
+        while await state_of(one, 1) != IppJobState.PROCESSING:
+            await asyncio.sleep(0.02)
 
 
 def test_a_document_is_printed_and_nothing_of_it_stays(tmp_path: Path) -> None:
@@ -138,13 +151,18 @@ def test_a_printer_that_stops_says_why_and_goes_on_when_that_is_put_right(
     on(tmp_path, act)
 
 
-@pytest.mark.parametrize("text", [PrinterText(slow_ms=1000), PrinterText(fault="jam")], ids=["printing", "jammed"])
-def test_who_gives_up_cancels_the_job_in_the_printer(tmp_path: Path, text: PrinterText) -> None:
+@pytest.mark.parametrize("text", [STILL_PRINTING, PrinterText(fault="jam")], ids=["printing", "jammed"])
+def test_who_gives_up_cancels_the_job_in_the_printer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: PrinterText
+) -> None:
+    monkeypatch.setattr(printer, "CANCEL_MAX_S", END_MAX_S)
+
     async def act(one: PrinterStand) -> None:
         await one.be(text)
         async with printing(one) as (task, heard):
+            await until_it_prints(one)
             await until(lambda: bool(heard) or bool(text.slow_ms))
-            await asyncio.sleep(0.3)
+            await asyncio.sleep(0.2)
             before = time.monotonic()
             task.cancel()
             await asyncio.wait([task], timeout=END_MAX_S)
@@ -165,7 +183,7 @@ class Wire:
     """The real wire, and something done after a question was answered."""
 
     def __init__(self, one: PrinterStand, operation: IppOperation, done: Callable[[], Awaitable[object]]) -> None:
-        self._wire = IppWire(one.printer.uri)
+        self._wire = IppWire(one.printer.uri, answer_max_s=LONGER_S)
         self._operation = operation
         self._done = done
 
@@ -175,14 +193,22 @@ class Wire:
             await self._done()
         return answer
 
+    def hurry(self, answer_max_s: float) -> None:
+        """From the next question on."""
+        self._wire._answer_max_s = answer_max_s
 
-def test_who_gives_up_before_the_jobs_number_is_known_leaves_no_job_behind(tmp_path: Path) -> None:
+
+def test_who_gives_up_before_the_jobs_number_is_known_leaves_no_job_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(printer, "CANCEL_MAX_S", END_MAX_S)
+
     async def act(one: PrinterStand) -> None:
-        asked = asyncio.Event()
+        asked, answered = asyncio.Event(), asyncio.Event()
 
         async def slowly() -> None:
             asked.set()
-            await asyncio.sleep(0.3)
+            await answered.wait()
 
         async def run() -> None:
             async with PrinterDriver(Wire(one, IppOperation.CREATE_JOB, slowly), "x") as driver:
@@ -191,6 +217,7 @@ def test_who_gives_up_before_the_jobs_number_is_known_leaves_no_job_behind(tmp_p
         task = asyncio.create_task(run())
         await asyncio.wait_for(asked.wait(), SEEN_MAX_S)
         task.cancel()
+        asyncio.get_running_loop().call_later(0.2, answered.set)
         await asyncio.wait([task], timeout=END_MAX_S)
         assert task.cancelled()
         assert await state_of(one, 1) == IppJobState.CANCELED
@@ -237,9 +264,9 @@ def test_a_job_that_the_printer_gives_up_is_a_fault(tmp_path: Path) -> None:
 
 def test_a_job_cancelled_at_the_printer_is_told_as_that(tmp_path: Path) -> None:
     async def act(one: PrinterStand) -> None:
-        await one.be(PrinterText(slow_ms=300))
+        await one.be(STILL_PRINTING)
         async with printing(one) as (task, _):
-            await asyncio.sleep(0.2)
+            await until_it_prints(one)
             await IppWire(one.printer.uri).ask(IppOperation.CANCEL_JOB, {"job-id": 1})
             await asyncio.wait([task], timeout=SEEN_MAX_S)
             error = task.exception()
@@ -252,13 +279,19 @@ def test_a_job_cancelled_at_the_printer_is_told_as_that(tmp_path: Path) -> None:
 @pytest.mark.parametrize("again", [False, True], ids=["away", "restarted"])
 def test_a_printer_switched_off_in_the_middle_says_that_it_may_have_printed(tmp_path: Path, again: bool) -> None:
     async def act(one: PrinterStand) -> None:
-        await one.be(PrinterText(slow_ms=5000))
-        async with printing(one, lost_max_s=60.0 if again else 1.0) as (task, heard):
-            await asyncio.sleep(0.3)
+        hand_clock = [0.0]
+        await one.be(STILL_PRINTING)
+        async with printing(one, lost_max_s=1.0, clock=lambda: hand_clock[0]) as (task, heard):
+            await until_it_prints(one)
+            await asyncio.sleep(0.2)
             await one.unplug()
             await until(lambda: bool(heard) and heard[-1].reasons == ("offline",))
             if again:
                 await one.plug()
+            else:
+                await asyncio.sleep(0.2)
+                assert not task.done()
+                hand_clock[0] = 2.0
             await asyncio.wait([task], timeout=SEEN_MAX_S)
             error = task.exception()
         assert isinstance(error, DeviceUnavailable)
@@ -272,14 +305,20 @@ def test_a_printer_switched_off_in_the_middle_says_that_it_may_have_printed(tmp_
 
 def test_a_printer_that_is_silent_for_a_moment_loses_no_job(tmp_path: Path) -> None:
     async def act(one: PrinterStand) -> None:
-        await one.be(PrinterText(slow_ms=1000))
-        wire = IppWire(one.printer.uri, answer_max_s=0.2)
-        async with PrinterDriver(wire, "x", follow_s=0.05, lost_max_s=5.0) as driver:
-            task = asyncio.create_task(driver.print_pdf(PDF, "test"))
-            await asyncio.sleep(0.3)
-            await one.be(PrinterText(slow_ms=1000, hang=True))
-            await asyncio.sleep(0.6)
-            await one.be(PrinterText(slow_ms=1000))
+        followed, heard = asyncio.Event(), list[JobProgress]()
+
+        async def follow() -> None:
+            wire.hurry(0.2)
+            followed.set()
+
+        await one.be(STILL_PRINTING)
+        wire = Wire(one, IppOperation.GET_JOB_ATTRIBUTES, follow)
+        async with PrinterDriver(wire, "x", follow_s=0.05, lost_max_s=LONGER_S) as driver:
+            task = asyncio.create_task(driver.print_pdf(PDF, "test", heard.append))
+            await asyncio.wait_for(followed.wait(), SEEN_MAX_S)
+            await one.be(replace(STILL_PRINTING, hang=True))
+            await until(lambda: bool(heard) and heard[-1].reasons == ("offline",))
+            await one.be()
             assert (await asyncio.wait_for(task, SEEN_MAX_S)).data.sides == 1
 
     on(tmp_path, act)
@@ -287,13 +326,14 @@ def test_a_printer_that_is_silent_for_a_moment_loses_no_job(tmp_path: Path) -> N
 
 def test_a_printer_with_another_job_is_busy(tmp_path: Path) -> None:
     async def act(one: PrinterStand) -> None:
-        await one.be(PrinterText(slow_ms=500))
+        await one.be(STILL_PRINTING)
         async with printing(one) as (task, _), one.driver() as second:
-            await asyncio.sleep(0.2)
+            await until_it_prints(one)
             with pytest.raises(DeviceUnavailable) as busy:
                 await second.print_pdf(PDF, "second")
             assert busy.value.state is DeviceState.DEVICE_BUSY
-            assert (await task).data.sides == 1
+            await one.be()
+            assert (await asyncio.wait_for(task, SEEN_MAX_S)).data.sides == 1
 
     on(tmp_path, act)
 
