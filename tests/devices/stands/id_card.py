@@ -19,7 +19,7 @@ NAME = "window 1"
 DEVICE = "窗口1"
 PERSON = "name = '张三'\nid_number = '11010519491231002X'\naddress = '北京市朝阳区'\nnewest_address = '北京市西城区'\n"
 OTHER = "name = '李四'\nid_number = '410782199001010025'\naddress = '河南省辉县市'\n"
-SEEN_MAX_S = 3.0
+SEEN_MAX_S = 30.0
 POLL_S = 0.005
 
 

@@ -17,7 +17,7 @@ from tests.devices.stands.stand import Presented
 
 NAME = "gun"
 BAUD = 9600
-SEEN_MAX_S = 3.0
+SEEN_MAX_S = 30.0
 POLL_S = 0.01
 DEVICE = "窗口1 扫码枪"
 PERSON = "11010519491231002X"

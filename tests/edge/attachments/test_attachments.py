@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -116,10 +117,11 @@ def test_a_sender_that_hangs_up_or_sends_too_much_leaves_nothing(machine: Machin
 
 @pytest.mark.parametrize("step", ["write", "finish"])
 def test_who_is_cancelled_in_a_write_leaves_nothing(machine: Machine, step: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    real, began = getattr(BlobFile, step), asyncio.Event()
+    real, began, cancelled = getattr(BlobFile, step), asyncio.Event(), threading.Event()
 
     def slow(self: BlobFile, *args: bytes) -> None:
         loop.call_soon_threadsafe(began.set)
+        cancelled.wait(CEILING_S)
         time.sleep(0.1)
         real(self, *args)
 
@@ -129,6 +131,7 @@ def test_who_is_cancelled_in_a_write_leaves_nothing(machine: Machine, step: str,
         putting = asyncio.create_task(attachments.put(scan(100_000), PDF))
         await began.wait()
         putting.cancel()
+        cancelled.set()
         await asyncio.wait([putting])
         assert putting.cancelled()
         assert machine.files() == []

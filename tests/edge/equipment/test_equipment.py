@@ -297,10 +297,12 @@ OWN_END = (SystemExit(3), GeneratorExit(), asyncio.CancelledError())
 def test_a_driver_that_fails_or_hangs_takes_no_other_device_down(
     driver: Broken, reason: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(device_module, "PROBE_MAX_S", 0.05)
+    if reason == NO_ANSWER:
+        monkeypatch.setattr(device_module, "PROBE_MAX_S", 0.05)
 
     async def act(one: Counter) -> None:
         await one.until(lambda: one.state("broken") is DeviceState.HARDWARE_ERROR)
+        monkeypatch.undo()
         assert one.equipment.device("broken").view.status.reasons == (reason,)
         one.readers.insert("R1", ZHANG)
         assert (await one.read()).data.name == "张三"
@@ -370,19 +372,22 @@ class Stubborn:
 def test_a_driver_that_does_not_let_go_fails_its_device_alone_until_it_does(where: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(device_module, "PROBE_MAX_S", 0.05)
     monkeypatch.setattr(device_module, "LOOK_PATIENCE_S", 0.05)
-    monkeypatch.setattr(device_module, "LET_GO_MAX_S", 0.05)
-    monkeypatch.setattr(containment, "LET_GO_MAX_S", 0.05)
     monkeypatch.setattr(device_module, "LOOK_AGAIN_S", 0.05)
     let_go = asyncio.Event()
+
+    def letting_go_takes(limit_s: float) -> None:
+        for module in (device_module, containment):
+            monkeypatch.setattr(module, "LET_GO_MAX_S", limit_s)
 
     async def act(one: Counter) -> None:
         try:
             with pytest.raises(DriverFailed if where == "probe" else CommandTimedOut):
-                await one.commands.run(Order("broken", "read", "窗口1", timeout_s=0.2))
+                await one.commands.run(Order("broken", "read", "窗口1", timeout_s=CEILING_S if where == "probe" else 0.2))
             await one.until(lambda: one.state("broken") is DeviceState.HARDWARE_ERROR)
             assert one.equipment.device("broken").view.status.reasons == (DRIVER_ERROR,)
             with pytest.raises(DriverFailed):
                 await one.commands.run(Order("broken", "read", "窗口2"))
+            letting_go_takes(CEILING_S)  # of the reader, which does
             one.readers.insert("R1", ZHANG)
             assert (await one.read()).data.name == "张三"
             assert one.state("broken") is DeviceState.HARDWARE_ERROR
@@ -390,6 +395,7 @@ def test_a_driver_that_does_not_let_go_fails_its_device_alone_until_it_does(wher
             let_go.set()
         await one.until(lambda: one.state("broken") is DeviceState.ONLINE)
 
+    letting_go_takes(0.05)
     at(act, Wanted("broken", "barcode", lambda: Stubborn(where, let_go)))
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from devices import scan_codes
 from devices.contract import DeviceFault, DeviceIdentity, DeviceState, DeviceStatus, DeviceUnavailable, Reading
 from edge.equipment import containment, kept_open
 from edge.equipment.containment import DriverFailed
@@ -27,6 +28,8 @@ class Line:
         self.plugged = True
         self.taken = 0
         self.codes: asyncio.Queue[str | Exception] = asyncio.Queue()
+        self.free = asyncio.Event()  # clear: who looks has to wait
+        self.free.set()
 
 
 class Scanner:
@@ -38,6 +41,7 @@ class Scanner:
         self._line = line
 
     async def probe(self) -> DeviceStatus:
+        await self._line.free.wait()
         return DeviceStatus(DeviceState.ONLINE if self._line.plugged else DeviceState.NO_DEVICE, SCANNER)
 
     async def __aenter__(self) -> Scanner:
@@ -86,30 +90,44 @@ async def read(kept: KeptOpen) -> Any:
         return (await kept.read()).data
 
 
+async def asking(kept: KeptOpen) -> asyncio.Task[Any]:
+    """Somebody who waits for the next code by now."""
+    asked = asyncio.create_task(read(kept))
+    while kept._asked is None:
+        await asyncio.sleep(0)
+    return asked
+
+
 def test_what_is_scanned_while_nobody_asks_is_nobodys(monkeypatch: pytest.MonkeyPatch) -> None:
     async def act(line: Line, kept: KeptOpen) -> None:
         line.codes.put_nowait("before")
         while not line.codes.empty():
             await asyncio.sleep(0)
-        asked = asyncio.create_task(read(kept))
-        await asyncio.sleep(0.01)
+        asked = await asking(kept)
         line.codes.put_nowait("after")
         assert await asked == "after"
 
     with_line(act)
 
 
-def test_a_code_that_had_begun_before_anybody_asked_is_nobodys(tmp_path: Path) -> None:
+def test_a_code_that_had_begun_before_anybody_asked_is_nobodys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def scenario() -> None:
         async with asyncio.timeout(CEILING_S), serial_scanner.stand(tmp_path) as one:
             ready = asyncio.Event()
             kept = KeptOpen("barcode", one.driver, ready.set)
             running = asyncio.create_task(kept.run())
             await ready.wait()
-            one.show('codes = ["BEFORE"]\npiece_bytes = 2\npause_ms = 150')
-            await asyncio.sleep(0.2)
-            asked = asyncio.create_task(read(kept))
-            await asyncio.sleep(0.6)
+            for limit in ("PAUSE_MAX_S", "KEPT_MAX_S"):
+                monkeypatch.setattr(scan_codes, limit, 2 * CEILING_S)
+            driver: Any = kept._held
+            under_way = driver._codes._units
+            one.show('codes = ["BEFORE"]\nstop_after = 2')
+            while not under_way:
+                await asyncio.sleep(0.005)
+            asked = await asking(kept)
+            one.show(f'raw = "{b"FORE".hex()}0d"')
+            while under_way:
+                await asyncio.sleep(0.005)
             one.show('codes = ["AFTER"]')
             assert (await asked).text == "AFTER"
             running.cancel()
@@ -120,12 +138,10 @@ def test_a_code_that_had_begun_before_anybody_asked_is_nobodys(tmp_path: Path) -
 
 def test_whoever_gives_up_leaves_the_next_code_to_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
     async def act(line: Line, kept: KeptOpen) -> None:
-        given_up = asyncio.create_task(read(kept))
-        await asyncio.sleep(0.01)
+        given_up = await asking(kept)
         given_up.cancel()
         await asyncio.wait([given_up])
-        asked = asyncio.create_task(read(kept))
-        await asyncio.sleep(0.01)
+        asked = await asking(kept)
         line.codes.put_nowait("mine")
         assert await asked == "mine"
 
@@ -134,14 +150,12 @@ def test_whoever_gives_up_leaves_the_next_code_to_the_next(monkeypatch: pytest.M
 
 def test_a_code_that_is_not_read_well_is_told_to_whoever_asked_and_the_scanner_stays() -> None:
     async def act(line: Line, kept: KeptOpen) -> None:
-        asked = asyncio.create_task(read(kept))
-        await asyncio.sleep(0.01)
+        asked = await asking(kept)
         line.codes.put_nowait(DeviceFault("这个码没有读清楚。请重新扫一次。"))
         with pytest.raises(DeviceFault, match="没有读清楚"):
             await asked
         assert line.taken == 1
-        asked = asyncio.create_task(read(kept))
-        await asyncio.sleep(0.01)
+        asked = await asking(kept)
         line.codes.put_nowait("again")
         assert await asked == "again"
 
@@ -152,8 +166,7 @@ def test_a_scanner_that_is_pulled_ends_the_wait_and_comes_back_by_itself(monkeyp
     monkeypatch.setattr(kept_open, "REOPEN_S", 0.01)
 
     async def act(line: Line, kept: KeptOpen) -> None:
-        asked = asyncio.create_task(read(kept))
-        await asyncio.sleep(0.01)
+        asked = await asking(kept)
         line.plugged = False
         line.codes.put_nowait(DeviceUnavailable("扫码枪已断开。请插好。", DeviceState.NO_DEVICE))
         with pytest.raises(DeviceUnavailable):
@@ -165,8 +178,7 @@ def test_a_scanner_that_is_pulled_ends_the_wait_and_comes_back_by_itself(monkeyp
         line.plugged = True
         while (await kept.probe()).state is not DeviceState.ONLINE:
             await asyncio.sleep(0.005)
-        asked = asyncio.create_task(read(kept))
-        await asyncio.sleep(0.01)
+        asked = await asking(kept)
         line.codes.put_nowait("back")
         assert await asked == "back"
 
@@ -181,8 +193,8 @@ def test_a_bug_of_the_driver_ends_the_wait_and_is_its_state_until_it_is_held_aga
         async with asyncio.timeout(CEILING_S):
             running = asyncio.create_task(containment.kept_going("scan-1", kept.run))
             await changed.wait()
-            asked = asyncio.create_task(read(kept))
-            await asyncio.sleep(0.01)
+            asked = await asking(kept)
+            line.free.clear()
             line.codes.put_nowait(ZeroDivisionError("a bug"))
             with pytest.raises(DriverFailed):
                 await asked
@@ -191,6 +203,7 @@ def test_a_bug_of_the_driver_ends_the_wait_and_is_its_state_until_it_is_held_aga
             with pytest.raises(DeviceUnavailable) as error:
                 await read(kept)
             assert error.value.reasons == ("driverError",)
+            line.free.set()
             while (await kept.probe()).state is not DeviceState.ONLINE:
                 await asyncio.sleep(0.01)
             running.cancel()

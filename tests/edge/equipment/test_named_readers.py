@@ -46,7 +46,7 @@ class Office:
                 await self.equipment.changed(generation)
 
     async def read(self, name: str) -> Reading[Any]:
-        return await self.commands.run(Order(name, "read", "窗口1", 2.0, wait=False))
+        return await self.commands.run(Order(name, "read", "窗口1", CEILING_S, wait=False))
 
 
 def at(act: Callable[[Office], Awaitable[None]], monkeypatch: pytest.MonkeyPatch, names: dict[str, str]) -> None:

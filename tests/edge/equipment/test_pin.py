@@ -30,7 +30,7 @@ def at(act: Callable[[SimulatedReaders, Pin], Awaitable[None]]) -> None:
             async def pin(digits: str, reader: str = "R1", **values: bool) -> str:
                 """The name on the card, or why not."""
                 try:
-                    order = Order(reader, "read-with-pin", "窗口1", 2.0, values={"pin": digits, **values})
+                    order = Order(reader, "read-with-pin", "窗口1", 2 * CEILING_S, values={"pin": digits, **values})
                     return str((await commands.run(order)).data.name)
                 except PinRefused as error:
                     return error.hint
@@ -99,7 +99,7 @@ def test_a_pin_waits_for_no_card_as_the_next_one_may_be_another_persons() -> Non
     async def act(readers: SimulatedReaders, pin: Pin) -> None:
         waiting = asyncio.ensure_future(pin("000000"))
         with pytest.raises(CardAbsent):
-            async with asyncio.timeout(1.0):  # of the two that the command has
+            async with asyncio.timeout(CEILING_S / 2):  # the command has much longer
                 await waiting
         readers.insert("R1", replace(SILENT, pin_tries=1))
         assert await pin("123456") == "张三"
