@@ -33,7 +33,7 @@ PDF_BEGIN = b"%PDF-"
 PDF_MAX_BYTES = 64 * 1024 * 1024
 FOLLOW_S = 0.5
 LOST_MAX_S = 15.0  # a printer that wakes its network card does not answer for a moment
-CANCEL_MAX_S = 1.0
+CANCEL_MAX_S = 2.5  # whoever cancels waits 3 s at most; a line that stood still for a second must not cost the cancelling
 ENDS = (IppJobState.COMPLETED, IppJobState.CANCELED, IppJobState.ABORTED)
 
 HINTS = {
@@ -127,7 +127,8 @@ class PrinterDriver:
             return await asyncio.shield(asked)
         except asyncio.CancelledError:
             with suppress(DeviceError, TimeoutError):
-                await self._cancel(await asyncio.wait_for(asked, CANCEL_MAX_S))
+                async with asyncio.timeout(CANCEL_MAX_S):
+                    await self._cancel(await asked)
             raise
 
     async def _cancel(self, job: int) -> None:
