@@ -51,7 +51,7 @@ class Codes:
         self._whole: deque[tuple[float, Code | DeviceFault]] = deque(maxlen=KEPT_MAX)
         self._came = asyncio.Event()
         self._quiet = asyncio.Event()  # clear while all that comes is thrown away
-        self._pause = self._loop.call_later(PAUSE_MAX_S, self._paused)  # what is under way is no code
+        self._pause = self._loop.call_later(PAUSE_MAX_S, self._late)  # what is under way is no code
         self._pump = asyncio.create_task(self._keep_pumping(), name="scanner")
         self._pump.add_done_callback(self._ended)
 
@@ -129,7 +129,7 @@ class Codes:
     def _paused(self) -> None:
         if self._units:
             self._spoil(HALF)
-            self._pause = self._loop.call_later(QUIET_MIN_S, self._paused)
+            self._pause = self._loop.call_later(QUIET_MIN_S, self._late)
         else:
             self._quiet.set()
 
