@@ -19,7 +19,7 @@ from devices.serial_port import SerialPort
 from docs.examples.rating_pad import KIND, Rating, RatingPadDriver
 
 TOO_LONG_S = 1.2  # to let go
-ANSWER_MAX_S = 0.1
+ANSWER_MAX_S = 0.03
 AFTERWARDS = ExitStack()  # puts away what they leave behind
 
 
@@ -84,10 +84,12 @@ class ProbeTellsTheDevice(RatingPadDriver):
     async def probe(self) -> DeviceStatus:
         status = await super().probe()
         if status.state is DeviceState.ONLINE:
-            with suppress(TimeoutError):
-                async with self._new_port() as port, asyncio.timeout(ANSWER_MAX_S):
-                    await port.write(b"RESET")
-                    await port.read()
+            async with self._new_port() as port:
+                await port.write(b"RESET")
+                for _ in range(5):  # so that the device hears it, whatever this machine does meanwhile
+                    with suppress(TimeoutError):
+                        async with asyncio.timeout(ANSWER_MAX_S):
+                            await port.read()
         return status
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from devices import fingerprint_process, fingerprint_program
 from devices.cards import CardReaders, ReaderState
 from devices.simulated.card import CardText
 from devices.simulated.chip import ChipText
@@ -135,6 +136,14 @@ def with_chips(request: pytest.FixtureRequest) -> WithChips:
         virtual.settle()
 
     return real
+
+
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fingerprint program that is slow in letting go is not killed for it."""
+    for limit in ("CANCEL_MAX_S", "CLOSE_MAX_S"):
+        monkeypatch.setattr(fingerprint_process, limit, 30.0)
+    monkeypatch.setattr(fingerprint_program, "KILL_MAX_S", 30.0)
 
 
 @pytest.fixture

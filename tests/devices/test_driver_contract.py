@@ -23,7 +23,7 @@ from tests.devices.stands import (
     social_card,
     wedge_scanner,
 )
-from tests.devices.stands.handling import PAUSE_S, Build, back, ended, given_up, hold, on, probed, read_once
+from tests.devices.stands.handling import Build, back, ended, given_up, on, pause, probed, read_once, under_way
 from tests.devices.stands.stand import Presented, Stand
 from tests.devices.testbed.machine import Machine, preloaded
 
@@ -80,7 +80,7 @@ def test_a_probe_says_which_device_it_is_and_changes_nothing(stand: Build) -> No
         assert first.identity is not None
         assert first.identity.model or first.identity.serial
         assert await one.driver().probe() == first
-        await asyncio.sleep(PAUSE_S)
+        await pause()
         assert not one.touched(), f"a probe told the device something: {one.touched()}"
         assert (await read_once(one, one.driver())).kind == one.kind  # what was probed can be taken at once
 
@@ -150,7 +150,7 @@ def test_what_was_presented_and_gone_before_anybody_asked_is_no_answer(stand: Bu
     async def act(one: Stand) -> None:
         asked = await read_once(one, one.driver())
         await one.present_other()
-        await asyncio.sleep(PAUSE_S)
+        await pause()
         again = await read_once(one, one.driver())
         assert one.presented is not Presented.IN_A_MOMENT or again.data == asked.data, "it is of somebody before"
 
@@ -162,8 +162,7 @@ def test_what_is_no_reading_gives_none(stand: Build) -> None:
         first = one.presented in (Presented.BEFORE, Presented.ALWAYS)
         if first:
             await one.spoil()
-        reading = asyncio.create_task(hold(one.driver()))
-        await asyncio.sleep(PAUSE_S)
+        reading = await under_way(one.driver())
         if not first:
             await one.spoil()
         await asyncio.wait([reading], timeout=SPOILED_MAX_S)
@@ -182,8 +181,7 @@ def test_a_device_unplugged_while_it_is_read_ends_the_reading_and_comes_back(sta
         if one.presented is Presented.BEFORE:
             await one.present()
         await one.hang()  # so that the reading is under way
-        reading = asyncio.create_task(hold(one.driver()))
-        await asyncio.sleep(PAUSE_S)
+        reading = await under_way(one.driver())
         await one.unplug()
         assert hint_of(await ended(reading))
         await one.plug()
@@ -198,8 +196,7 @@ def test_a_device_that_hangs_holds_up_nobody_who_gives_up(stand: Build) -> None:
             await one.present()
         await one.hang()
         await probed(one)
-        reading = asyncio.create_task(hold(one.driver()))
-        await asyncio.sleep(PAUSE_S)
+        reading = await under_way(one.driver())
         await given_up(reading)
         await one.wake()
         await back(one)
@@ -209,8 +206,7 @@ def test_a_device_that_hangs_holds_up_nobody_who_gives_up(stand: Build) -> None:
 
 def test_nobody_presents_anything_and_the_wait_can_be_given_up(stand: Build) -> None:
     async def act(one: Stand) -> None:
-        waiting = asyncio.create_task(hold(one.driver()))
-        await asyncio.sleep(PAUSE_S)
+        waiting = await under_way(one.driver())
         if not waiting.done():
             await given_up(waiting)
         elif one.presented is not Presented.ALWAYS:

@@ -13,7 +13,7 @@ from devices.simulated.document_scanner import SimulatedScanner
 from devices.simulated.scanner_text import ScannerFolder, ScannerText
 from tests.devices.stands.stand import Presented
 
-LIST_MAX_S = 3.0
+HANGING_MAX_S = 3.0
 COARSE = ScanSettings(resolution_dpi=75)
 
 
@@ -51,17 +51,19 @@ class DocumentScannerStand:
         self.folder.unplug()
 
     async def plug(self) -> None:
-        self.folder.plug()
+        await self.wake()
 
     async def hang(self) -> None:
         self.folder.plug(ScannerText(hang=True))
+        self.wire = SimulatedScanner(self.folder.directory, list_max_s=HANGING_MAX_S)
 
     async def wake(self) -> None:
         self.folder.plug()
+        self.wire = SimulatedScanner(self.folder.directory)
 
 
 @asynccontextmanager
 async def stand(folder: Path) -> AsyncIterator[DocumentScannerStand]:
     hands = ScannerFolder(folder)
     hands.plug()
-    yield DocumentScannerStand(hands, SimulatedScanner(folder, list_max_s=LIST_MAX_S))
+    yield DocumentScannerStand(hands, SimulatedScanner(folder))

@@ -14,8 +14,8 @@ from devices.simulated.fingerprint_script import FingerprintFolder
 from tests.devices.stands.stand import Presented
 
 NAME = "finger"
-ANSWER_MAX_S = 2.0
-SILENCE_MAX_S = 1.5
+ANSWER_MAX_S, HANGING_MAX_S = 30.0, 2.0
+SILENCE_MAX_S = 30.0
 ENROLMENT = 5  # presses, of libfprint's virtual image sensor
 
 
@@ -57,19 +57,21 @@ class FingerprintStand:
         self.folder.unplug(NAME)
 
     async def plug(self) -> None:
-        self.folder.plug(NAME)
+        await self.wake()
 
     async def hang(self) -> None:
         self.play("hang = true")
+        self.process._answer_max_s = HANGING_MAX_S
 
     async def wake(self) -> None:
         self.folder.plug(NAME)
+        self.process._answer_max_s = ANSWER_MAX_S
 
 
 @asynccontextmanager
-async def stand(folder: Path) -> AsyncIterator[FingerprintStand]:
+async def stand(folder: Path, silence_max_s: float = SILENCE_MAX_S) -> AsyncIterator[FingerprintStand]:
     hands = FingerprintFolder(folder)
     hands.plug(NAME)
     command = simulated_command(folder, NAME)
-    async with FingerprintProcess(command, answer_max_s=ANSWER_MAX_S, silence_max_s=SILENCE_MAX_S) as process:
+    async with FingerprintProcess(command, answer_max_s=ANSWER_MAX_S, silence_max_s=silence_max_s) as process:
         yield FingerprintStand(process, hands)

@@ -18,10 +18,11 @@ from tests.devices.stands.stand import Presented, Stand
 from tests.devices.testbed.machine import preloaded
 
 READ_MAX_S = 20.0
-END_MAX_S = 3.0  # cancelling, letting go
-PROBE_MAX_S = 8.0
-PAUSE_S = 0.2
-LEFT_MAX_S = 3.0
+END_MAX_S = 10.0  # cancelling, letting go
+PROBE_MAX_S = 20.0
+PAUSE_S, PAUSES = 0.02, 10
+TAKEN_MAX_S = 0.2  # one that hangs is not taken at all
+LEFT_MAX_S = 30.0
 POLL_S = 0.02
 THREADS_OF_THE_LOOP = "asyncio_"
 NUMBER = re.compile(r"\d+")
@@ -50,7 +51,7 @@ async def read_once(one: Stand, driver: Driver[Any], present: Callable[[], Await
         async with driver:
             reading = asyncio.create_task(driver.read())
             if not before:
-                await asyncio.sleep(PAUSE_S)
+                await pause()
                 await present()
             given = await reading
             read_at = time.monotonic()
@@ -59,9 +60,26 @@ async def read_once(one: Stand, driver: Driver[Any], present: Callable[[], Await
     return given
 
 
-async def hold(driver: Driver[Any]) -> Reading[Any]:
-    async with driver:
-        return await driver.read()
+async def pause() -> None:
+    """A moment for what goes on beside this. In parts: of a machine that stands still it loses one of them only."""
+    for _ in range(PAUSES):
+        await asyncio.sleep(PAUSE_S)
+
+
+async def under_way(driver: Driver[Any]) -> asyncio.Task[Reading[Any]]:
+    """A reading of a device that was taken, where it lets itself be taken."""
+    taken = asyncio.Event()
+
+    async def hold() -> Reading[Any]:
+        async with driver:
+            taken.set()
+            return await driver.read()
+
+    reading, waiting = asyncio.create_task(hold()), asyncio.create_task(taken.wait())
+    await asyncio.wait([reading, waiting], timeout=TAKEN_MAX_S, return_when=asyncio.FIRST_COMPLETED)
+    waiting.cancel()
+    await pause()
+    return reading
 
 
 async def probed(one: Stand) -> None:
@@ -95,7 +113,7 @@ async def back(one: Stand) -> None:
         except DeviceError:
             if time.monotonic() > last_try:
                 raise
-            await asyncio.sleep(PAUSE_S)
+            await pause()
         else:
             assert reading.kind == one.kind
             return

@@ -13,7 +13,7 @@ from devices.simulated.printer import SimulatedPrinter
 from devices.simulated.printer_text import PrinterFolder, PrinterText
 from tests.devices.stands.stand import Presented
 
-ANSWER_MAX_S = 3.0
+ANSWER_MAX_S, HANGING_MAX_S = 30.0, 3.0
 
 
 @dataclass
@@ -27,9 +27,11 @@ class PrinterStand:
     presented: Presented = Presented.ALWAYS
     secrets: tuple[str, ...] = ()
     device: str = "前台打印机"
+    answer_max_s: float = ANSWER_MAX_S
 
     def driver(self) -> PrinterDriver:
-        return PrinterDriver(IppWire(self.printer.uri, answer_max_s=ANSWER_MAX_S), self.device, follow_s=0.05, lost_max_s=1.0)
+        wire = IppWire(self.printer.uri, answer_max_s=self.answer_max_s)
+        return PrinterDriver(wire, self.device, follow_s=0.05, lost_max_s=1.0)
 
     async def present(self) -> None:
         await self.be()
@@ -48,6 +50,7 @@ class PrinterStand:
 
     async def be(self, text: PrinterText | None = None) -> None:
         """As described, at once."""
+        self.answer_max_s = HANGING_MAX_S if text is not None and text.hang else ANSWER_MAX_S
         self.folder.plug(text)
         await self.printer.settle()
 

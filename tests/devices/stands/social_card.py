@@ -18,8 +18,8 @@ from devices.simulated.psam import PsamText
 from devices.social_card import KIND, SocialCardDriver
 from tests.devices.stands.stand import Presented
 
-SEEN_MAX_S = 15.0  # a card service that comes again is looked for every 5 s in the end
-ANSWER_MAX_S = 1.0
+SEEN_MAX_S = 40.0  # a card service that comes again is looked for every 5 s in the end
+ANSWER_MAX_S = 15.0
 SILENT_AFTER_APDUS = 4
 OTHER = CardText(name="李四", id_number="410782199001010025", card_number="B87654321")
 PSAM = PsamText()
