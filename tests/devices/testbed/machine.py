@@ -18,7 +18,7 @@ from devices.wedge_keys import Key
 OWNER = Path(__file__).with_name("owner.py")
 SYSTEM_PYTHON = "/usr/bin/python3"
 PRELOAD = "libumockdev-preload.so.0"
-STOP_MAX_S = 5.0
+STOP_MAX_S = 30.0
 BUS_VIRTUAL = 0x06
 EV_SYN, EV_KEY, SYN_DROPPED = 0, 1, 3
 

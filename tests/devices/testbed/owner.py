@@ -9,6 +9,7 @@ import os
 import struct
 import sys
 import threading
+import time
 
 import gi
 
@@ -20,7 +21,7 @@ EV_SYN, EV_KEY = 0, 1
 SYN_REPORT = 0
 GRAB, VERSION, ID, NAME, PHYS, UNIQ, KEYS_DOWN, EFFECTS = 0x90, 0x01, 0x02, 0x06, 0x07, 0x08, 0x18, 0x84
 BITS = range(0x20, 0x40)
-VANISHED_S = 0.05
+VANISHED_S, LOOKS = 0.02, 8
 
 
 class Keyboard:
@@ -46,7 +47,7 @@ class Keyboard:
         if number == GRAB:
             (wanted,) = struct.unpack_from("i", bytes(client.get_arg().retrieve()))
             if wanted and self.grabbed:  # by one that just closed it, perhaps: we hear of that a little later
-                threading.Timer(VANISHED_S, lambda: client.complete(*self.grab(client, wanted))).start()
+                threading.Thread(target=self.grab_later, args=(client, wanted)).start()
             else:
                 client.complete(*self.grab(client, wanted))
             return True
@@ -72,6 +73,13 @@ class Keyboard:
             bits = {EV_SYN: 1 << EV_SYN | 1 << EV_KEY, EV_KEY: (1 << 127) - 2}.get(number - BITS.start, 0)
             return bits.to_bytes(96, "little")
         return struct.pack("i", 0) if number == EFFECTS else None
+
+    def grab_later(self, client, wanted):
+        for _ in range(LOOKS):  # not one long one: on a machine that stands still we hear of nothing either
+            time.sleep(VANISHED_S)
+            if not self.grabbed:
+                break
+        client.complete(*self.grab(client, wanted))
 
     def grab(self, client, wanted):
         with self.lock:

@@ -4,7 +4,8 @@ import asyncio
 import os
 import threading
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 
 import pytest
 
@@ -18,8 +19,8 @@ from tests.devices.keyboard import ENTER, SHIFT, gbk_typed, keys_of, stroke
 from tests.devices.stands.wedge_scanner import WedgeScannerStand, stand
 from tests.devices.testbed.machine import PRODUCT, VENDOR, Device, Machine
 
-WAIT_MAX_S = 5.0
-PAUSE_MAX_S, QUIET_MIN_S = 0.1, 0.2
+WAIT_MAX_S = 60.0
+PAUSE_MAX_S, QUIET_MIN_S = 0.1, 1.5
 END = stroke(ENTER)
 
 Act = Callable[[WedgeScannerStand], Awaitable[None]]
@@ -39,8 +40,26 @@ def on(machine: Machine, act: Act) -> None:
 
     handles = len(os.listdir("/proc/self/fd"))  # noqa: PTH208
     asyncio.run(bounded())
-    assert not [thread.name for thread in threading.enumerate() if thread.name == "keyboard"]
+    last_look = time.monotonic() + WAIT_MAX_S
+    while [thread.name for thread in threading.enumerate() if thread.name == "keyboard"]:
+        assert time.monotonic() < last_look, "its thread has not ended"
+        time.sleep(0.01)
     assert len(os.listdir("/proc/self/fd")) == handles  # noqa: PTH208
+
+
+@asynccontextmanager
+async def held(driver: WedgeScannerDriver, pause_max_s: float = WAIT_MAX_S) -> AsyncIterator[WedgeScannerDriver]:
+    """What is typed in one go is not cut where the machine stands still."""
+    async with driver:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(scan_codes, "PAUSE_MAX_S", pause_max_s)
+            yield driver
+
+
+async def quiet(driver: WedgeScannerDriver) -> None:
+    """After a code that was spoiled."""
+    assert driver._codes is not None
+    await driver._codes.settle()
 
 
 async def read(driver: WedgeScannerDriver) -> ScanReading:
@@ -49,7 +68,7 @@ async def read(driver: WedgeScannerDriver) -> ScanReading:
 
 def test_what_is_scanned_is_read_and_heard_by_no_window(machine: Machine) -> None:
     async def act(one: WedgeScannerStand) -> None:
-        async with one.driver() as driver:
+        async with held(one.driver()) as driver:
             await one.type([*keys_of("Ab-12~"), *END])
             reading = await driver.read()
             assert reading.data == ScanReading("Ab-12~")
@@ -68,7 +87,7 @@ def test_without_the_grab_every_window_would_hear_it(machine: Machine, monkeypat
     monkeypatch.setattr(evdev_keyboard.InputDevice, "grab", lambda device: None)
 
     async def act(one: WedgeScannerStand) -> None:
-        async with one.driver() as driver:
+        async with held(one.driver()) as driver:
             await one.type([*keys_of("12"), *END])
             assert await read(driver) == ScanReading("12")
         assert machine.heard(one.scanner) == [2, 2, 3, 3, 28, 28]
@@ -117,7 +136,7 @@ def test_a_keyboard_that_nobody_named_is_never_grabbed() -> None:
 
 def test_chinese_comes_through_the_keypad(machine: Machine) -> None:
     async def act(one: WedgeScannerStand) -> None:
-        async with one.driver(ScanSettings(prefix="#", aim=True)) as driver:
+        async with held(one.driver(ScanSettings(prefix="#", aim=True))) as driver:
             await one.type([*keys_of("#]Q3"), *gbk_typed("欧阳一"), *keys_of(" 110105"), *END])
             assert await read(driver) == ScanReading("欧阳一 110105", "]Q3")
 
@@ -126,7 +145,7 @@ def test_chinese_comes_through_the_keypad(machine: Machine) -> None:
 
 def test_a_number_that_is_not_of_the_named_encoding_is_told(machine: Machine) -> None:
     async def act(one: WedgeScannerStand) -> None:
-        async with one.driver(ScanSettings(encoding=Encoding.UTF_8)) as driver:
+        async with held(one.driver(ScanSettings(encoding=Encoding.UTF_8))) as driver:
             await one.type([*gbk_typed("啊"), *END])
             assert (await read(driver)).text != "啊"
             await one.type([*stroke(58), *keys_of("a"), *END])
@@ -139,23 +158,24 @@ def test_a_number_that_is_not_of_the_named_encoding_is_told(machine: Machine) ->
 
 def test_two_codes_back_to_back_stay_two(machine: Machine) -> None:
     async def act(one: WedgeScannerStand) -> None:
-        async with one.driver() as driver:
+        async with held(one.driver()) as driver:
             await one.type([*keys_of("A1"), *END, *keys_of("A1"), *stroke(15), *keys_of("B2"), *END])
             assert [(await read(driver)).text for _ in range(3)] == ["A1", "A1", "B2"]
 
     on(machine, act)
 
 
-def test_half_a_code_is_none_and_neither_is_its_other_half(machine: Machine) -> None:
+def test_half_a_code_is_none_and_neither_is_its_other_half(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
     async def act(one: WedgeScannerStand) -> None:
         async with one.driver() as driver:
             await one.type(keys_of("1101051949"))
-            await asyncio.sleep(PAUSE_MAX_S + 0.1)
-            await one.type([*keys_of("1231002X"), *END])
             with pytest.raises(DeviceFault) as half:
                 await driver.read()
             assert "半个" in half.value.hint
-            await asyncio.sleep(QUIET_MIN_S + 0.1)
+            await asyncio.sleep(PAUSE_MAX_S)
+            await one.type([*keys_of("1231002X"), *END])
+            await quiet(driver)
+            monkeypatch.setattr(scan_codes, "PAUSE_MAX_S", WAIT_MAX_S)
             await one.type([*keys_of("WHOLE"), *END])
             assert await read(driver) == ScanReading("WHOLE")
 
@@ -165,14 +185,14 @@ def test_half_a_code_is_none_and_neither_is_its_other_half(machine: Machine) -> 
 def test_unplugged_in_the_middle_of_a_code_gives_none_and_the_scanner_comes_back(machine: Machine) -> None:
     async def act(one: WedgeScannerStand) -> None:
         before = one.scanner.node
-        async with one.driver() as driver:
+        async with held(one.driver()) as driver:
             await one.type([Key(SHIFT, PRESS), *keys_of("1101")])
             await one.unplug()
             with pytest.raises(DeviceUnavailable):
                 await driver.read()
         await one.plug()
         assert one.scanner.node != before
-        async with one.driver() as driver:
+        async with held(one.driver()) as driver:
             await one.type([*keys_of("x"), *END])
             assert await read(driver) == ScanReading("x")
 
@@ -181,13 +201,13 @@ def test_unplugged_in_the_middle_of_a_code_gives_none_and_the_scanner_comes_back
 
 def test_lost_keys_spoil_the_code(machine: Machine) -> None:
     async def act(one: WedgeScannerStand) -> None:
-        async with one.driver() as driver:
+        async with held(one.driver()) as driver:
             await one.type(keys_of("12"))
             machine.overrun(one.scanner)
             await one.type([*keys_of("56"), *END])
             with pytest.raises(DeviceFault):
                 await driver.read()
-            await asyncio.sleep(QUIET_MIN_S + 0.1)
+            await quiet(driver)
             await one.type([*keys_of("WHOLE"), *END])
             assert await read(driver) == ScanReading("WHOLE")
 
@@ -196,12 +216,14 @@ def test_lost_keys_spoil_the_code(machine: Machine) -> None:
 
 def test_a_busy_loop_cuts_no_code(machine: Machine) -> None:
     async def act(one: WedgeScannerStand) -> None:
-        async with one.driver() as driver:
+        async with held(one.driver(), pause_max_s := 1.5) as driver:
+            assert driver._codes is not None
             await one.type(keys_of("1101"))
-            await asyncio.sleep(PAUSE_MAX_S / 2)
-            typing = threading.Timer(PAUSE_MAX_S / 2, lambda: machine.type(one.scanner, [*keys_of("05"), *END]))
+            while len(driver._codes._units) < len("1101"):
+                await asyncio.sleep(0.01)
+            typing = threading.Timer(0.1, lambda: machine.type(one.scanner, [*keys_of("05"), *END]))
             typing.start()
-            time.sleep(PAUSE_MAX_S * 3)  # noqa: ASYNC251  # that is the point
+            time.sleep(pause_max_s + 0.3)  # noqa: ASYNC251  # that is the point
             assert await read(driver) == ScanReading("110105")
 
     on(machine, act)
@@ -228,6 +250,8 @@ def test_a_key_that_is_down_is_let_go_before_the_grab(machine: Machine, monkeypa
             async with one.driver():
                 pytest.fail("Enter would stay down for every window")
         assert machine.grabs(one.scanner) == 0
+        monkeypatch.setattr(evdev_keyboard, "RELEASED_MAX_S", WAIT_MAX_S)
+        monkeypatch.setattr(evdev_keyboard, "OPEN_MAX_S", WAIT_MAX_S)
         letting_go = threading.Timer(0.05, lambda: machine.type(one.scanner, [Key(ENTER, RELEASE)]))
         letting_go.start()
         async with one.driver():
