@@ -171,6 +171,7 @@ class SimulatedPrinter:
             for form, values in forms.items():
                 async with session.get(f"http://127.0.0.1:{self._port}/{form}", params=values) as response:
                     response.raise_for_status()
+                    await response.read()  # the printer answers before it takes what the form says
 
     async def _until(self, condition: Callable[[], bool], process: asyncio.subprocess.Process) -> None:
         try:
