@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from devices.contract import DeviceIdentity, DeviceState, DeviceStatus
+from devices.ipp_status import blocking
+from devices.paper import PAPER_OUT
 
 _HERE = (DeviceState.ONLINE, DeviceState.DEVICE_BUSY, DeviceState.USER_ERROR)
 _AWAY = (DeviceState.OFFLINE, DeviceState.NO_DEVICE, DeviceState.POWER_OFF)
@@ -25,7 +27,7 @@ class EventKind(StrEnum):
 
 
 class Condition(StrEnum):
-    """What of a device's state people are told as an event. A card that is put in wrong is none."""
+    """What of a device's state people are told as an event. A card that is put in wrong is none, nor is an empty feeder."""
 
     UNKNOWN = "unknown"
     HERE = "here"
@@ -69,7 +71,7 @@ class DeviceEvent:
 
 def events_of(known: Known, status: DeviceStatus) -> tuple[Known, tuple[DeviceEvent, ...]]:
     """What to know from now on, and what to record. A device that has never been there is no event."""
-    condition = _condition(status.state)
+    condition = _condition(status)
     identity = status.identity or known.identity
     now = Known(condition, identity, status.reasons if condition is Condition.FAULTY else ())
     found: list[EventKind] = []
@@ -103,10 +105,16 @@ def is_reworded(known: Known, events: tuple[DeviceEvent, ...]) -> bool:
     return known.condition is Condition.FAULTY and [one.kind for one in events] == [EventKind.FAULT]
 
 
-def _condition(state: DeviceState) -> Condition:
-    if state in _HERE:
-        return Condition.HERE
-    return Condition.AWAY if state in _AWAY else Condition.FAULTY
+def _condition(status: DeviceStatus) -> Condition:
+    if status.state in _HERE:
+        return Condition.FAULTY if _stopped(status) else Condition.HERE
+    return Condition.AWAY if status.state in _AWAY else Condition.FAULTY
+
+
+def _stopped(status: DeviceStatus) -> bool:
+    """A printer that lacks paper may say that it is idle, or at work: nothing comes out, and somebody has to mend it."""
+    reasons = set(blocking(status.reasons))
+    return bool(reasons - {PAPER_OUT} if status.state is DeviceState.USER_ERROR else reasons)
 
 
 def _other(before: DeviceIdentity | None, now: DeviceIdentity | None) -> bool:

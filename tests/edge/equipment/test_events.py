@@ -12,6 +12,11 @@ ONLINE, AWAY = DeviceStatus(DeviceState.ONLINE, OLD), DeviceStatus(DeviceState.N
 FAULT = DeviceStatus(DeviceState.HARDWARE_ERROR, None, ("paperJammed",))
 BUSY = DeviceStatus(DeviceState.DEVICE_BUSY)
 WRONG_CARD = DeviceStatus(DeviceState.USER_ERROR, OLD)
+NO_PAPER = DeviceStatus(DeviceState.ONLINE, OLD, ("paperOut", "tonerLow"))
+NO_PAPER_AT_WORK = DeviceStatus(DeviceState.DEVICE_BUSY, OLD, ("paperOut", "tonerLow"))
+OPEN = DeviceStatus(DeviceState.USER_ERROR, OLD, ("coverOpen", "paperOut"))
+LOW = DeviceStatus(DeviceState.ONLINE, OLD, ("paperLow", "tonerLow"))
+EMPTY_FEEDER = DeviceStatus(DeviceState.USER_ERROR, OLD, ("paperOut",))
 
 
 def told(*statuses: DeviceStatus) -> list[str]:
@@ -35,6 +40,11 @@ def told(*statuses: DeviceStatus) -> list[str]:
     ((ONLINE, AWAY, DeviceStatus(DeviceState.ONLINE, DeviceIdentity("ACR38U", "0001"))), ["attached", "detached", "attached"]),
     ((ONLINE, FAULT, DeviceStatus(DeviceState.HARDWARE_ERROR, None, ("tonerOut",))), ["attached", "fault", "fault"]),
     ((ONLINE, AWAY, FAULT), ["attached", "detached", "fault"]),
+    ((ONLINE, NO_PAPER, NO_PAPER_AT_WORK, ONLINE), ["attached", "fault", "recovered"]),  # a printer says both
+    ((ONLINE, OPEN, ONLINE), ["attached", "fault", "recovered"]),
+    ((ONLINE, LOW, ONLINE), ["attached"]),  # it prints all the same
+    ((ONLINE, EMPTY_FEEDER, ONLINE), ["attached"]),
+    ((ONLINE, AWAY, NO_PAPER, AWAY, ONLINE), ["attached", "detached", "fault", "detached", "attached"]),
 ])
 def test_what_changes_is_told_once(statuses: tuple[DeviceStatus, ...], expected: list[str]) -> None:
     assert told(*statuses) == expected
