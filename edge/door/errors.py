@@ -71,7 +71,7 @@ def refusal_of(error: Exception) -> DoorError:
         case BadValues():
             return DoorError(422, "bad-values", "命令的内容不符合接口要求。请按 details 中的字段更正后重新提交。", error.fields)
         case CommandTimedOut():
-            return DoorError(408, "command-timeout", "等待超时，未读到内容。请重新开始。")
+            return DoorError(408, "command-timeout", error.hint)
         case _:
             return DoorError(500, "agent-fault", AGENT_FAULT)
 

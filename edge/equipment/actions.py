@@ -22,6 +22,9 @@ from edge.equipment.test_page import test_page
 
 PRINT = "print"
 NO_TEMPLATE = "没有可比对的指纹采集结果，或已超过 10 分钟。请先重新采集指纹。"
+NOT_SCANNED = "等待超时，这一页没有扫成。请检查扫描仪和材料，再扫一次。"
+NOT_PRINTED = "等待超时，没有打完，余下的已取消。请看打印机是否缺纸、卡纸或有其他提示，处理后再打一次。"
+NO_ANSWER = "等待超时，打印机没有应答。请检查打印机的电源和连接线，再试一次。"
 FULL_STACK = f"一次最多扫 {PAGES_MAX} 页，已经扫满。进纸器里如还有材料，请再扫一次。"
 
 
@@ -100,13 +103,15 @@ class Given:
 @dataclass(frozen=True, slots=True)
 class Action:
     """`do` gives a reading, or None once all that came was taken. `hint` asks the person at the counter for what the command
-    needs; "" where nothing has to be presented. `waits`: for a card to be put in, if none is.
+    needs; "" where nothing has to be presented. `waits`: for a card to be put in, if none is. `late` is for whoever gave it too
+    little time.
     """
 
     do: Callable[[Any, Given], Awaitable[Reading[Any] | None]]
     hint: str = ""
     values: type[Values] = Values
     waits: bool = True
+    late: str = "等待超时，未读到内容。请重新开始。"
 
 
 async def _read(driver: Any, _given: Given) -> Reading[Any]:
@@ -176,6 +181,8 @@ ACTIONS: dict[str, dict[str, Action]] = {
     "id-card": {"read": Action(_read, "请将居民身份证放到读卡区。")},
     "fingerprint": {"enrol": Action(_enrol, "请按指纹。"), "verify": Action(_verify, "请按指纹。", VerifyValues)},
     "barcode": {"read": Action(_read, "请扫码。")},
-    "document": {"scan": Action(_read), "scan-stack": Action(_scan_stack), "preview": Action(_preview)},
-    "printer": {"status": Action(_read), PRINT: Action(_print, values=PrintValues), "test-page": Action(_print_test_page)},
+    "document": {"scan": Action(_read, late=NOT_SCANNED), "scan-stack": Action(_scan_stack, late=NOT_SCANNED),
+                 "preview": Action(_preview, late=NOT_SCANNED)},
+    "printer": {"status": Action(_read, late=NO_ANSWER), PRINT: Action(_print, values=PrintValues, late=NOT_PRINTED),
+                "test-page": Action(_print_test_page, late=NOT_PRINTED)},
 }

@@ -35,7 +35,11 @@ class BadValues(Exception):
 
 
 class CommandTimedOut(Exception):
-    """Nobody presented anything in time."""
+    """Nobody presented anything in time, or the device was not done; `hint` is for the counter."""
+
+    def __init__(self, hint: str) -> None:
+        super().__init__(hint)
+        self.hint = hint
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +86,7 @@ class Commands:
             except TimeoutError as error:
                 if not limit.expired():
                     raise
-                raise CommandTimedOut from error
+                raise CommandTimedOut(action.late) from error
 
 
 def _values(action: Action, order: Order) -> Any:

@@ -7,7 +7,6 @@ import { stepWord, valuesOf } from "./words.js";
 const TRIAL_S = 60;
 const SHOWN_MS = 60_000;
 const ENDINGS = {
-  timeout: ["look", "等了一分钟没有读到内容。需要时再试一次。"],
   cancelled: ["look", "已取消。"],
   lost: ["bad", "与本机服务程序的连接断了，这次没有完成。恢复后请再试一次。"],
 };
@@ -100,7 +99,7 @@ export class Trial {
 
 /** [look, sentence]. Where pages of a stack came before the end, the door says how many, and where to go on. */
 function ending({ status, pages, error }) {
-  const [look, text] = ENDINGS[status] ?? [status === "refused" ? "look" : "bad", error?.message ?? "没有完成，请再试一次。"];
+  const [look, text] = ENDINGS[status] ?? [["refused", "timeout"].includes(status) ? "look" : "bad", error?.message ?? "没有完成，请再试一次。"];
   return [look, pages?.length && error ? error.message : text];
 }
 

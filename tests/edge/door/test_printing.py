@@ -310,6 +310,9 @@ def test_the_time_of_a_command_begins_anew_with_each_printed_side(tmp_path: Path
                 await asyncio.sleep(0.02)
             answer = await counter.client.post(f"{URL}?timeout_s={7 * SIDE_S}", content=one_page(), headers=PDF)
             assert answer.status_code == status
+            if status == 408:
+                assert "打" in answer.json()["error"]["message"]
+                assert "读" not in answer.json()["error"]["message"]
 
     asyncio.run(come())
 
