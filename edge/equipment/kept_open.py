@@ -36,6 +36,7 @@ class KeptOpen:
         self._make = make
         self._told = told
         self._status = DeviceStatus(DeviceState.OFFLINE)
+        self._seen = asyncio.Event()
         self._held: HeldDriver | None = None
         self._asked: asyncio.Future[Reading[Any]] | None = None
 
@@ -81,12 +82,14 @@ class KeptOpen:
             self._asked.set_exception(error)
 
     def _see(self, status: DeviceStatus) -> None:
+        self._seen.set()
         if status != self._status:
             self._status = status
             self._told()
 
     async def probe(self) -> DeviceStatus:
-        """What `run` last saw."""
+        """What `run` last saw; waits for its first sight: before that a scanner that is there would be told as detached."""
+        await self._seen.wait()
         return self._status
 
     async def __aenter__(self) -> Self:

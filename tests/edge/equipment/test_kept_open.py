@@ -98,6 +98,20 @@ async def asking(kept: KeptOpen) -> asyncio.Task[Any]:
     return asked
 
 
+def test_nothing_is_said_of_a_scanner_before_it_was_looked_at() -> None:
+    async def scenario() -> None:
+        kept = KeptOpen("barcode", lambda: Scanner(Line()), lambda: None)
+        looking = asyncio.create_task(kept.probe())
+        await asyncio.sleep(0.01)
+        running = asyncio.create_task(kept.run())
+        async with asyncio.timeout(CEILING_S):
+            assert await looking == DeviceStatus(DeviceState.ONLINE, SCANNER)
+        running.cancel()
+        await asyncio.wait([running])
+
+    asyncio.run(scenario())
+
+
 def test_what_is_scanned_while_nobody_asks_is_nobodys(monkeypatch: pytest.MonkeyPatch) -> None:
     async def act(line: Line, kept: KeptOpen) -> None:
         line.codes.put_nowait("before")
