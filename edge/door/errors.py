@@ -33,8 +33,9 @@ class ErrorBody(BaseModel):
 
 
 def responses(*codes: int, body: type[ErrorBody] = ErrorBody) -> dict[int | str, dict[str, Any]]:
-    """What OpenAPI says of a route that may refuse with these, in this shape."""
-    return {401: {"model": ErrorBody}, 403: {"model": ErrorBody}, **{code: {"model": body} for code in codes}}
+    """What OpenAPI says of a route that may refuse with these, in this shape; whatever else it refuses with has no other."""
+    return {401: {"model": ErrorBody}, 403: {"model": ErrorBody}, **{code: {"model": body} for code in codes},
+            "default": {"model": ErrorBody, "description": "Any other refusal"}}
 
 
 class DoorError(Exception):

@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import uvicorn
-from fastapi import FastAPI
 
 from devices.cards import CardReaders
 from edge.advice import LineHealth
@@ -25,6 +24,7 @@ from edge.door.errors import add_handlers
 from edge.door.given_readings import GivenReadings
 from edge.door.guard import Guard
 from edge.door.metrics import DoorMetrics
+from edge.door.openapi import DescribedApp
 from edge.door.page_routes import PageRoutes
 from edge.door.pairing import Pairing
 from edge.door.print_routes import PrintRoutes
@@ -67,7 +67,7 @@ class Door:
         given = GivenReadings(readings, attachments)
         windows = Windows(equipment, commands, pairing, given)
         devices = DeviceRoutes(equipment, unattended, commands, readers, readings, windows, given)
-        app = FastAPI(title="所站网关柜面接口 Suozhan counter API", version="1", docs_url=None, redoc_url=None)
+        app = DescribedApp(title="所站网关柜面接口 Suozhan counter API", version="1", docs_url=None, redoc_url=None)
         app.include_router(routes.router())
         app.include_router(PrintRoutes(commands, given).router())
         app.include_router(devices.router())

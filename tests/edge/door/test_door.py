@@ -503,6 +503,22 @@ def test_get_changes_nothing(tmp_path: Path) -> None:
     at_the_door(tmp_path, visit)
 
 
+def test_the_description_says_which_calls_need_a_token_and_how_all_of_them_refuse(tmp_path: Path) -> None:
+    async def visit(counter: Counter) -> None:
+        document = (await counter.client.get("/openapi.json")).json()
+        assert document["components"]["securitySchemes"]["bearer"]["scheme"] == "bearer"
+        free = {path for path, calls in document["paths"].items() for one in calls.values() if not one["security"]}
+        assert free == {"/v1/pair", "/metrics"}
+        refusals = [answer for path, calls in document["paths"].items() if path != "/metrics" for one in calls.values()
+                    for status, answer in one["responses"].items() if not status.startswith("2")]
+        shapes = {one["content"]["application/json"]["schema"]["$ref"].rpartition("/")[2] for one in refusals}
+        assert shapes == {"ErrorBody", "CommandErrorBody"}
+        assert all("default" in one["responses"] for path, calls in document["paths"].items() if path != "/metrics"
+                   for one in calls.values())
+
+    at_the_door(tmp_path, visit)
+
+
 def test_a_reader_that_the_list_names_is_read_by_its_own_name_too(tmp_path: Path) -> None:
     async def visit(counter: Counter) -> None:
         counter.readers.insert("R1", CardText(name="王秀英", id_number=ID_NUMBER))
