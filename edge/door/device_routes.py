@@ -58,7 +58,7 @@ class DeviceRoutes:
             summary="Look at a device now; it is not used for that")
         add("/v1/devices/{name:path}", self.device, methods=["GET"], responses=responses(404), summary="One device")
         add("/v1/readers", self.readers, methods=["GET"], responses=responses(), summary="Card readers and their state")
-        add("/v1/readers/{name}/read", self.read, methods=["POST"], responses=responses(404, 409, 502),
+        add("/v1/readers/{name:path}/read", self.read, methods=["POST"], responses=responses(404, 409, 502),
             summary="Read the card that is in")
         router.add_api_websocket_route("/v1/events", self.window)
         return router
