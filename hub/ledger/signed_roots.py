@@ -63,7 +63,7 @@ class SignedRoots:
         self.findings: list[Finding] = []
         self.checkpoints = [root for note in snapshot.checkpoints if (root := self._checkpoint(log, note))]
         epochs = [one for note in snapshot.epochs if (one := self._epoch(log, note))]
-        self.statements = [SignedRoot(f"epoch {one.number}", one.base_size, one.base_root) for one in epochs]
+        self.statements = [SignedRoot(f"epoch {one.number}", one.base_size, one.base_root) for one in _common(epochs)]
         if mark is not None and snapshot.epochs:
             self._add_mark(log, mark, marked, epochs)
 
@@ -108,3 +108,12 @@ class SignedRoots:
         if opened is not None and (opened.last_size, opened.last_root) == (said.size, said.root):
             return  # this epoch was opened behind the mark, and nothing has been signed in it yet
         self.statements.append(SignedRoot(MARK, said.size, said.root))
+
+
+def _common(epochs: list[LogEpoch]) -> list[LogEpoch]:
+    """Those whose base this ledger has to have: a later one that begins with less says that the rest of it was lost since."""
+    found: list[LogEpoch] = []
+    for one in reversed(epochs):
+        if not found or one.base_size <= found[-1].base_size:
+            found.append(one)
+    return found[::-1]

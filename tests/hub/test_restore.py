@@ -154,6 +154,11 @@ class City:
         shutil.copy(file, self.state.database)
         self.clock.now_ms += 60_000  # what comes back has other leaves
 
+    def verify(self) -> None:
+        """By the command, which has to find nothing."""
+        done = CliRunner().invoke(app, ["--state", str(self.state.root), "verify"])
+        assert done.exit_code == 0, done.output
+
     def run(self, *arguments: str) -> str:
         """A command, which has to be refused."""
         done = CliRunner().invoke(app, ["--state", str(self.state.root), *arguments])
@@ -603,6 +608,30 @@ def test_an_epoch_that_the_backup_does_not_know_is_stated_again(city: City, tmp_
     with TreeStore(city.state.database) as store:
         assert len(store.epochs()) == 3
     assert city.sign().halted == ""
+
+
+@pytest.mark.parametrize("signed_between", [True, False])
+def test_a_second_restore_to_an_older_backup_leaves_a_ledger_that_verifies_and_can_be_backed_up(
+        city: City, tmp_path: Path, *, signed_between: bool) -> None:
+    """What the epoch between the two began with is lost by the second one, on the hub's own word: that is no damage, and keeps
+    no later backup from being restored.
+    """
+    back_up(city.state.database, tmp_path / "older.db")
+    city.note("second", "third")
+    city.sign()
+    back_up(city.state.database, tmp_path / "newer.db")
+    restore(city.state, tmp_path / "newer.db", city.clock, SAID)
+    if signed_between:
+        city.sign()
+    city.clock.now_ms += 60_000  # what comes back has other leaves
+    restore(city.state, tmp_path / "older.db", city.clock, SAID)
+    city.verify()
+    city.note("fourth", "fifth", "sixth")
+    assert city.sign().halted == ""
+    city.verify()
+    back_up(city.state.database, tmp_path / "later.db")
+    assert restore(city.state, tmp_path / "later.db", city.clock, SAID).epoch.number == 4
+    city.verify()
 
 
 def test_an_epoch_without_a_checkpoint_goes_on_only_over_its_own_base(city: City, tmp_path: Path) -> None:

@@ -144,6 +144,13 @@ def test_an_epoch_that_begins_with_another_tree_is_named(city: CityLedger) -> No
     assert "epoch 2" in wheres(city)
 
 
+def test_only_what_no_later_epoch_has_lost_must_be_what_an_epoch_began_with(city: CityLedger) -> None:
+    for number, base in [(2, 100), (3, SIZE + 5), (4, 603), (5, 306)]:
+        epoch = LogEpoch(city.hub, number, 1, base, bytes(32), SIZE + 5, bytes(32))
+        damage(city.database, "INSERT INTO epochs VALUES (?, ?)", number, epoch.statement(city.log_signer))
+    assert [one for one in wheres(city) if one.startswith("epoch")] == ["epoch 2", "epoch 5"]
+
+
 @pytest.mark.parametrize(("mark", "reason"), [
     (lambda city: _sign(city, SIZE, bytes(32)), "are not those that were signed"),
     (lambda city: _sign(city, SIZE + 1, bytes(32)), "the stored tree ends at 756"),
