@@ -30,8 +30,9 @@ Progress = Callable[[int, int], None]  # checked, of so many
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """How far an interrupted check of a journal had come, and what it had found until then."""
+    """How far an interrupted check of a journal's file (by its inode) had come, and what it had found until then."""
 
+    file: int
     position: int = 0
     findings: int = 0
 
@@ -65,7 +66,7 @@ class Verification:
                 geneses[files.name] = check.identity.genesis
                 yield from check.structure()
                 yield from check.ends()
-                yield from self._records(check)
+                yield from self._records(check, files.db.stat().st_ino)
                 yield from self._receipts(files, check.identity.genesis)
         except DatabaseMissing:
             yield Finding("journal", str(gone(files.db)))
@@ -75,12 +76,14 @@ class Verification:
             yield Finding("journal", str(error))
             yield from _damage(files)
 
-    def _records(self, check: JournalCheck) -> Iterator[Finding]:
+    def _records(self, check: JournalCheck, file: int) -> Iterator[Finding]:
         journal = str(check.identity.genesis.journal)
-        cursor = self._cursors.get(journal, Cursor())
+        end = check.marks().head.position
+        cursor = self._cursors.get(journal, Cursor(file))
+        if cursor.file != file or cursor.position > end:  # another one was put in the place of the one that was looked at
+            cursor = Cursor(file)
         position, found = cursor.position, cursor.findings
         self.earlier += found
-        end = check.marks().head.position
         try:
             while position < end:
                 last, findings = check.step(position)
@@ -88,7 +91,7 @@ class Verification:
                     return
                 found += len(findings)
                 self.checked += last - position
-                self._cursors[journal] = Cursor(last, found)
+                self._cursors[journal] = Cursor(file, last, found)
                 if last // CURSOR_EVERY_RECORDS > position // CURSOR_EVERY_RECORDS:
                     self._keep()
                 position = last

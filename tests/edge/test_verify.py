@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import shutil
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
@@ -33,7 +34,7 @@ from security.private_files import write_private
 from security.signer import Ed25519Signer
 from security.sqlite_connection import Connection
 from security.suites import Verifier
-from tests.edge.machine import enrolled, fill, lose_database
+from tests.edge.machine import enrolled, fill, journal_of, lose_database
 from tests.edge.small_journal import Piece, SmallJournal, copy_journal, flipped
 from tests.spine import CEILING_S, clear_page, damage, draft, prove
 
@@ -49,8 +50,6 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> StateFolder:
 
 @pytest.fixture
 def copy(machine: StateFolder, tmp_path: Path) -> StateFolder:
-    import shutil
-
     return StateFolder(Path(shutil.copytree(machine.root, tmp_path / "copy")))
 
 
@@ -159,6 +158,29 @@ def test_an_interrupted_check_goes_on_and_does_not_forget_what_it_found(copy: St
     assert not (copy.root / "verify.json").exists()
     copy.root.joinpath("verify.json").write_text("damaged")
     assert "position 100" in CliRunner().invoke(app, ["--state", str(copy.root), "verify", "--resume"]).stdout
+
+
+@pytest.mark.parametrize("put_back", ["beside", "over"])
+def test_an_interrupted_check_says_nothing_of_a_file_that_was_put_in_its_place(
+        machine: StateFolder, copy: StateFolder, tmp_path: Path, put_back: str) -> None:
+    """An older one, whose damage nobody has looked at."""
+    older = StateFolder(tmp_path / "older")
+    shutil.copytree(machine.root, older.root)
+    damage(older.business.db, "UPDATE envelopes SET payload = zeroblob(300) WHERE position = 100")
+
+    def interrupt(checked: int, end: int) -> None:
+        if checked > RECORDS + 1:
+            raise KeyboardInterrupt
+
+    asyncio.run(_say(copy, 600))
+    with pytest.raises(KeyboardInterrupt):
+        list(Verification(copy, interrupt, resume=False).findings())
+    if put_back == "beside":
+        copy.business.db.rename(copy.business.db.with_name("business.db.kept"))
+    shutil.copy(older.business.db, copy.business.db)
+    again = Verification(copy, lambda checked, end: None, resume=True)
+    assert [one.where for one in again.findings()] == ["position 100"]
+    assert again.checked == RECORDS + 1
 
 
 def test_a_folder_that_takes_no_cursor_is_checked_to_the_end(copy: StateFolder, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -288,6 +310,11 @@ def test_damage_of_either_journal_is_found_and_named(copy: StateFolder) -> None:
     assert [one.where for one in _findings(copy)] == ["position 9", "events: position 7"]
     copy.events.db.unlink()
     assert _where(copy) == {"position 9", "events: journal"}
+
+
+async def _say(state: StateFolder, records: int) -> None:
+    async with asyncio.timeout(CEILING_S), journal_of(state) as journal:
+        await asyncio.gather(*[journal.submit(draft(f"later:{number}")) for number in range(records)])
 
 
 async def _note(state: StateFolder, records: int) -> None:
