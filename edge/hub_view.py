@@ -90,6 +90,8 @@ def _ask_time(identity: Identity, address: str) -> int:
     try:
         connection.request("GET", f"/v1/time?nonce={nonce.hex()}")
         answer = json.loads(connection.getresponse().read(ANSWER_MAX_BYTES))
+    except RecursionError as error:
+        raise ValueError("the answer is no JSON that a hub writes") from error
     finally:
         connection.close()
     match answer:

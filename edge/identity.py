@@ -91,7 +91,7 @@ def load_identity(path: Path) -> Identity:
             raise NotEnrolled(f"{path} is gone; {RESTORE}") from error
         raise NotEnrolled(f"no machine is enrolled in {path.parent}; run: suozhan-edge --state {path.parent} enrol TOKEN"
                           ) from error
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, RecursionError) as error:
         raise NotEnrolled(f"{path} is damaged ({error}); {RESTORE}") from error
     return identity
 

@@ -18,6 +18,7 @@ from security.clock import Clock
 
 WAITING_MAX = 4  # of one kind for one subject: two copies of a disk may ask, and no key fills the desk's list
 
+ID_MAX = 2**63 - 1  # of the database
 UNNAMED_MAX = 1_000  # requests that waited when a database was lost: no record names them, but somebody's note may
 NAME = "approvals"  # of the last id that must not be given again
 _USED = sa.union_all(sa.select(approvals.c.id), sa.select(cursors.c.cursor).where(cursors.c.name == NAME)).subquery()
@@ -81,7 +82,7 @@ class Approvals:
         state: Literal["approved", "refused"] = "approved" if approved else "refused"
         if not by.strip() or not reason.strip() or name_fault(by) or name_fault(reason):
             raise AttentionRefused("a decision has a name and a reason; give --by and --reason")
-        found = self._one(approvals.c.id == approval_id)
+        found = self._one(approvals.c.id == approval_id) if 0 <= approval_id <= ID_MAX else None
         if found is None:
             raise AttentionRefused(f"there is no request {approval_id}; list them with: suozhan-hub approvals")
         if found.state not in {"waiting", state}:

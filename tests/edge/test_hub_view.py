@@ -144,7 +144,7 @@ def test_a_time_that_the_hub_did_not_sign_for_this_question_is_not_believed(tmp_
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"rubbish", b'{"unix_ms":"x","signature":""}', b'{"unix_ms":1,"signature":"xy"}',
-                                  b"{" * 5000])
+                                  b"{" * 5000, b"[" * 5000])
 def test_an_answer_that_is_none_tells_nothing_of_the_time(tmp_path: Path, body: bytes) -> None:
     with serving(tmp_path, Answer(body=body)) as hub:
         view = view_hub(CITY.identity, hub, hub)

@@ -66,8 +66,9 @@ def test_a_request_is_asked_once_decided_once_and_recorded(tmp_path: Path) -> No
     other = approvals.ask("rejoin", "edge 1", b"k2", {})
     with pytest.raises(AttentionRefused, match="--by"):
         approvals.decide(asked.id, "", "seen", approved=True)
-    with pytest.raises(AttentionRefused, match="suozhan-hub approvals"):
-        approvals.decide(99, "周敏", "seen", approved=True)
+    for nobody in (99, -1, 2**63):
+        with pytest.raises(AttentionRefused, match="suozhan-hub approvals"):
+            approvals.decide(nobody, "周敏", "seen", approved=True)
     assert approvals.decide(asked.id, "周敏", "looked at the disk", approved=True).state == "approved"
     assert approvals.decide(asked.id, "周敏", "again", approved=True).reason == "looked at the disk"
     with pytest.raises(AttentionRefused, match=f"request {asked.id} was approved by 周敏, and that stays.*revoke EDGE"):
