@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import signal
@@ -15,9 +16,10 @@ from pathlib import Path
 
 import pytest
 
+from security import sqlite_index
 from security.durable_sqlite import LogLost, create_database, open_durable, open_look, open_readonly
 from security.incarnation import incarnation
-from security.sqlite_index import lost_log, read_index
+from security.sqlite_index import Index, lost_log, read_index
 
 ROWS = 30
 HEADER_BYTES, FRAME_BYTES = 32, 4096 + 24
@@ -93,6 +95,37 @@ def test_a_log_that_begins_again_after_a_checkpoint_is_looked_at_from_there(tmp_
     assert lost_log(path) == ""  # and the end of the earlier log behind it is nobody's loss
     _log(path).unlink()
     assert " is gone, with 14 pages " in lost_log(path)
+
+
+@pytest.mark.parametrize(("behind", "words"), [(5, "5 pages committed"), (1, "1 page committed")])
+def test_behind_a_checkpoint_that_a_reader_held_up_only_the_rest_is_missed(tmp_path: Path, behind: int, words: str) -> None:
+    path = tmp_path / "data.db"
+    create_database(path, "CREATE TABLE rows (number INTEGER) STRICT")
+    with closing(open_durable(path)) as db, closing(open_readonly(path)) as reader:
+        for _ in range(ROWS):
+            db.execute("INSERT INTO rows VALUES (0)")
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM rows").fetchone()
+        for _ in range(behind):
+            db.execute("INSERT INTO rows VALUES (0)")
+        assert db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone() == (0, ROWS + behind, ROWS)
+        assert lost_log(path) == ""
+        _log(path).unlink()
+        assert f"data.db-wal is gone, with {words}" in lost_log(path)
+
+
+@pytest.mark.parametrize("page_bytes", [512, 32_768, 65_536])
+def test_pages_of_any_size_are_counted(tmp_path: Path, page_bytes: int) -> None:
+    """The largest is written as 1, and the one before has the highest bit of its two bytes."""
+    path = tmp_path / "data.db"
+    with closing(sqlite3.connect(path)) as db:
+        db.execute(f"PRAGMA page_size = {page_bytes}")
+        db.execute("CREATE TABLE rows (number INTEGER) STRICT")
+    _killed(path)
+    assert lost_log(path) == ""
+    size = _log(path).stat().st_size
+    os.truncate(_log(path), size - 1)
+    assert f" was cut to {size - 1} of {size} bytes that were committed" in lost_log(path)
 
 
 def test_a_killed_writers_own_files_are_whole_and_stay_so_when_it_is_opened_again(killed: Path) -> None:
@@ -188,9 +221,9 @@ def _written(at: int, data: bytes) -> Callable[[Path], None]:
 @pytest.mark.parametrize("harm", [
     _after_a_power_cut, _unmarked, _a_copy, _the_database_is_a_copy, _the_index_is_put_back, _both_are_put_back, _gone,
     _written(16, b"\xff"), _written(48 + 16, b"\xff"), _written(0, bytes(136)), _written(0, b"garbage!" * 17),
-    lambda path: os.truncate(_index(path), 0), lambda path: os.truncate(_index(path), 60)],
+    lambda path: os.truncate(_index(path), 0), lambda path: os.truncate(_index(path), 60), Path.unlink],
     ids=["another boot", "no mark", "a copy", "another database", "index put back", "both put back", "gone", "first header",
-         "second header", "zeros", "garbage", "empty", "half"])
+         "second header", "zeros", "garbage", "empty", "half", "database gone"])
 @pytest.mark.parametrize("log", ["gone", "cut"])
 def test_an_index_that_is_not_certain_says_nothing(killed: Path, harm: Callable[[Path], None], log: str) -> None:
     """Of a power cut is left what had reached the disk: nothing here tells a log that went from one that ended."""
@@ -237,6 +270,39 @@ def test_an_index_whose_two_headers_say_the_same_nonsense_says_nothing(killed: P
         assert read_index(bytes(other)) is None, at
 
 
+def _sum(data: bytes) -> bytes:
+    first = second = 0
+    for at in range(0, len(data), 8):
+        first += int.from_bytes(data[at:at + 4], sys.byteorder) + second
+        second += int.from_bytes(data[at + 4:at + 8], sys.byteorder) + first
+    return b"".join((one % 2**32).to_bytes(4, sys.byteorder) for one in (first, second))
+
+
+@pytest.mark.parametrize(("at", "readable"), [(8, True), (0, False), (12, False)], ids=["changes", "version", "made"])
+def test_an_index_of_another_version_or_one_that_is_just_made_says_nothing_though_its_sum_holds(
+        killed: Path, at: int, readable: bool) -> None:
+    header = bytearray(_index(killed).read_bytes()[:40])
+    header[at] ^= 1
+    said = bytes(header)
+    whole = said + _sum(said)
+    assert (read_index(whole + whole + _index(killed).read_bytes()[96:136]) is not None) == readable
+
+
+def test_where_files_take_no_mark_a_database_opens_and_nothing_is_certain(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: object) -> None:
+        raise OSError(errno.ENOTSUP, os.strerror(errno.ENOTSUP))
+
+    monkeypatch.setattr(os, "getxattr", refused)
+    monkeypatch.setattr(os, "setxattr", refused)
+    path = tmp_path / "data.db"
+    create_database(path, "CREATE TABLE rows (number INTEGER) STRICT")
+    with closing(open_durable(path)) as db:
+        db.execute("INSERT INTO rows VALUES (0)")
+        _log(path).unlink()
+        assert lost_log(path) == ""
+
+
 def test_beside_writers_who_come_and_go_nothing_is_ever_missed(tmp_path: Path) -> None:
     """Logs begin, are checkpointed, cut and removed while somebody looks."""
     path = tmp_path / "data.db"
@@ -260,6 +326,18 @@ def test_beside_writers_who_come_and_go_nothing_is_ever_missed(tmp_path: Path) -
         done.set()
         looking.join()
     assert said == {""}
+
+
+def test_a_log_that_ends_while_it_is_looked_at_is_nobodys_loss(killed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lacking = sqlite_index._lacking
+
+    def ended(log: Path, index: Index) -> str:
+        monkeypatch.undo()  # who opens it looks, too
+        assert _rows(killed) == ROWS
+        return lacking(log, index)
+
+    monkeypatch.setattr(sqlite_index, "_lacking", ended)
+    assert lost_log(killed) == ""
 
 
 def test_a_log_that_goes_while_somebody_writes_is_told_to_whoever_comes_and_he_still_ends_well(killed: Path) -> None:
