@@ -32,6 +32,12 @@ def test_a_file_stays_itself_however_it_is_written_and_called(tmp_path: Path) ->
     assert incarnation(path.rename(tmp_path / "moved")) == first
 
 
+def test_a_file_is_itself_by_a_name_from_the_working_folder_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_bytes(b"one")
+    monkeypatch.chdir(tmp_path)
+    assert incarnation(Path("file")) == incarnation(tmp_path / "file")
+
+
 def test_where_there_are_no_handles_it_is_the_inode() -> None:
     found = Path("/proc/version").stat()
     assert incarnation(Path("/proc/version")) == f"{found.st_dev}:{found.st_ino}:"

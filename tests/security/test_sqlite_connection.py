@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from security.durable_sqlite import create_database, look_uri, open_durable, open_look
+from security.durable_sqlite import DatabaseMissing, create_database, look_uri, open_durable, open_look
 from security.sqlite_connection import FileChanged, Look
 
 ROWS = 3_000
@@ -31,6 +31,15 @@ def _rewritten(path: Path) -> None:
         db.execute("VACUUM")
 
 
+def test_a_file_that_rests_is_read_as_any_other(resting: Path) -> None:
+    with closing(open_look(resting)) as look:
+        cursor = look.execute("SELECT number FROM rows WHERE number >= ? ORDER BY number", (7,))
+        assert cursor.fetchmany(2) == [(7,), (8,)]
+        assert (cursor.fetchone(), next(cursor), cursor.fetchmany()) == ((9,), (10,), [(11,)])
+        assert cursor.fetchall() == [(number,) for number in range(12, ROWS)]
+        assert cursor.execute("SELECT ? + 1", (7,)).fetchone() == (8,)
+
+
 @pytest.mark.parametrize("read", [
     lambda cursor: cursor.fetchall(), lambda cursor: cursor.fetchone(), lambda cursor: cursor.fetchmany(ROWS), next, list,
     lambda cursor: cursor.execute(SELECT), lambda cursor: cursor.connection.execute(SELECT)],
@@ -46,6 +55,27 @@ def test_what_is_read_after_a_change_is_neither_believed_nor_called_damaged(
                 read(cursor)
     with closing(open_look(resting)) as look:
         assert len(look.execute(SELECT).fetchall()) == ROWS // 2
+
+
+def test_of_a_file_that_goes_while_it_is_read_opening_it_again_tells(resting: Path) -> None:
+    with closing(open_look(resting)) as look:
+        resting.unlink()
+        with pytest.raises(FileChanged):
+            look.execute(SELECT)
+    with pytest.raises(DatabaseMissing):
+        open_look(resting)
+
+
+def test_who_is_asked_to_stop_while_he_reads_is_not_told_to_do_it_again(resting: Path) -> None:
+    def asked(_: bytes) -> str:
+        raise KeyboardInterrupt
+
+    with closing(open_look(resting)) as look:
+        look.text_factory = asked
+        cursor = look.execute("SELECT 'text' FROM rows")
+        _rewritten(resting)
+        with pytest.raises(KeyboardInterrupt):
+            cursor.fetchone()
 
 
 def test_a_writer_who_has_just_come_changes_nothing_yet(resting: Path) -> None:
