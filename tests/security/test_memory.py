@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import ctypes
 import subprocess
 import sys
 from pathlib import Path
 
-from security.memory import ARENAS_MAX
+import pytest
+
+from security.memory import ARENAS_MAX, few_arenas
 
 LEFT = """
 import gc, sys, weakref
@@ -78,3 +81,8 @@ def test_what_connections_leave_is_collected_soon_after_a_start_that_loaded_much
 
 def test_threads_share_their_heaps(tmp_path: Path) -> None:
     assert arenas(tmp_path / "few", "few") <= ARENAS_MAX < arenas(tmp_path / "many")
+
+
+def test_another_c_library_keeps_its_own_ways(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ctypes, "CDLL", lambda _: object())
+    few_arenas()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -9,6 +10,9 @@ import time
 from collections.abc import Iterator
 
 import pytest
+
+import security.until_signal
+from security.until_signal import until_signal
 
 STOP_MAX_S = 10
 SERVICE = """
@@ -30,7 +34,9 @@ print("done")
 
 @pytest.fixture
 def service(request: pytest.FixtureRequest) -> Iterator[subprocess.Popen[str]]:
-    with subprocess.Popen([sys.executable, "-c", SERVICE.format(request.param)], stdout=subprocess.PIPE, text=True) as process:
+    buffered = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}  # as a service's output is
+    with subprocess.Popen([sys.executable, "-c", SERVICE.format(request.param)], env=buffered, stdout=subprocess.PIPE,
+                          text=True) as process:
         yield process
         process.kill()
 
@@ -45,3 +51,36 @@ def test_a_thread_that_goes_on_for_minutes_keeps_no_process_from_stopping(servic
     rest, _ = service.communicate(timeout=2 * STOP_MAX_S)
     assert (service.returncode, first + rest) == (0, said)
     assert time.monotonic() - asked_s < STOP_MAX_S
+
+
+async def _failing(error: Exception) -> None:
+    raise error
+
+
+@pytest.mark.parametrize("wrapped", [0, 1, 3])
+def test_one_task_that_fails_is_one_error_however_it_was_started(wrapped: int) -> None:
+    cause = PermissionError("the one that somebody acts on")
+    error: Exception = cause
+    for _ in range(wrapped):
+        error = ExceptionGroup("tasks", [error])
+    with pytest.raises(PermissionError) as caught:
+        until_signal(_failing(error))
+    assert caught.value is cause
+
+
+def test_several_tasks_that_fail_are_all_told() -> None:
+    both = [PermissionError("one"), ValueError("other")]
+    with pytest.raises(ExceptionGroup) as caught:
+        until_signal(_failing(ExceptionGroup("tasks", [ExceptionGroup("more tasks", both)])))
+    assert list(caught.value.exceptions) == both
+
+
+def test_before_a_service_starts_a_thread_its_heaps_are_few(monkeypatch: pytest.MonkeyPatch) -> None:
+    done: list[str] = []
+
+    async def service() -> None:
+        done.append("service")
+
+    monkeypatch.setattr(security.until_signal, "few_arenas", lambda: done.append("few arenas"))
+    until_signal(service())
+    assert done == ["few arenas", "service"]
