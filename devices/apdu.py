@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from devices.contract import DeviceFault
+from devices.contract import Unreadable
 
 ROUNDS_MAX = 16  # exchanges for one command; a short answer needs two
 ANSWER_MAX_BYTES = 4096
@@ -18,7 +18,7 @@ def transmit(exchange: Exchange, apdu: Command) -> tuple[bytes, int]:
     """Send one command, answer 61xx with GET RESPONSE and 6Cxx with the right Le; return (data, SW).
 
     `exchange` carries one raw APDU each way and raises DeviceError by itself.
-    Raises DeviceFault when the card answers with less than a status word or never comes to an end.
+    Raises Unreadable when the card answers with less than a status word or never comes to an end.
     """
     data = b""
     command = apdu
@@ -34,7 +34,7 @@ def transmit(exchange: Exchange, apdu: Command) -> tuple[bytes, int]:
             command = with_le(command, sw2)
         else:
             return data, sw1 << 8 | sw2
-    raise DeviceFault("卡片应答异常。请取出卡片，重新插入后再读；仍不行请换一张卡试读卡器。")
+    raise Unreadable("卡片应答异常。请取出卡片，重新插入后再读；仍不行请换一张卡试读卡器。")
 
 
 def with_le(command: Command, le: int) -> Command:

@@ -10,6 +10,7 @@ from uuid import UUID, uuid4
 TEXT_MAX_CHARS = 256
 REASON_MAX_CHARS = 64
 REASONS_MAX = 16
+UNREADABLE = "unreadable"  # of what was last presented: the device itself may be sound
 
 Data_co = TypeVar("Data_co", covariant=True)
 
@@ -114,6 +115,12 @@ class CardAbsent(DeviceUnavailable):
 
 class DeviceFault(DeviceError):
     """A person has to do something: show `hint`."""
+
+
+class Unreadable(DeviceFault):
+    """What was presented came garbled: a dirty chip, a torn code, a disturbed line. Presented again it may be read."""
+
+    reasons = (UNREADABLE,)
 
 
 class CardRefused(DeviceFault):

@@ -1,6 +1,6 @@
 """What an ID card holds: from the bytes of the reader's answers to values, no I/O.
 
-Texts are UTF-16LE, padded with blanks. Damage ends in DeviceFault; what an issuer may have written is taken as it stands
+Texts are UTF-16LE, padded with blanks. Damage ends in Unreadable; what an issuer may have written is taken as it stands
 (docs/decisions/0009), a rare character from a private-use area too.
 """
 
@@ -9,7 +9,7 @@ import unicodedata
 from dataclasses import dataclass
 from datetime import date
 
-from devices.contract import CardRefused, DeviceFault
+from devices.contract import CardRefused, Unreadable
 from devices.id_card_frames import ADDRESS_BYTES, FINGERPRINT_BYTES, PHOTO_BYTES, SAM_ID_BYTES, TEXT_BYTES
 from devices.id_card_layouts import FLAG_AT, FORMS, KINDS, LABELS, LAYOUTS, NUMBERS, CardKind
 from devices.id_number import id_check
@@ -54,9 +54,9 @@ class IdCard:
         return f"IdCard(kind={self.kind}, name=***, id_number=***)"
 
 
-def garbled(field: str) -> DeviceFault:
+def garbled(field: str) -> Unreadable:
     """`field` cannot be what the card holds."""
-    return DeviceFault(
+    return Unreadable(
         f"证件的“{LABELS[field]}”读出的内容不正确。请拿起证件，重新放好再读；仍不行请到公安机关检查证件。"
     )
 

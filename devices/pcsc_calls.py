@@ -11,7 +11,15 @@ from contextlib import contextmanager
 from smartcard import scard
 
 from devices.apdu import Command
-from devices.contract import CardAbsent, CardRefused, DeviceError, DeviceFault, DeviceState, DeviceUnavailable
+from devices.contract import (
+    CardAbsent,
+    CardRefused,
+    DeviceError,
+    DeviceFault,
+    DeviceState,
+    DeviceUnavailable,
+    Unreadable,
+)
 
 LOCK_PATIENCE_S = 0.04  # each thread has a context of its own, too: a reader that hangs must not hold up the others
 NEW_READERS = "\\\\?PnP?\\Notification"
@@ -63,7 +71,7 @@ def ending(code: int) -> DeviceError:
     if code == SHARING_VIOLATION:
         return DeviceUnavailable("其他程序正在使用读卡器。请关闭该程序后再试。", DeviceState.DEVICE_BUSY)
     if code == NOT_TRANSACTED:
-        return DeviceFault("卡片没有应答。请取出卡片，擦净芯片后重新插入。")
+        return Unreadable("卡片没有应答。请取出卡片，擦净芯片后重新插入。")
     if code == READER_UNAVAILABLE:
         return DeviceFault("读卡器没有应答。请拔下读卡器重新插上；仍不行请报修。")
     return DeviceFault(f"读卡器出错（{code:#010x}）。请拔下读卡器重新插上；仍不行请报修并告知此代码。")

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from devices.contract import DeviceFault
+from devices.contract import DeviceFault, Unreadable
 from devices.scan_text import ENDS, UNITS_MAX
 
 PAUSE_MAX_S = 0.3  # inside a code; scanners leave 0 to 100 ms between two keys, by radio up to 150
@@ -98,7 +98,7 @@ class Codes:
         self._units.clear()
         if self._quiet.is_set():
             self._quiet.clear()
-            self._put(DeviceFault(hint))
+            self._put(Unreadable(hint))
 
     async def _keep_pumping(self) -> None:
         while True:

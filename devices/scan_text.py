@@ -4,7 +4,7 @@ import unicodedata
 from dataclasses import dataclass
 from enum import StrEnum
 
-from devices.contract import DeviceFault
+from devices.contract import Unreadable
 
 KIND = "barcode"
 UNITS_MAX = 8192  # a QR code holds 7,089 digits, Han Xin 7,827 (ISO/IEC 18004, GB/T 21049)
@@ -56,15 +56,15 @@ class ScanReading:
 
 
 def scanned(text: str, settings: ScanSettings) -> ScanReading:
-    """The reading in what a scanner sent for one code. Raises DeviceFault when that can not be it."""
+    """The reading in what a scanner sent for one code. Raises Unreadable when that can not be it."""
     symbology, text = _symbology(_unframed(text, settings), settings)
     if not text.strip() or len(text) > UNITS_MAX or not all(map(_is_text, text)):
-        raise DeviceFault(GARBLED)
+        raise Unreadable(GARBLED)
     return ScanReading(text, symbology)
 
 
 def decoded(raw: bytes, encoding: Encoding) -> str:
-    """The characters in `raw`; GBK is read as its superset GB18030. Raises DeviceFault.
+    """The characters in `raw`; GBK is read as its superset GB18030. Raises Unreadable.
 
     A few words are sound in both encodings, and say different things: every character of them is two bytes in UTF-8,
     as none of Chinese is. AUTO refuses these; of random two-character names in GBK they are 3 %.
@@ -73,10 +73,10 @@ def decoded(raw: bytes, encoding: Encoding) -> str:
     if encoding is Encoding.AUTO and utf_8 is not None and gbk is not None:
         strange = [character for character in utf_8 if not character.isascii()]
         if strange and all(character < THREE_BYTES for character in strange):
-            raise DeviceFault(UNCLEAR)
+            raise Unreadable(UNCLEAR)
     text = {Encoding.AUTO: gbk if utf_8 is None else utf_8, Encoding.UTF_8: utf_8, Encoding.GBK: gbk}[encoding]
     if text is None:
-        raise DeviceFault(GARBLED)
+        raise Unreadable(GARBLED)
     return text
 
 
@@ -90,7 +90,7 @@ def _decoded(raw: bytes, codec: str) -> str | None:
 def _unframed(text: str, settings: ScanSettings) -> str:
     prefix, suffix = settings.prefix, settings.suffix
     if not text.startswith(prefix) or not text.endswith(suffix):
-        raise DeviceFault(FRAMED_OTHERWISE)
+        raise Unreadable(FRAMED_OTHERWISE)
     return text[len(prefix) : len(text) - len(suffix)]
 
 
@@ -99,7 +99,7 @@ def _symbology(text: str, settings: ScanSettings) -> tuple[str, str]:
         return "", text
     symbology, rest = text[:AIM_CHARS], text[AIM_CHARS:]
     if len(symbology) < AIM_CHARS or symbology[0] != "]" or not (symbology[1:].isascii() and symbology[1:].isalnum()):
-        raise DeviceFault(FRAMED_OTHERWISE)
+        raise Unreadable(FRAMED_OTHERWISE)
     return symbology, rest
 
 

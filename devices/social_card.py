@@ -141,7 +141,7 @@ class SocialCardDriver:
         await self._stack.aclose()
 
     async def read(self) -> Reading[SocialCard]:
-        """Read the whole card. CardRefused: not such a card. DeviceFault: garbled. CardAbsent: pulled or swapped."""
+        """Read the whole card. CardRefused: not such a card. Unreadable: garbled. CardAbsent: pulled or swapped."""
         if self._wire is None:
             raise DeviceUnavailable(NOT_OPEN)
         wire = self._wire

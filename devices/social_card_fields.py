@@ -1,13 +1,13 @@
 """The fields of the social-security card's files EF05 and EF06 (LD/T 32, LD/T 33): from bytes to values, no I/O.
 
-Whatever is wrong with the bytes ends in DeviceFault: read again, never go on with half a person.
+Whatever is wrong with the bytes ends in Unreadable: read again, never go on with half a person.
 """
 
 import re
 from dataclasses import dataclass
 from datetime import date
 
-from devices.contract import DeviceFault
+from devices.contract import Unreadable
 from devices.id_number import id_check
 
 HEADER_BYTES = 2  # tag, length
@@ -42,9 +42,9 @@ BIRTHPLACE = Field(0x0C, 3, "出生地")
 BIRTH = Field(0x0D, 4, "出生日期")
 
 
-def garbled(field: Field) -> DeviceFault:
+def garbled(field: Field) -> Unreadable:
     """The value of `field` cannot be what the card holds."""
-    return DeviceFault(f"卡内“{field.label}”读出的内容不正确。请取出卡片重新插入再读；仍不行请到发卡网点检查卡片。")
+    return Unreadable(f"卡内“{field.label}”读出的内容不正确。请取出卡片重新插入再读；仍不行请到发卡网点检查卡片。")
 
 
 def value_of(field: Field, record: bytes) -> bytes:

@@ -1,7 +1,7 @@
 """The application of a social-security card and the records in its files (LD/T 32, LD/T 33), read by tag."""
 
 from devices.cards import CardWire
-from devices.contract import CardRefused, DeviceFault
+from devices.contract import CardRefused, Unreadable
 from devices.social_card_fields import Field, value_of
 
 APPLICATION = "sx1.sh.社会保障".encode("gbk")
@@ -60,4 +60,4 @@ def _check(sw: int) -> None:
     if sw in LOCKED:
         raise CardRefused(CARD_LOCKED)
     if sw != DONE:
-        raise DeviceFault(f"卡片返回状态 {sw:04X}，没有读成。请取出卡片重新插入再读；仍不行请到发卡网点检查卡片。")
+        raise Unreadable(f"卡片返回状态 {sw:04X}，没有读成。请取出卡片重新插入再读；仍不行请到发卡网点检查卡片。")

@@ -8,7 +8,7 @@ the number says that it is Unicode in hexadecimal, "." that it is of the code pa
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from devices.contract import DeviceFault
+from devices.contract import Unreadable
 from devices.scan_codes import SPOILED
 from devices.scan_text import GARBLED, UNCLEAR, Encoding, decoded
 
@@ -95,15 +95,15 @@ class Typing:
 
 
 def typed(units: Sequence[int], encoding: Encoding) -> str:
-    """The text of one code. AUTO tells GBK from Unicode where all numbers can be the one only. Raises DeviceFault."""
+    """The text of one code. AUTO tells GBK from Unicode where all numbers can be the one only. Raises Unreadable."""
     if not any(unit > BYTE_MAX for unit in units):
         if encoding is Encoding.AUTO and not bytes(units).isascii():
-            raise DeviceFault(UNCLEAR)
+            raise Unreadable(UNCLEAR)
         return decoded(bytes(units), encoding)
     if _meant(units, encoding) is Encoding.UTF_8:
         return "".join(chr(unit % UNICODE) for unit in units)
     if any(ASCII_MAX < unit < GBK_FIRST or unit > GBK_LAST for unit in units):
-        raise DeviceFault(GARBLED)
+        raise Unreadable(GARBLED)
     return decoded(b"".join(unit.to_bytes(1 if unit <= ASCII_MAX else 2, "big") for unit in units), Encoding.GBK)
 
 
@@ -116,7 +116,7 @@ def _meant(units: Sequence[int], encoding: Encoding) -> Encoding:
     unicode = any(unit < GBK_FIRST or unit > GBK_LAST for unit in wide)
     gbk = any(COMMON_FIRST <= unit <= GBK_LAST for unit in wide)
     if unicode == gbk:
-        raise DeviceFault(UNCLEAR)
+        raise Unreadable(UNCLEAR)
     return Encoding.UTF_8 if unicode else Encoding.GBK
 
 

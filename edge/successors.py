@@ -13,7 +13,9 @@ from edge.state import StateFolder
 from edge.succession import SuccessionRefused, begin
 
 ENDED = "journal-ended"
-ENDED_HINT = "本机业务日志已换新，业务照常办理；原有记录均保留在本机，待市中心批准后自动上传。请联系市信息中心，不要重装系统。"
+# Raised before there is a successor, and left as it is: true before and after.
+ENDED_HINT = ("本机业务日志已停用，改用新日志；办理时如提示“未受理”，请稍候再办。原有记录均保留在本机，待市中心批准后自动上传。"
+              "请联系市信息中心，不要重装系统。")
 
 log = structlog.get_logger()
 

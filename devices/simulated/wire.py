@@ -18,7 +18,7 @@ from typing import Self
 from devices import apdu as short_apdu
 from devices.apdu import Command
 from devices.cards import CardWire, ReaderState
-from devices.contract import CardAbsent, CardRefused, DeviceFault, DeviceIdentity, DeviceState, DeviceUnavailable
+from devices.contract import CardAbsent, CardRefused, DeviceIdentity, DeviceState, DeviceUnavailable, Unreadable
 from devices.generation import Generation
 from devices.simulated.chip import ChipText, VirtualChip
 from devices.simulated.folder import ReaderFolder
@@ -69,7 +69,7 @@ class SimulatedWire:
             raise CardAbsent(GONE)
         answer = self._card.exchange(bytes(command))
         if answer is None:
-            raise DeviceFault(MUTE)
+            raise Unreadable(MUTE)
         return answer
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from devices.contract import DeviceState, DeviceStatus
+from devices.contract import UNREADABLE, DeviceState, DeviceStatus
 
 
 class Mender(StrEnum):
@@ -52,6 +52,7 @@ _REASONS = {
     "notAllowed": (Mender.TECHNICIAN, "本程序没有使用{name}的权限。请技术人员检查服务账号的设备权限。"),
     "keepsPrints": (Mender.TECHNICIAN, "{name}会在机内保存指纹，不得使用。请技术人员更换型号。"),
     "noAnswer": (Mender.COUNTER, "{name}没有应答。请拔下数据线、等 5 秒后重新插上；仍不行请报修。"),
+    UNREADABLE: (Mender.COUNTER, "{name}上一次没有读清。请把卡、证件或码擦净放好再试；换别的也读不清，请联系技术人员检查设备。"),
     "driverError": (Mender.TECHNICIAN, "{name}的驱动程序出错。请联系市信息中心，并保留本机日志。"),
 }
 _STATES = {

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from devices.contract import DeviceFault
+from devices.contract import Unreadable
 from devices.scan_text import UNITS_MAX, Encoding, ScanReading, ScanSettings, decoded, scanned
 
 COMMON = [bytes([first, second]).decode("gb2312") for first in range(0xB0, 0xD7) for second in range(0xA1, 0xFF)]
@@ -22,7 +22,7 @@ def test_chinese_in_utf_8_is_told_from_gbk(text: str) -> None:
 def test_chinese_in_gbk_is_read_or_refused_but_never_taken_for_something_else(text: str) -> None:
     try:
         assert decoded(text.encode("gbk"), Encoding.AUTO) == text
-    except DeviceFault as fault:
+    except Unreadable as fault:
         assert "编码" in fault.hint  # noqa: PT017
     assert decoded(text.encode("gbk"), Encoding.GBK) == text
 
@@ -30,7 +30,7 @@ def test_chinese_in_gbk_is_read_or_refused_but_never_taken_for_something_else(te
 def test_a_word_that_is_sound_in_both_encodings_is_refused_until_somebody_says_which() -> None:
     raw = "一".encode("gbk")
     assert raw.decode() == "һ"
-    with pytest.raises(DeviceFault):
+    with pytest.raises(Unreadable):
         decoded(raw, Encoding.AUTO)
     assert (decoded(raw, Encoding.GBK), decoded(raw, Encoding.UTF_8)) == ("一", "һ")
 
@@ -44,7 +44,7 @@ def test_any_bytes_give_text_or_a_fault(raw: bytes) -> None:
     for encoding in Encoding:
         try:
             reading = scanned(decoded(raw, encoding), ScanSettings())
-        except DeviceFault:
+        except Unreadable:
             continue
         assert reading.text.strip()
         assert not any(ord(character) < 0x20 for character in reading.text)
@@ -70,7 +70,7 @@ def test_what_the_scanner_puts_around_comes_off(text: str, prefix: str, suffix: 
     ],
 )
 def test_what_does_not_come_as_set_is_refused(text: str, settings: ScanSettings) -> None:
-    with pytest.raises(DeviceFault):
+    with pytest.raises(Unreadable):
         scanned(text, settings)
 
 
@@ -78,7 +78,7 @@ def test_what_does_not_come_as_set_is_refused(text: str, settings: ScanSettings)
     "text", ["", " ", "\u3000", "12\x0034", "01\x1d21", "12\x7f", "\u202e12", "\ufeff12", "12\ue000", "1" * (UNITS_MAX + 1)]
 )
 def test_what_is_no_text_is_refused(text: str) -> None:
-    with pytest.raises(DeviceFault):
+    with pytest.raises(Unreadable):
         scanned(text, ScanSettings())
 
 

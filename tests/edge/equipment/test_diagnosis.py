@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from devices import fingerprint_endings, ipp_status, paper
-from devices.contract import DeviceState, DeviceStatus
+from devices.contract import UNREADABLE, DeviceState, DeviceStatus
 from edge.equipment.diagnosis import NAMES, WELL, Mender, diagnose
 
 OF_PAPER = sorted({value for name, value in vars(paper).items() if name.isupper() and isinstance(value, str)
@@ -15,7 +15,7 @@ OF_FINGERS = sorted({reason for _, reasons, _ in fingerprint_endings.UNAVAILABLE
 OF_PRINTERS = sorted(set(ipp_status.REASONS.values()))
 
 
-@pytest.mark.parametrize("reason", sorted({*OF_PAPER, *OF_FINGERS, *OF_PRINTERS}))
+@pytest.mark.parametrize("reason", sorted({UNREADABLE, *OF_PAPER, *OF_FINGERS, *OF_PRINTERS}))
 def test_every_reason_of_a_driver_has_a_sentence_of_its_own(reason: str) -> None:
     well = diagnose("printer", DeviceStatus(DeviceState.HARDWARE_ERROR))
     told = diagnose("printer", DeviceStatus(DeviceState.HARDWARE_ERROR, reasons=(reason,)))

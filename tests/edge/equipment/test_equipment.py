@@ -10,7 +10,16 @@ from typing import Any
 
 import pytest
 
-from devices.contract import CardAbsent, CardRefused, DeviceFault, DeviceState, DeviceStatus, Reading
+from devices.contract import (
+    UNREADABLE,
+    CardAbsent,
+    CardRefused,
+    DeviceFault,
+    DeviceState,
+    DeviceStatus,
+    Reading,
+    Unreadable,
+)
 from devices.discovery import Discovery
 from devices.generation import Generation
 from devices.simulated.card import CardText
@@ -23,6 +32,7 @@ from edge.equipment.commands import BadValues, Commands, CommandTimedOut, Order,
 from edge.equipment.containment import DRIVER_ERROR, DriverFailed
 from edge.equipment.device import NO_ANSWER, DeviceBusy, DeviceView
 from edge.equipment.device_list import IdCardReader, Printer
+from edge.equipment.diagnosis import Mender, diagnose
 from edge.equipment.equipment import Equipment, NoSuchDevice, Wanted
 from edge.equipment.listed_source import ListedSource
 from tests.spine import CEILING_S, HandClock
@@ -255,6 +265,22 @@ def test_whoever_uses_a_device_goes_before_whoever_looks_at_it() -> None:
 
     at(act, Wanted("slow", "barcode", lambda: SlowToLookAt(held)))
     assert held == []
+
+
+@pytest.mark.parametrize("card", [CardText(mute_after=3), replace(ZHANG, name="")], ids=["mute", "without a name"])
+def test_a_card_that_cannot_be_read_sends_nobody_to_repair_the_reader(card: CardText) -> None:
+    """It is recorded all the same: where every card is so, it is the reader."""
+
+    async def act(one: Counter) -> None:
+        one.readers.insert("R1", card)
+        with pytest.raises(Unreadable):
+            await one.read()
+        [told] = {view.status for view in one.noticed if view.status.reasons}
+        assert (told.state, told.reasons) == (DeviceState.HARDWARE_ERROR, (UNREADABLE,))
+        assert diagnose("social-card", told).mender is Mender.COUNTER
+        await one.until(lambda: one.state("R1") is DeviceState.ONLINE)
+
+    at(act)
 
 
 class Broken:
