@@ -110,6 +110,8 @@ def build_app(engine: sa.Engine, database: Path, clock: Clock, registry: Collect
     @app.get("/v1/edges/{edge}/devices", dependencies=[needs(Scope.EDGES)])
     async def devices(edge: UUID) -> list[DeviceEvent]:
         """What a machine told last of each of its devices: state, and who can mend what is wrong."""
+        if not await asyncio.to_thread(questions.is_enrolled, edge):
+            raise ApiError(404, "no-machine", "no such machine is enrolled; GET /v1/edges lists them")
         return await asyncio.to_thread(questions.devices, edge)
 
     @app.get("/v1/device-events", dependencies=[needs(Scope.EDGES)])

@@ -109,6 +109,11 @@ class Questions:
             certificate_generation=certificate.generation if certificate else None, certificate_expires_ms=ends_ms,
             journals=[_journal(one, known.now_ms) for one in heads], resources=[_resource(one) for one in reports])
 
+    def is_enrolled(self, edge: UUID) -> bool:
+        """Also one that was revoked, or has a successor."""
+        with self._engine.connect() as connection:
+            return connection.execute(sa.select(edges.c.edge).where(edges.c.edge == str(edge))).first() is not None
+
     def devices(self, edge: UUID) -> list[DeviceEvent]:
         return [_event(row) for row in devices_of(self._engine, edge)]
 

@@ -8,7 +8,7 @@ import os
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import httpx
 import pytest
@@ -277,6 +277,16 @@ def test_edges_show_their_lag_and_why_they_were_refused(spine: Spine, engine: sa
         journal = edge["journals"][0]
         assert (journal["position"], journal["lag_records"], journal["silent_s"]) == (2, 0, 90.0)
         assert journal["skew_ms"] == 0
+
+    ask(spine, engine, visit)
+
+
+def test_a_machine_that_was_never_enrolled_has_no_list_of_devices(spine: Spine, engine: sa.Engine) -> None:
+    async def visit(client: httpx.AsyncClient) -> None:
+        known = await client.get(f"/v1/edges/{spine.edge_id}/devices")
+        assert (known.status_code, known.json()) == (200, [])
+        unknown = await client.get(f"/v1/edges/{UUID(int=1)}/devices")
+        assert (unknown.status_code, unknown.json()["error"]["code"]) == (404, "no-machine")
 
     ask(spine, engine, visit)
 
