@@ -27,7 +27,7 @@ from security.run import Run
 from security.sigterm import ENDED
 from tests.hub.commands import ended_at
 from tests.hub.evidence.city import City
-from tests.spine import CutWire, Spine, draft
+from tests.spine import CEILING_S, CutWire, Spine, draft
 
 RECORDS = 40
 
@@ -85,7 +85,7 @@ def test_a_backup_ends_while_the_hub_goes_on_writing(spine: Spine, tmp_path: Pat
     try:
         backing_up = threading.Thread(target=back_up, args=(spine.hub_db, tmp_path / "one.db"), daemon=True)
         backing_up.start()
-        backing_up.join(20)
+        backing_up.join(CEILING_S)
         assert not backing_up.is_alive()
     finally:
         stop.set()

@@ -24,6 +24,7 @@ from tests.hub.commands import command_here
 MOMENTS = ["hub/hub.toml.unfinished", "hub/ca/root.pem", "hub/keys/sealing-1.key", "hub/.hub.db.new", "hub/hub.db",
            "root.key", "hub/hub.toml"]
 LATER_MAX_S = 0.02
+TRIES_MAX = 4
 SITE = ("site", "add", "A01", "--name", "古魏镇服务所", "--kind", "office")
 
 
@@ -41,7 +42,7 @@ def _killed(folder: Path, arguments: list[str], moment: str, later_s: float) -> 
         time.sleep(0.0005)
     time.sleep(later_s)
     process.kill()
-    return process.communicate(timeout=20)[0]
+    return process.communicate(timeout=60)[0]
 
 
 def _opens(folder: Path, said: str) -> None:
@@ -58,7 +59,9 @@ def test_init_killed_at_any_moment_is_repeated_and_no_root_key_is_lost(tmp_path:
     seed = int.from_bytes(os.urandom(4), "big")
     print(f"seed {seed}")  # shown when the test fails
     random, unfinished = Random(seed), 0
-    for number, moment in enumerate(MOMENTS):
+    for number, moment in enumerate(MOMENTS * TRIES_MAX):
+        if number >= len(MOMENTS) and unfinished > 2:
+            break  # a machine that stands still may kill too late; then all moments come once more
         folder = tmp_path / str(number)
         folder.mkdir()
         arguments = _arguments(folder)

@@ -55,7 +55,7 @@ from security.signer import Ed25519Signer
 from security.sigterm import ENDED
 from security.suites import Suite
 from tests.hub.commands import command_here, ended_at
-from tests.spine import HandClock
+from tests.spine import CEILING_S, HandClock
 
 SAID = Said("周敏", "disk failure")
 PAGE_BYTES = 4096  # of SQLite
@@ -107,7 +107,7 @@ class City:
         """As the hub does it before its servers open."""
         with self.engine() as engine:
             recall = Recall(engine, self.state.database, self.own, self.hub, self.keys.log.public_key)
-            asyncio.run(asyncio.wait_for(recall.before_serving(Alarms(engine, self.own, self.clock)), 10.0))
+            asyncio.run(asyncio.wait_for(recall.before_serving(Alarms(engine, self.own, self.clock)), CEILING_S))
 
     @contextmanager
     def engine(self) -> Iterator[sa.Engine]:
@@ -304,7 +304,7 @@ def test_a_restore_that_has_to_wait_names_what_it_waits_for(city: City, tmp_path
             assert "Ctrl-C" in said
     finally:
         waiting.kill()
-        waiting.wait(10)
+        waiting.wait(CEILING_S)
     monkeypatch.setattr("hub.alone.KERNEL_LOCKS", tmp_path / "not here")
     with beside_others(city.state):
         assert "pgrep" in city.run("reopen", "--by", "周敏", "--reason", "x")

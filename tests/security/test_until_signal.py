@@ -14,7 +14,7 @@ import pytest
 import security.until_signal
 from security.until_signal import until_signal
 
-STOP_MAX_S = 10
+STOP_MAX_S = 30
 SERVICE = """
 import asyncio, time
 from security.until_signal import until_signal
@@ -41,7 +41,7 @@ def service(request: pytest.FixtureRequest) -> Iterator[subprocess.Popen[str]]:
         process.kill()
 
 
-@pytest.mark.parametrize(("service", "said"), [(0.2, "ready\nclosed\ndone\n"), (60, "ready\nclosed\n")], indirect=["service"])
+@pytest.mark.parametrize(("service", "said"), [(0.2, "ready\nclosed\ndone\n"), (100, "ready\nclosed\n")], indirect=["service"])
 def test_a_thread_that_goes_on_for_minutes_keeps_no_process_from_stopping(service: subprocess.Popen[str], said: str) -> None:
     """Invariant 11: what it does may be cut off anywhere."""
     assert service.stdout is not None

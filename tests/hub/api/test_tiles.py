@@ -56,7 +56,8 @@ def asked(city: City, log: TransparencyLog, visit: Callable[[Get], None]) -> Non
     context = ssl.create_default_context(cafile=str(city.state.ca / "root.pem"))
 
     def come(address: str) -> None:
-        with httpx.Client(base_url=address, verify=context, headers={"Accept-Encoding": "identity"}) as client:
+        with httpx.Client(base_url=address, verify=context, headers={"Accept-Encoding": "identity"},
+                          timeout=CEILING_S) as client:
             visit(client.get)
 
     serve(city, log, come)

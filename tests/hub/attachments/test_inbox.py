@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-import time
 from collections.abc import AsyncIterator
 from pathlib import Path
+from threading import Event
 from uuid import uuid4
 
 import pytest
@@ -186,11 +186,17 @@ def test_a_disk_that_takes_nothing_is_a_word_too(spine: ScanningSpine, monkeypat
 def test_what_an_old_stream_left_in_its_thread_disturbs_no_new_one(spine: ScanningSpine, monkeypatch: pytest.MonkeyPatch) -> None:
     sealed, address = _sealed(1_000)
     part = Up(part=sync_pb2.AttachPart(address=address, size=len(sealed), data=sealed))
-    real, said, delays = files.BlobFiles.finish, list[Down](), iter((0.2, 0.4))
+    real, said = files.BlobFiles.finish, list[Down]()
+    begun, may_end, ended = Event(), Event(), Event()
 
     def slow(self: files.BlobFiles, *args: object) -> bool:
-        time.sleep(next(delays))
-        return real(self, *args)  # type: ignore[arg-type]
+        old = not begun.is_set()
+        begun.set()
+        assert (may_end if old else ended).wait(CEILING_S)
+        try:
+            return real(self, *args)  # type: ignore[arg-type]
+        finally:
+            ended.set()
 
     async def incoming() -> AsyncIterator[Up]:
         yield part
@@ -201,10 +207,12 @@ def test_what_an_old_stream_left_in_its_thread_disturbs_no_new_one(spine: Scanni
     async def scenario() -> None:
         async with asyncio.timeout(CEILING_S):
             old = asyncio.create_task(spine.desk.serve(spine.edge_id, incoming(), hear))
-            while not spine.files.part_size(spine.edge_id, address):
-                await asyncio.sleep(0.001)
+            assert await asyncio.to_thread(begun.wait, CEILING_S)
             old.cancel()
-            await spine.desk.serve(spine.edge_id, incoming(), hear)
+            new = asyncio.create_task(spine.desk.serve(spine.edge_id, incoming(), hear))
+            await asyncio.sleep(0.2)  # it comes to where the old one is, if nobody keeps it away
+            may_end.set()
+            await new
 
     monkeypatch.setattr(files.BlobFiles, "finish", slow)
     asyncio.run(scenario())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -31,8 +32,9 @@ from security.run import Run
 from security.sealing import DataKey
 from security.signer import Ed25519Signer
 from security.suites import Suite
-from tests.spine import CutWire, Spine, damage, draft
+from tests.spine import CEILING_S, CutWire, Spine, damage, draft
 
+STOP_MAX_S = 20
 BODY = b'{"item":"003-01"}'
 
 
@@ -494,21 +496,28 @@ def test_it_rests_three_times_as_long_as_it_works_and_stops_between_a_few_entrie
 
 def test_it_follows_the_feed_beside_everything_else_and_stops_at_once(
         spine: Spine, audit: Audit, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(auditor_module, "SHARE", 0.001)
+    monkeypatch.setattr(auditor_module, "SHARE", 0.0001)  # it rests for a minute
     machine = Machine(spine)
     machine.begin()
     machine.store([machine.record(at, machine.sealed(at)) for at in range(2, 202)])
+    resting, wait = threading.Event(), audit.auditor._stopping.wait
+
+    def rest(timeout_s: float) -> bool:
+        resting.set()
+        return wait(timeout_s)
+
+    monkeypatch.setattr(audit.auditor._stopping, "wait", rest)
 
     async def run() -> float:
         task = asyncio.create_task(audit.auditor.run())
-        await asyncio.sleep(0.3)
+        assert await asyncio.to_thread(resting.wait, CEILING_S)
         task.cancel()
         began = time.perf_counter()
-        await asyncio.wait([task], timeout=10)
+        await asyncio.wait([task], timeout=CEILING_S)
         return began
 
     began = asyncio.run(run())  # waits for the thread
-    assert time.perf_counter() - began < 2
+    assert time.perf_counter() - began < STOP_MAX_S
     assert 0 < audit.auditor.cursor() < size(spine)
 
 

@@ -36,7 +36,7 @@ from security.invitations import Invitation, enrolment_proof
 from security.record import parse_record
 from security.signer import Ed25519Signer
 
-CALL_S = 10.0
+CALL_S = 30.0
 FAST_BYTES_A_SECOND = 10_000_000
 SLOW_BYTES_A_SECOND = 4_000  # an answer takes half a second
 

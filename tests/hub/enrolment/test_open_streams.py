@@ -15,9 +15,9 @@ from hub.enrolment.callers import Caller, CallerRefused, Refusal
 from hub.enrolment.open_streams import OpenStreams, Standing, why_ended
 from hub.enrolment.revocation import revoke
 from tests.renewing import Holder, RenewingHub
+from tests.spine import CEILING_S
 
 CALLER = Caller(UUID(int=1), 3, 1_000)
-CEILING_S = 5.0
 
 
 @pytest.mark.parametrize(("standing", "now_ms", "refusal"), [

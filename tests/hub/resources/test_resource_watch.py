@@ -21,9 +21,9 @@ from hub.resources.wire import decode_up, serve_watch
 from proto import sync_pb2
 from security.clock import Clock
 from security.signer import Signer
+from tests.spine import CEILING_S
 
 EDGE = UUID(int=1)
-CEILING_S = 10
 POLL_S = 0.05
 
 
