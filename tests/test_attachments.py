@@ -156,7 +156,7 @@ def test_a_big_scan_delays_a_transaction_by_no_more_than_one_part(spine: Scannin
             up, scans = SlowWire(ingest, spine.edge_id), SlowWire(spine.wire().ingest, spine.edge_id)
             up.log = scans.log = log
             replicating = asyncio.create_task(spine.uplink(journal, up).session())
-            big = await attachments.put(scan(4_000_000), "application/pdf")
+            big = await attachments.put(scan(12_000_000), "application/pdf")  # it outlasts all that is stored here
             await spine.store(journal, attachments, "t1", big)
             async with uploading(spine.uploader(attachments, scans.replicate, JournalRecords(journal))):
                 while log.count("part") < 10:
@@ -244,10 +244,12 @@ def test_a_hub_that_lost_its_attachments_gets_them_again(spine: ScanningSpine, s
                         await asyncio.sleep(0.005)
                     await asyncio.sleep(0.1)
                     spine.files.path(address).unlink()
-                    if sign == "mark":
-                        records.backups -= 1
-                    else:
-                        spine.clock.up_ms += ASK_AGAIN_MS + 1
+                    while not await asyncio.to_thread(spine.files.holds, address):  # it may not have heard yet that it was held
+                        if sign == "mark":
+                            records.backups -= 1
+                        else:
+                            spine.clock.up_ms += ASK_AGAIN_MS + 1
+                        await asyncio.sleep(0.1)
 
     asyncio.run(scenario())
 

@@ -72,16 +72,18 @@ def test_what_was_sent_into_a_line_that_was_cut_unnoticed_is_sent_again_and_noth
 ) -> None:
     """Peers 4 and 6: the first minutes of an outage are not missing, and after it nothing comes twice."""
     monkeypatch.setattr(edge.uplink, "BATCH_MAX_RECORDS", 10)
-    monkeypatch.setattr(edge.uplink, "SILENCE_MAX_S", 0.3)
-    spine = Spine(tmp_path)
+    spine, owed_for_s = Spine(tmp_path), edge.uplink._Session.owed_for_s
 
     async def outage() -> tuple[int, int, list[range]]:
         head = await _fill(spine, ONE_STATEMENT)
         async with asyncio.timeout(CEILING_S), spine.journal() as journal, spine.ingest() as ingest:
             silent, wire = SilentWire(ingest, spine, mute_after), CutWire(ingest, spine.edge_id)
-            with pytest.raises(LineLost, match="does not answer"):
-                await spine.uplink(journal, silent).session()
-            assert silent.muted.is_set()
+            with monkeypatch.context() as hasty:
+                hasty.setattr(edge.uplink, "SILENCE_MAX_S", 0.3)
+                # A machine that stands still before that is not the silence that is meant.
+                hasty.setattr(edge.uplink._Session, "owed_for_s", lambda one: owed_for_s(one) if silent.muted.is_set() else 0.0)
+                with pytest.raises(LineLost, match="does not answer"):
+                    await spine.uplink(journal, silent).session()
             held = len(spine.entries())
             await journal.submit(draft("in-the-outage"))
             await spine.drain(journal, wire)
@@ -193,8 +195,8 @@ def test_a_hundred_reconnects_leave_nothing_behind_on_either_side(tmp_path: Path
                 session.cancel()
                 await asyncio.wait([session])
             del session  # its traceback holds the last one
-            await asyncio.sleep(0.1)
-            assert len(asyncio.all_tasks()) == before
+            while len(asyncio.all_tasks()) > before:
+                await asyncio.sleep(0.01)
             gc.collect()
             kinds = [type(one).__qualname__ for one in gc.get_objects() if type(one).__module__ in
                      {"edge.uplink", "hub.ledger.ingest"}]
