@@ -80,7 +80,7 @@ def test_however_the_demo_is_ended_nothing_of_it_stays(demo: subprocess.Popen[st
     send(demo.pid, number)
     _, errors = demo.communicate(timeout=END_MAX_S)
     assert (demo.returncode, errors) == (130, "\nThe demo was ended; nothing of it runs any more.\n")
-    _, left = psutil.wait_procs(city, timeout=END_MAX_S / 4)
+    _, left = psutil.wait_procs(city, timeout=END_MAX_S)
     assert [one for one in left if one.is_running() and one.status() != psutil.STATUS_ZOMBIE] == []
 
 

@@ -22,7 +22,7 @@ from hub.state import HubState
 from tests.soak.world import World
 
 REPLICATE, WATCH, HELD = "/suozhan.v1.Sync/Replicate", "/suozhan.v1.Sync/Watch", "/suozhan.v1.Sync/Held"
-STOP_MAX_S = 10.0
+STOP_MAX_S = 60.0
 HELD_MAX_MESSAGES = 4
 
 Raw = bytes

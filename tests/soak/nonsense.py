@@ -23,7 +23,7 @@ SUBMISSIONS = 6
 TOLD_MAX_S = 60.0  # what ends a journal is said again before it does
 LISTENS_S = 2.0
 POLL_S = 0.1
-SERVED_MAX_S = 5.0
+SERVED_MAX_S = 20.0
 GROWTH_MAX_KB = 48 * 1024
 
 

@@ -26,7 +26,7 @@ BROKE = "power of edge, hub or both, on file systems of their own"
 ROUNDS = 50
 CONTROLS = 6
 MOMENT_S = (0.0, 0.6)
-STOP_MAX_S = 10.0
+STOP_MAX_S = 60.0
 VICTIMS = ("edge", "hub", "both")
 NORMAL = {"PYTHONPATH": f"{Path(__file__).with_name('normal')}:{CHECKOUT}"}
 

@@ -19,9 +19,9 @@ from tests.soak.counter import Counter
 from tests.soak.world import Environment, World
 
 SUBMISSIONS = 6
-GOES_ON_MAX_S = 45.0  # a line waits 20 s at most, and the fault may be in what it comes back with
+GOES_ON_MAX_S = 90.0  # a line waits 20 s at most, and the fault may be in what it comes back with
 STEP_S = 0.3
-BACKUP_MAX_S = 30.0
+BACKUP_MAX_S = 60.0
 
 Faulty = Callable[[Path], Environment]  # of a process whose calls below this folder are counted
 Victim = Callable[[World, Counter, Faulty], str]  # says how it ended
