@@ -7,11 +7,11 @@ from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
-from playwright.async_api import Browser, BrowserContext, async_playwright
+from playwright.async_api import Browser, BrowserContext, async_playwright, expect
 
 T = TypeVar("T")
 
-WAIT_MAX_MS = 15_000
+WAIT_MAX_MS = 30_000
 # As root, without a screen, and without what Chromium looks up by itself at every start.
 FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
          "--disable-component-update", "--disable-sync")
@@ -43,6 +43,7 @@ class Chromium:
 @asynccontextmanager
 async def started(*flags: str, executable: str = "/usr/bin/chromium") -> AsyncIterator[Browser]:
     async with async_playwright() as playwright:
+        expect.set_options(timeout=WAIT_MAX_MS)
         browser = await playwright.chromium.launch(executable_path=executable, args=_args(flags))
         try:
             yield browser

@@ -33,7 +33,7 @@ def _until(what: Callable[[], Any]) -> Any:
 
 def _hand_over(machine: Machine, content: bytes) -> str:
     """Its id."""
-    answer = httpx.post(f"{machine.base}/v1/attachments", content=content, trust_env=False, headers={
+    answer = httpx.post(f"{machine.base}/v1/attachments", content=content, trust_env=False, timeout=WAIT_MAX_S, headers={
         "Authorization": f"Bearer {machine.counter._token}", "Content-Type": "application/pdf"})
     assert answer.status_code == 201
     return str(answer.json()["id"])
@@ -79,7 +79,7 @@ def test_killed_in_the_middle_on_both_sides_a_scan_arrives_whole_and_its_machine
 
     def opened() -> bytes:
         read = httpx.get(f"https://127.0.0.1:{hub.api_port}/v1/attachments/{record}/1", verify=trusted, trust_env=False,
-                         headers={"Authorization": f"Bearer {token}"})
+                         timeout=WAIT_MAX_S, headers={"Authorization": f"Bearer {token}"})
         return read.content if read.status_code == 200 else b""
 
     assert _until(opened) == content

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from playwright.async_api import Page
 
+from devices.contract import DeviceState
 from edge.door.pairing import make_code
 from tests.acceptance.chromium import EVIL, Chromium, started
 from tests.acceptance.site import Site, open_site
@@ -72,7 +73,7 @@ FETCHES = {
             .then(a => parent.postMessage(a, '*'))</script>`;
         document.body.append(frame)})""",
 }
-NOBODY = "new Promise(end => setTimeout(() => end('nobody answers'), 5000))"
+NOBODY = "new Promise(end => setTimeout(() => end('nobody answers'), 15000))"
 FRAMES = {"iframe", "object", "embed"}
 EMBEDDED = [(tag, path) for tag in ("img", "script", "link", "iframe", "object", "embed", "video")
             for path in ("/", "/page/page.js", "/page/page.css", "/page/mark.svg", "/openapi.json", "/metrics", "/v1/state")]
@@ -109,6 +110,8 @@ def chromium() -> Iterator[Chromium]:
 @asynccontextmanager
 async def untouched(counter: Counter) -> AsyncIterator[None]:
     """Journal, pairings and devices are afterwards as they were, and nobody has used one meanwhile."""
+    while any(view.state is not DeviceState.ONLINE for view in counter.equipment.views):  # else it comes to be so meanwhile
+        await asyncio.sleep(0.01)
     before = _state(counter)
     used = []
     watching = asyncio.create_task(_users(counter, used))
@@ -239,7 +242,7 @@ def test_a_stranger_who_opens_the_page_cannot_reach_into_it(chromium: Chromium, 
                 await victim.wait_for_selector("li.device")
                 assert victim.url == f"{attacked.door}/"
                 assert await victim.evaluate("[window.opener === null, window.name]") == [True, ""]
-                assert await attacked.page.evaluate("victim.closed"), "nothing to send messages to, or to look at"
+                await attacked.page.wait_for_function("victim.closed")  # nothing to send messages to, or to look at
                 for script in ("victim.document.body.innerHTML", "victim.localStorage.length", "victim.location.href"):
                     assert await attacked.got(f"Promise.resolve().then(() => String({script}))") in {"", "about:blank", "null"}
             assert await mine.evaluate("localStorage.length") == 1

@@ -132,7 +132,7 @@ def test_a_log_that_turns_up_after_the_successor_was_settled_is_delivered_by_han
     for _ in range(2):
         told = command_here(hub.state, "import", str(file), "--by", "周敏", "--reason", "日志找回")
         assert "All of the file has arrived." in told
-    assert _in_ledger(hub) == sorted([*records, *lost])
+    _until(lambda: _in_ledger(hub) == sorted([*records, *lost]))
     assert " 0 of them damage" in command_here(hub.state, "verify")
 
 
@@ -161,7 +161,7 @@ def test_a_killed_hub_whose_log_was_taken_away_does_not_start_and_does_once_it_i
         hub.service.start()
     shutil.move(tmp_path / "quarantine", log)
     hub.service.start()
-    assert _in_ledger(hub) == sorted(records)
+    _until(lambda: _in_ledger(hub) == sorted(records))
     assert " 0 of them damage" in command_here(hub.state, "verify")
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from deploy.demo.city import Hub, Machine
 from devices.simulated.folder import ReaderFolder
 
-SAID_MAX_S = 30.0
+SAID_MAX_S = 60.0
 READER = "Suozhan Simulated 1"
 
 

@@ -22,8 +22,8 @@ from devices.simulated.printer_text import PrinterText
 from edge.equipment.test_page import test_page as printed_page
 from tests.edge.machine import enrolled
 
-READY_MAX_S = 20.0
-COMMAND_MAX_S = 30.0
+READY_MAX_S = 60.0
+COMMAND_MAX_S = 60.0
 RESIDENT = 'name = "王秀英"\nid_number = "11010519491231002X"'
 
 

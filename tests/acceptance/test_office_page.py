@@ -20,7 +20,6 @@ from tests.edge.door.test_door import Counter, open_door
 
 STANDS = {"窗口身份证": id_card, "窗口指纹": fingerprint, "窗口扫码": serial_scanner, "后台高拍": document_scanner,
           "前台打印": printer}
-STEP_MAX_MS = 20_000
 
 
 class Office:
@@ -100,7 +99,6 @@ async def _visit(page: Page, counter: Counter, devices: Office, shots: Path) -> 
 def test_each_kind_of_device_is_tried_out_from_the_page(tmp_path: Path) -> None:
     async def visit() -> None:
         async with office(tmp_path) as devices, open_door(tmp_path, sources=[devices]) as counter, started() as browser:
-            expect.set_options(timeout=STEP_MAX_MS)
             page = await browser.new_page(viewport={"width": 1366, "height": 768})
             await _visit(page, counter, devices, tmp_path)
 

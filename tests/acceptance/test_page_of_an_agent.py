@@ -13,7 +13,6 @@ from devices.simulated.folder import ReaderFolder
 from tests.acceptance.chromium import started
 
 READER = "Suozhan Simulated 1"
-BACK_MAX_MS = 30_000
 
 
 def test_the_page_follows_an_agent_through_a_day(machine: Machine, tmp_path: Path) -> None:
@@ -25,7 +24,6 @@ def test_the_page_follows_an_agent_through_a_day(machine: Machine, tmp_path: Pat
     async def day() -> None:
         async with started() as browser:
             page = await browser.new_page(viewport={"width": 1366, "height": 768})
-            expect.set_options(timeout=BACK_MAX_MS)
             await page.goto(link)
             reader = page.get_by_role("listitem").filter(has_text="社保卡读卡器")
             await expect(page.locator("#line")).to_contain_text("已连通")

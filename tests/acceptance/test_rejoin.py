@@ -6,7 +6,6 @@ import asyncio
 import json
 import shutil
 import time
-import urllib.error
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -56,11 +55,15 @@ def _until(condition: Callable[[], bool]) -> None:
         time.sleep(0.2)
 
 
-def _diagnosis(machine: Machine) -> str:
+def _status(machine: Machine) -> dict[str, Any]:
     try:
-        return str(machine.status()["line"]["diagnosis"])
-    except urllib.error.URLError:
-        return ""  # the door opens again in a moment, with another journal behind it
+        return machine.status()
+    except OSError:  # the door opens again in a moment, with another journal behind it
+        return {"line": {"diagnosis": "", "hint": ""}, "queued": -1}
+
+
+def _diagnosis(machine: Machine) -> str:
+    return str(_status(machine)["line"]["diagnosis"])
 
 
 def _ledger(reader: Caller) -> list[dict[str, Any]]:
@@ -74,7 +77,7 @@ def _approve(hub: Hub, request: int) -> None:
 
 def _settled(machine: Machine) -> bool:
     return (StateFolder(machine.state).current.business.carried.exists() and _diagnosis(machine) == "connected"
-            and machine.status()["queued"] == 0)
+            and _status(machine)["queued"] == 0)
 
 
 def _check(hub: Hub, expected: list[str]) -> None:
@@ -108,7 +111,7 @@ def test_a_cloned_disk_is_found_out_and_both_machines_go_on_without_losing_a_tra
     machine.service.start()
     records += _say(machine, "c1", "c2", "c3", "c4", "c5")
     hub.service.start()
-    _until(lambda: _diagnosis(machine) == "rejoining" and "第 1 号" in machine.status()["line"]["hint"])
+    _until(lambda: _diagnosis(machine) == "rejoining" and "第 1 号" in _status(machine)["line"]["hint"])
     records += _say(machine, "d1")  # the counter never waits for the approval
     assert _say(machine, "c1", status=200) == [records[5]]  # what was said before is known
     assert "journal-forked" in command_here(hub.state, "alarms")
@@ -278,7 +281,7 @@ def test_a_second_damage_before_anybody_approved_the_first_loses_nothing_either(
     assert len(StateFolder(machine.state).identities()) == 3
     hub.service.start()
     for request in (1, 2):
-        _until(lambda request=request: f"第 {request} 号" in str(machine.status()["line"]["hint"]))
+        _until(lambda request=request: f"第 {request} 号" in str(_status(machine)["line"]["hint"]))
         _approve(hub, request)
     _until(lambda: _settled(machine))
     _check(hub, records)

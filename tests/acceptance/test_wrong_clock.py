@@ -13,6 +13,7 @@ from deploy.demo.city import Hub, Machine
 from deploy.demo.processes import Service, command
 
 SOURCE = Path(__file__).with_name("clock_shift.c")
+BACK_MAX_S = 15  # left alone, it may ask again after twenty
 TRANSACTION = {
     "item": "003-01", "channel": "counter", "operator": "李芳", "documents": ["resident-id-card"],
     "resident": {"name": "王秀英", "id_number": "11010519491231002X"}}
@@ -37,7 +38,7 @@ def _set(shift: Path, seconds: int) -> None:
 
 def _wait_for(machine: Machine, diagnosis: str) -> str:
     """Its hint for the counter."""
-    until = time.monotonic() + 30
+    until = time.monotonic() + 60
     while (line := machine.status()["line"])["diagnosis"] != diagnosis:
         assert time.monotonic() < until, line
         time.sleep(0.2)
@@ -64,7 +65,7 @@ def test_a_clock_that_begins_in_1970_is_found_out_and_set(hub: Hub, machine: Mac
     _set(shift, 0)
     began = time.monotonic()
     machine.wait_for("return", connected=True, queued=0)
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < BACK_MAX_S
     _wait_for(machine, "connected")
     assert "Traceback" not in machine.log.read_text(encoding="utf-8")
 
