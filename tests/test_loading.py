@@ -19,6 +19,7 @@ class Impatient:
         if name == "{package}.command":
             signal.raise_signal(signal.SIGINT)
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # who runs the tests in the background has it ignored
 sys.meta_path.insert(0, Impatient())
 main()
 """
