@@ -16,9 +16,9 @@ from deploy.demo.processes import CHECKOUT, DemoFailed
 from devices.simulated.office import DOCUMENT, FINGER, ID_READER, PRINTER, SCANNER, OfficeFolder
 from devices.simulated.printer_text import PrinterText
 
-READY_MAX_S = 20.0
-STOP_MAX_S = 10.0
-SEEN_MAX_S = 30.0
+READY_MAX_S = 60.0
+STOP_MAX_S = 30.0
+SEEN_MAX_S = 60.0
 LOG_SHOWN_MAX = 400
 PRESSES = 5
 REQUEST = "8a5c3a52-5f5c-4a5e-9d3b-0b6c1d2e3f40"

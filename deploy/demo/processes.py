@@ -18,8 +18,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-READY_MAX_S = 30.0
-STOP_MAX_S = 10.0
+READY_MAX_S = 60.0
+STOP_MAX_S = 30.0
 CALL_MAX_S = 20.0
 PORTS_TRIED_MAX = 40
 LOG_SHOWN_MAX = 2_000
