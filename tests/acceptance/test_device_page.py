@@ -115,8 +115,9 @@ CONTRAST = """() => {
 
 def _complains(said: ConsoleMessage) -> bool:
     """Of anything but an agent that is not there, or refuses."""
-    refused = "net::ERR" in said.text or "Failed to load resource: the server responded" in said.text
-    return said.type in {"error", "warning"} and not refused
+    refused = ("net::ERR", "Failed to load resource: the server responded",
+               "closed before the connection is established")  # it gave a call up, and a new socket with it
+    return said.type in {"error", "warning"} and not any(words in said.text for words in refused)
 
 
 @SCREENS
