@@ -49,12 +49,19 @@ class Equipment:
         command = [sys.executable, "-m", "devices.simulated.office", str(self.hands.root)]
         with self._log.open("wb") as log:
             self._player = subprocess.Popen(command, cwd=CHECKOUT, stdout=log, stderr=log)
-        last_look = time.monotonic() + READY_MAX_S
-        while not self.hands.list.exists() and self._player.poll() is None and time.monotonic() < last_look:
-            time.sleep(0.02)
+        try:
+            self._wait_for_it()
+        except BaseException:  # what was not entered is not left either
+            self.__exit__()
+            raise
         self.there = self.hands.list.exists()
         self.why = "" if self.there else self._log.read_text(encoding="utf-8")[-LOG_SHOWN_MAX:].strip().rpartition("\n")[2]
         return self
+
+    def _wait_for_it(self) -> None:
+        last_look = time.monotonic() + READY_MAX_S
+        while not self.hands.list.exists() and self._player.poll() is None and time.monotonic() < last_look:
+            time.sleep(0.02)
 
     def __exit__(self, *_: object) -> None:
         self._player.terminate()

@@ -102,7 +102,8 @@ async def _until_ended(folder: OfficeFolder) -> None:
     playing = asyncio.create_task(play(folder))
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        loop.add_signal_handler(number, playing.cancel)
+        # Once: Ctrl-C reaches a whole group, and whoever leads it ends its members as well. Letting go is not cut short.
+        loop.add_signal_handler(number, lambda: playing.cancelling() or playing.cancel())
     with suppress(asyncio.CancelledError):
         await playing
 

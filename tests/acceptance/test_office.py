@@ -5,13 +5,17 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import signal
 import subprocess
 import sys
+import time
 import urllib.request
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
 
@@ -56,6 +60,22 @@ class Office:
         async with connect(f"ws://127.0.0.1:{self.port}/v1/events", proxy=None) as socket:
             await socket.send(json.dumps({"type": "hello", "token": self.token, "window": "窗口1"}))
             yield socket
+
+
+@pytest.mark.parametrize("there", [False, True], ids=["while it is set up", "while it plays"])
+def test_an_office_that_is_ended_twice_leaves_nothing_running(tmp_path: Path, there: bool) -> None:
+    """Ctrl-C reaches it and the demo that plays it, which ends it as well."""
+    hands = OfficeFolder(tmp_path)
+    with subprocess.Popen([sys.executable, "-m", "devices.simulated.office", str(tmp_path)], cwd=CHECKOUT) as player:
+        stack = psutil.Process(player.pid)
+        wait_until(lambda: stack.children() and (hands.list.exists() or not there))
+        children = stack.children(recursive=True)
+        for _ in range(3):
+            player.send_signal(signal.SIGINT)
+            player.send_signal(signal.SIGTERM)
+            time.sleep(0.002)
+    _, left = psutil.wait_procs(children, timeout=COMMAND_MAX_S)
+    assert left == []
 
 
 @pytest.fixture(scope="module")
