@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from devices import id_card, id_card_line
-from devices.contract import CardAbsent, CardRefused, DeviceFault, DeviceState, DeviceUnavailable, Reading
+from devices.contract import CardAbsent, CardRefused, DeviceFault, DeviceState, DeviceUnavailable, Reading, Unreadable
 from devices.id_card import MODEL, POLL_S, IdCardDriver
 from devices.id_card_fields import IdCard
 from devices.id_card_fields import id_card as card_of
@@ -252,7 +252,7 @@ def test_a_reader_that_failed_its_self_test_is_for_a_person(on, status: str) -> 
         ("read_status = '40'", CardRefused, "不是可以在这里读的"),
         ("read_status = '41'", DeviceFault, "重新平放"),
         ("flag = 'Z'", CardRefused, "不认识"),
-        ("id_number = '110105194912310021'", DeviceFault, "证件号码"),
+        ("id_number = '110105194912310021'", Unreadable, "证件号码"),
         ("pull_after = 1", CardAbsent, "移动"),
         ("pull_after = 2", CardAbsent, "移动"),
         ("pull_after = 3", CardAbsent, "移动"),
