@@ -548,4 +548,39 @@ DEPARTURES = (
         "tests/edge/equipment/test_recorder.py::test_who_lists_a_device_is_kept_though_nothing_happens_to_it"),
 )
 
-GUARDS = (*SIGNED, *HISTORY, *KEYS, *TWO_JOURNALS, *DEPARTURES)
+STOOD_STILL = (
+    mutation(
+        "a pulled card is called mute where the machine stood still", "devices/pcsc_card.py",
+        "        for _ in range(REMOVAL_LOOKS):\n", "        last = time.monotonic() + 0.8\n        while time.monotonic() < last:\n",
+        "tests/devices/test_no_mixed_people.py::test_on_a_machine_that_stands_still_a_pulled_card_is_not_called_mute"),
+    mutation(
+        "a pause of this machine is one of the scanner", "devices/scan_codes.py",
+        "        self._pause = self._loop.call_later(HELD_UP_S, self._paused)", "        self._paused()",
+        "tests/devices/test_scan_codes.py::test_the_other_half_is_no_code_though_the_machine_stood_still_before_it",
+        "tests/devices/test_scan_codes.py::test_a_machine_that_stood_still_in_the_middle_of_a_code_cuts_none"),
+    mutation(
+        "a slow first reading gives time to change the card and back", "devices/id_card.py",
+        "min(read_at - asked_at, ended_at - again_at, READING_MAX_S", "min(read_at - asked_at, READING_MAX_S",
+        "tests/devices/test_no_mixed_id_cards.py::test_a_machine_that_stands_still_in_the_first_reading_leaves_no_hand_more_time"),
+)
+TOLD = (
+    mutation(
+        "a base that a later epoch has lost is asked for", "hub/ledger/signed_roots.py", "for one in _common(epochs)]",
+        "for one in epochs]",
+        "tests/hub/ledger/test_tree_verify.py::test_only_what_no_later_epoch_has_lost_must_be_what_an_epoch_began_with",
+        "tests/hub/test_restore.py::test_a_second_restore_to_an_older_backup_leaves_a_ledger_that_verifies_and_can_be_backed_up"),
+    mutation(
+        "verify goes on in the middle of another file", "edge/verify.py",
+        "if cursor.file != file or cursor.position > end:", "if False:",
+        "tests/edge/test_verify.py::test_an_interrupted_check_says_nothing_of_a_file_that_was_put_in_its_place"),
+    mutation(
+        "a printer that lacks paper is well", "edge/equipment/events.py",
+        "return Condition.FAULTY if _stopped(status) else Condition.HERE", "return Condition.HERE",
+        "tests/edge/equipment/test_events.py"),
+    mutation(
+        "one torn code sends people to have the scanner repaired", "devices/contract.py", "    reasons = (UNREADABLE,)\n",
+        "    reasons = ()\n",
+        "tests/edge/equipment/test_equipment.py::test_a_card_that_cannot_be_read_sends_nobody_to_repair_the_reader"),
+)
+
+GUARDS = (*SIGNED, *HISTORY, *KEYS, *TWO_JOURNALS, *DEPARTURES, *STOOD_STILL, *TOLD)
