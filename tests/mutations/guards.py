@@ -551,7 +551,8 @@ DEPARTURES = (
 STOOD_STILL = (
     mutation(
         "a pulled card is called mute where the machine stood still", "devices/pcsc_card.py",
-        "        for _ in range(REMOVAL_LOOKS):\n", "        last = time.monotonic() + 0.8\n        while time.monotonic() < last:\n",
+        "        for _ in range(REMOVAL_LOOKS):\n",
+        "        last = time.monotonic() + 0.8\n        while time.monotonic() < last:\n",
         "tests/devices/test_no_mixed_people.py::test_on_a_machine_that_stands_still_a_pulled_card_is_not_called_mute"),
     mutation(
         "a pause of this machine is one of the scanner", "devices/scan_codes.py",
@@ -576,7 +577,7 @@ TOLD = (
     mutation(
         "a printer that lacks paper is well", "edge/equipment/events.py",
         "return Condition.FAULTY if _stopped(status) else Condition.HERE", "return Condition.HERE",
-        "tests/edge/equipment/test_events.py"),
+        "tests/edge/equipment/test_events.py::test_what_changes_is_told_once"),
     mutation(
         "one torn code sends people to have the scanner repaired", "devices/contract.py", "    reasons = (UNREADABLE,)\n",
         "    reasons = ()\n",
