@@ -16,6 +16,7 @@ from edge.door.device_messages import (
     Command,
     CommandEvent,
     Completion,
+    EnrolledData,
     Hello,
     IdCardData,
     MatchData,
@@ -33,7 +34,8 @@ from edge.equipment.actions import ACTIONS, Values
 PATH = "/asyncapi.json"
 SAID: tuple[type[BaseModel], ...] = (Hello, Command, Cancel)
 HEARD: tuple[type[BaseModel], ...] = (Welcome, Acknowledge, CommandEvent, Completion, Unsolicited)
-DATA: tuple[type[BaseModel], ...] = (SocialCardData, IdCardData, ScanData, MatchData, PageData, PrinterData, PrintedData)
+DATA: tuple[type[BaseModel], ...] = (SocialCardData, IdCardData, ScanData, EnrolledData, MatchData, PageData, PrinterData,
+                                    PrintedData)
 VALUES: tuple[type[Values], ...] = tuple({action.values: None for actions in ACTIONS.values() for action in actions.values()})
 CHANNEL = {"$ref": "#/channels/events"}
 ABOUT = ("Devices over WebSocket: command, acknowledge, event, completion, cancel. Closed with 1007: no message of ours, or "

@@ -18,6 +18,7 @@ from devices.scanners import Page
 from devices.social_card import SocialCard
 from edge.door.device_messages import (
     DeviceAnswer,
+    EnrolledData,
     IdCardData,
     MatchData,
     PageData,
@@ -68,7 +69,7 @@ ANSWERS: dict[type[Any], Callable[[Any], dict[str, Any]]] = {
     SocialCard: partial(_fields, SocialCardData),
     IdCard: partial(_fields, IdCardData),
     ScanReading: partial(_fields, ScanData),
-    Template: lambda _: {},
+    Template: partial(_fields, EnrolledData),
     Match: partial(_fields, MatchData),
     Page: _page,
     PrinterStatus: _printer,

@@ -80,6 +80,12 @@ class ScanData(BaseModel):
     symbology: str
 
 
+class EnrolledData(BaseModel):
+    """Nothing: the template stays on this machine, under the reading's `id`."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
 class MatchData(BaseModel):
     """Of one finger with one template, for the request that was named."""
 

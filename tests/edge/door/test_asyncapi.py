@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
+from devices.contract import Reading
+from devices.fingerprint import Template
 from edge.door import device_answers, device_messages, window, windows
 from edge.door.asyncapi import DATA, HEARD, SAID, VALUES, describe
 from edge.equipment.actions import ACTIONS
@@ -79,6 +81,17 @@ def test_what_each_device_gives_and_takes_is_described() -> None:
     assert {one["$ref"].rpartition("/")[2] for one in schemas["Command"]["properties"]["values"]["anyOf"]} == {
         one.__name__ for one in VALUES}
     assert {one.__name__ for one in (*DATA, *VALUES)} <= schemas.keys()
+
+
+def test_what_an_enrolment_gives_is_as_described() -> None:
+    """The template is not in it, and what is left is a shape of its own."""
+    template = Reading("finger-1", "fingerprint", Template(b"not to be seen"), simulated=False)
+    data = device_answers.reading_answer(template).data
+    schemas = DOCUMENT["components"]["schemas"]
+    shapes = [schemas[one["$ref"].rpartition("/")[2]] for one in schemas["ReadingAnswer"]["properties"]["data"]["anyOf"]]
+    fitting = [one["title"] for one in shapes if set(one.get("required", ())) <= data.keys() <= one["properties"].keys()]
+    assert fitting == ["EnrolledData"]
+    assert schemas["EnrolledData"]["additionalProperties"] is False
 
 
 def test_the_document_names_every_command_and_its_values() -> None:
