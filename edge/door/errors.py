@@ -126,5 +126,7 @@ async def _http(_request: Request, error: Exception) -> JSONResponse:
     if error.status_code == 400:
         return answer(400, "not-json", "请求内容不是 UTF-8 编码的 JSON，本笔未受理。请由柜面程序更正后重新提交。")
     if error.status_code == 405:
-        return answer(405, "method-not-allowed", "该地址不支持此方法，请按接口文档调用。")
+        refused = answer(405, "method-not-allowed", "该地址不支持此方法，请按接口文档调用。")
+        refused.headers.update(error.headers or {})  # Allow: RFC 9110 wants it named
+        return refused
     return answer(error.status_code, "not-found", "没有这个地址，请按接口文档核对后再试。")

@@ -498,7 +498,8 @@ def test_get_changes_nothing(tmp_path: Path) -> None:
         for path in paths:
             await counter.client.get(path.replace("{name}", "R1").replace("{code}", "003-01").replace("{id}", "t1"))
         assert counter.journal.head.position == 0
-        assert (await counter.client.get("/v1/transactions")).status_code == 405
+        refused = await counter.client.get("/v1/transactions")
+        assert (refused.status_code, refused.headers["allow"]) == (405, "POST")
 
     at_the_door(tmp_path, visit)
 
