@@ -67,8 +67,12 @@ export class Counter {
     this.#socket?.close();
   }
 
-  /** `ended` resolves to the completion, whatever its status; `told` hears what the person has to do meanwhile. */
+  /** `ended` resolves to the completion, whatever its status, and rejects where no window is open, or it closes meanwhile;
+   *  `told` hears what the person has to do meanwhile. */
   command(device, name, { told = () => {}, timeout_s = 60, values = {} } = {}) {
+    if (this.#socket?.readyState !== WebSocket.OPEN) { // a closed WebSocket takes what is said, and nobody ever answers
+      return { ended: Promise.reject(new Error("no window is open: open it again")), cancel: () => {} };
+    }
     const id = String(++this.#number);
     const ended = new Promise((end, lost) => this.#underWay.set(id, { end, lost, told }));
     this.#say({ type: "command", id, device, name, timeout_s, values });

@@ -29,6 +29,7 @@ EXAMPLE = (ROOT / "docs/examples/counter.js").read_text(encoding="utf-8")
 POLICY = json.loads((ROOT / "deploy/chromium/suozhan.json").read_text(encoding="utf-8"))
 WANG = CardText(name="王秀英", id_number="11010519491231002X")
 HOST = "counter.example"
+ANSWER_MAX_S = 60.0
 
 BEGIN = """async ([door, code]) => {
     const { Counter } = await import('/counter.js');
@@ -89,6 +90,9 @@ def test_the_example_reads_a_card_cancels_and_submits(tmp_path: Path) -> None:
             await page.evaluate(READ)
             counter.serving.cancel()
             assert "went away" in await page.evaluate("reading.ended.catch(error => error.message)")
+            await page.evaluate(READ)  # a closed WebSocket takes it without a word: nobody waits for ever
+            async with asyncio.timeout(ANSWER_MAX_S):
+                assert "no window is open" in await page.evaluate("reading.ended.catch(error => error.message)")
 
     asyncio.run(visit())
 
