@@ -29,6 +29,7 @@ REGION_BYTES = 3
 REGION_END = b"sx"
 DONE = 0x9000
 NO_KEY = {0x6A88, 0x9403}
+NO_PSAM_REASON = "noPsam"
 
 NO_PSAM = "读卡器里没有可用的 PSAM 卡，读不了第三代社会保障卡。请改用身份证办理，并请技术人员检查 PSAM 卡是否插好。"
 PSAM_LACKS = "读卡器里的 PSAM 卡没有读第三代社会保障卡所需的{algorithm}密钥。请改用身份证办理，并请技术人员更换 PSAM 卡。"
@@ -37,7 +38,9 @@ PSAM_BUSY = "读卡器里的 PSAM 卡正被其他程序使用，或读卡器已�
 
 
 class PsamFault(DeviceFault):
-    """The PSAM is missing, silent, or lacks a key."""
+    """The PSAM is missing, silent, or lacks a key. The reader of the resident's card is well."""
+
+    reasons = (NO_PSAM_REASON,)
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,8 @@ class PsamSlot:
                 try:
                     return await self._proved(question)
                 except DeviceUnavailable as error:
+                    if error.state is DeviceState.NO_DEVICE:  # its own reader: the resident's is there
+                        raise PsamFault(NO_PSAM) from error
                     if error.state is not DeviceState.DEVICE_BUSY or time.monotonic() > last_try:
                         raise DeviceUnavailable(PSAM_BUSY, error.state) from error
                 await asyncio.sleep(BUSY_POLL_S)

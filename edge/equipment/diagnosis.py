@@ -51,6 +51,7 @@ _REASONS = {
     "tooHot": (Mender.COUNTER, "{name}过热，正在冷却。请等几分钟后再用。"),
     "notAllowed": (Mender.TECHNICIAN, "本程序没有使用{name}的权限。请技术人员检查服务账号的设备权限。"),
     "keepsPrints": (Mender.TECHNICIAN, "{name}会在机内保存指纹，不得使用。请技术人员更换型号。"),
+    "noPsam": (Mender.TECHNICIAN, "{name}的 PSAM 卡不在或不能用，读不了第三代卡。请改用身份证办理，并请技术人员检查 PSAM 卡。"),
     "noAnswer": (Mender.COUNTER, "{name}没有应答。请拔下数据线、等 5 秒后重新插上；仍不行请报修。"),
     UNREADABLE: (Mender.COUNTER, "{name}上一次没有读清。请把卡、证件或码擦净放好再试；换别的也读不清，请联系技术人员检查设备。"),
     "driverError": (Mender.TECHNICIAN, "{name}的驱动程序出错。请联系市信息中心，并保留本机日志。"),

@@ -6,6 +6,7 @@ import pytest
 
 from devices import fingerprint_endings, ipp_status, paper
 from devices.contract import UNREADABLE, DeviceState, DeviceStatus
+from devices.psam_slot import NO_PSAM_REASON
 from edge.equipment.diagnosis import NAMES, WELL, Mender, diagnose
 
 OF_PAPER = sorted({value for name, value in vars(paper).items() if name.isupper() and isinstance(value, str)
@@ -15,7 +16,7 @@ OF_FINGERS = sorted({reason for _, reasons, _ in fingerprint_endings.UNAVAILABLE
 OF_PRINTERS = sorted(set(ipp_status.REASONS.values()))
 
 
-@pytest.mark.parametrize("reason", sorted({UNREADABLE, *OF_PAPER, *OF_FINGERS, *OF_PRINTERS}))
+@pytest.mark.parametrize("reason", sorted({UNREADABLE, NO_PSAM_REASON, *OF_PAPER, *OF_FINGERS, *OF_PRINTERS}))
 def test_every_reason_of_a_driver_has_a_sentence_of_its_own(reason: str) -> None:
     well = diagnose("printer", DeviceStatus(DeviceState.HARDWARE_ERROR))
     told = diagnose("printer", DeviceStatus(DeviceState.HARDWARE_ERROR, reasons=(reason,)))
