@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from devices.card_authentication import HALF_BYTES, Algorithm, Challenge, Proofs, Question, Subject
 from devices.cards import CardReaders, CardWire
 from devices.contract import CardAbsent, DeviceFault, DeviceState, DeviceUnavailable
+from devices.reader_names import found_again
 
 TDES_APPLICATION = bytes.fromhex("D15600000590")
 TWO_LEVELS = 0x48
@@ -79,7 +80,8 @@ class PsamSlot:
 
     async def _proved(self, question: Question) -> Proofs:
         try:
-            async with self._readers.card(self._reader) as psam:
+            now = found_again(self._reader, [state.name for state in self._readers.states])
+            async with self._readers.card(now or self._reader) as psam:
                 return await _proofs(psam, self._keys[question.card.algorithm], question)
         except PsamFault:
             raise

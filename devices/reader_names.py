@@ -4,6 +4,7 @@ All but the model may be missing.
 """
 
 import re
+from collections.abc import Collection
 
 from devices.contract import DeviceIdentity
 
@@ -26,6 +27,26 @@ def without_slot(name: str) -> str:
     """The name as all slots of one reader have it: they differ in the last number."""
     parts = _NAME.fullmatch(name)
     return name[: -len(SLOT)] if parts is not None and parts["slot"] else name
+
+
+def found_again(name: str, names: Collection[str]) -> str:
+    """What of `names` is the slot that was called `name`; "" where none is, or several may be.
+
+    The service counts readers anew whenever they are plugged in. Where a serial, or a slot behind the first, tells which one is
+    meant, its count may have changed; any other slot may be that of a like reader.
+    """
+    if name in names:
+        return name
+    found = [one for one in names if _uncounted(name) and _uncounted(one) == _uncounted(name)]
+    return found[0] if len(found) == 1 else ""
+
+
+def _uncounted(name: str) -> str:
+    parts = _NAME.fullmatch(name)
+    slot = parts["slot"] if parts is not None else None
+    if parts is None or not slot or not (serial_of(parts["serial"] or "") or slot[-len(SLOT) :] != SLOT):
+        return ""
+    return name[: -len(slot)] + slot[-len(SLOT) :]
 
 
 def serial_of(said: str) -> str:

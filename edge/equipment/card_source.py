@@ -10,7 +10,7 @@ from functools import partial
 from devices.card_authentication import CardAuthenticator
 from devices.card_pin import ToldTries
 from devices.cards import SIMULATED_PREFIX, CardReaders, ReaderState
-from devices.reader_names import without_slot
+from devices.reader_names import found_again, without_slot
 from devices.social_card import KIND, SocialCardDriver
 from edge.equipment.equipment import Wanted
 from edge.equipment.listed_source import LOOK_S
@@ -44,7 +44,8 @@ class CardReaderSource:
         return [*(self._named(name, serial) for serial, name in names.items()), *map(self._unnamed, self._found)]
 
     def _states(self) -> Iterator[ReaderState]:
-        return (state for state in self._readers.states if state.name != self._psam_slot)
+        psam = found_again(self._psam_slot, [state.name for state in self._readers.states])
+        return (state for state in self._readers.states if state.name != psam)
 
     def _reader_of(self, serial: str) -> str:
         """The reader's name now; its first slot, where it has several. "": it is away, or two readers say that serial."""

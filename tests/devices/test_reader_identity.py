@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from devices.cards import CardReaders, ReaderState
 from devices.contract import DeviceIdentity, DeviceState
-from devices.reader_names import identity_in, serial_of
+from devices.reader_names import found_again, identity_in, serial_of
 from devices.simulated.card import CardText
 from devices.simulated.folder import ReaderFolder
 from devices.simulated.pcscd import VirtualReaders
@@ -50,6 +50,21 @@ def known(name: str, serial: str):
 @pytest.mark.parametrize(("name", "model", "serial"), NAMES)
 def test_model_and_serial_are_read_from_the_name_of_the_reader(name: str, model: str, serial: str) -> None:
     assert identity_in(name) == DeviceIdentity(model, serial)
+
+
+@pytest.mark.parametrize(("name", "there", "found"), [
+    ("Reader 01 00", ["Reader 00 00", "Reader 01 00"], "Reader 01 00"),
+    ("Reader (A1B2) 01 00", ["Reader (C3D4) 01 00", "Reader (A1B2) 00 00"], "Reader (A1B2) 00 00"),
+    ("Reader 01 01", ["Reader 00 00", "Reader 00 01"], "Reader 00 01"),  # the slot of a PSAM
+    ("Reader (A1B2) 01 01", ["Reader (A1B2) 00 00"], ""),  # another slot of it
+    ("Reader 01 00", ["Reader 00 00"], ""),  # may be a reader for residents of the same make
+    ("Reader 02 01", ["Reader 00 01", "Reader 01 01"], ""),
+    ("Reader (0123456789ABCD) 01 00", ["Reader (0123456789ABCD) 00 00"], ""),  # that is no serial
+    ("PSAM", ["PSAM 00 00"], ""),
+    ("", ["Reader 00 00", "Reader 00 01"], ""),
+])  # fmt: skip
+def test_a_slot_is_found_again_where_its_name_tells_which_it_is(name: str, there: list[str], found: str) -> None:
+    assert found_again(name, there) == found
 
 
 @given(st.text(st.characters(exclude_categories=("C", "Z")) | st.just(" "), max_size=60))

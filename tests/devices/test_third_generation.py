@@ -39,6 +39,7 @@ from devices.simulated.psam import PsamText
 from devices.simulated.wire import SimulatedReaders
 from devices.social_card import SocialCard, SocialCardDriver, read_card
 from devices.social_card_files import CARD_FILE, HOLDER_FILE, SELECT_APPLICATION
+from edge.equipment.card_source import CardReaderSource
 from tests.devices.hsm import software
 
 A, B, C = "Suozhan Virtual A", "Suozhan Virtual B", "Suozhan Virtual C"
@@ -172,6 +173,21 @@ def test_a_psam_without_the_application_or_the_algorithm_and_a_slot_without_a_ps
                 await read_with(readers, PsamSlot(readers, "no such reader", {Algorithm.SM4: psam.keys}))
             for error in (fault.value, away.value):
                 assert (error.state, error.reasons) == (DeviceState.HARDWARE_ERROR, ("noPsam",))
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("counted", ["Suozhan Virtual B (A1B2) 07 00", "Suozhan Virtual B 07 01"])
+def test_a_psam_is_found_where_its_reader_is_counted_anew(counted: str) -> None:
+    """As after a start of the machine. The slot is no reader for residents, under either name."""
+    async def run() -> None:
+        now = counted.replace(" 07 ", " 00 ")
+        async with SimulatedReaders(readers=(A, now)) as readers:
+            readers.insert(A, ZHANG)
+            readers.insert(now, PsamText())
+            keys = PsamSlot(readers, counted, {Algorithm.SM4: PsamText().keys})
+            assert (await read_with(readers, keys)).data.authenticated
+            assert [one.name for one in CardReaderSource(readers, keys=keys, psam_slot=counted, simulated=True).wanted()] == [A]
 
     asyncio.run(run())
 
