@@ -91,6 +91,7 @@ async def before_the_page(chromium: Chromium, folder: Path, screen: dict[str, An
         assert not complaints
 
 
+SAY = "text => { document.querySelector('#summary span').textContent = text; }"
 CONTRAST_MIN = 4.5  # WCAG 2.2, 1.4.3
 CONTRAST = """() => {
     const light = color => {
@@ -156,6 +157,22 @@ def test_every_target_is_large_and_nothing_runs_over_the_edge(chromium: Chromium
             wide = await visitor.page.evaluate("document.documentElement.scrollWidth")
             assert wide <= screen["viewport"]["width"]
             assert await visitor.page.evaluate("parseFloat(getComputedStyle(document.body).fontSize)") >= 18
+
+    chromium.run(visit())
+
+
+@pytest.mark.parametrize(("wide", "high"), [(768, 1366), (1024, 600)])
+def test_the_title_stays_on_its_line_beside_a_long_sentence(chromium: Chromium, tmp_path: Path, wide: int, high: int) -> None:
+    async def visit() -> None:
+        async with before_the_page(chromium, tmp_path, {"viewport": {"width": wide, "height": high}}) as visitor:
+            title = visitor.page.get_by_role("heading", level=1)
+            before = await title.bounding_box()
+            await visitor.page.evaluate(SAY, "设备需要处理" * 12)
+            after = await title.bounding_box()
+            assert before
+            assert after
+            assert (after["width"], after["height"]) == (before["width"], before["height"])
+            assert await visitor.page.evaluate("document.documentElement.scrollWidth") <= wide
 
     chromium.run(visit())
 
