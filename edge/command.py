@@ -29,7 +29,7 @@ from edge.succession import SuccessionRefused
 from security.clock import SystemClock
 from security.invitations import BadToken
 from security.logs import configure_logs
-from security.memory import leave_start_alone
+from security.memory import leave_no_core, leave_start_alone
 from security.signer import BadKey
 from security.sqlite_connection import FileChanged
 from security.until_signal import until_signal
@@ -73,6 +73,7 @@ def run(context: typer.Context) -> None:
     from edge.assembly import run_edge  # noqa: PLC0415 - the agent's libraries load only where they work
 
     configure_logs()
+    leave_no_core()
     until_signal(run_edge(context.obj, SystemClock(), _ready))
 
 

@@ -41,7 +41,7 @@ from hub.state import BadConfig, HubState, checked_config
 from security.certificates import BadCertificate, pin_of
 from security.clock import SystemClock
 from security.logs import configure_logs
-from security.memory import leave_start_alone
+from security.memory import leave_no_core, leave_start_alone
 from security.signer import BadKey
 from security.sigterm import cleared_away
 from security.until_signal import until_signal
@@ -125,6 +125,7 @@ def run(context: typer.Context) -> None:
     from hub.assembly import run_hub  # noqa: PLC0415 - the servers' libraries load only where they serve
 
     configure_logs()
+    leave_no_core()
     try:
         until_signal(run_hub(context.obj, SystemClock(), _ready))
     except (sqlite3.DatabaseError, DBAPIError) as error:

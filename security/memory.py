@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import resource
 
 ARENAS_MAX = 2
 _M_ARENA_MAX = -8  # of malloc.h; mallopt(3)
@@ -16,6 +17,13 @@ def few_arenas() -> None:
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:  # another C library has other ways
         mallopt(_M_ARENA_MAX, ARENAS_MAX)
+
+
+def leave_no_core() -> None:
+    """Whatever crashes this process, as a library of the card service may: no file is left of its memory, in which the data of
+    residents are, and the keys that seal them.
+    """
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
 def leave_start_alone() -> None:
