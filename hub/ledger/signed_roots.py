@@ -93,6 +93,10 @@ class SignedRoots:
         return said
 
     def _add_mark(self, log: LogKey, mark: HighWater, note: bytes, epochs: list[LogEpoch]) -> None:
+        contradiction = mark.contradiction(max((one.number for one in epochs), default=1))
+        if contradiction.exists():  # the log is halted by it, whatever the mark says
+            self.findings.append(Finding(MARK, f"the checkpoint in {contradiction}, signed by this hub, does not belong to this "
+                                               "database: the log is halted"))
         try:
             number, said = log.mark(note)
             newest = max((root.size for root in self.checkpoints), default=0)

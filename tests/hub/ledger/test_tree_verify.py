@@ -166,6 +166,19 @@ def test_a_mark_that_does_not_belong_to_the_ledger_is_named(
     assert reason in found.reason
 
 
+def test_a_checkpoint_that_halted_the_log_is_named_and_one_of_an_epoch_that_has_ended_is_not(city: CityLedger) -> None:
+    """All else holds: the mark says more than the checkpoint that somebody showed."""
+    (city.state.root / "contradiction-1.note").write_text(_sign(city, 2, bytes(32)))
+    code, output = _command(city, "--no-signatures")
+    assert (code, "1 findings, 1 of them damage" in output) == (1, True)
+    assert "high-water mark: the checkpoint in" in output
+    assert "suozhan-hub reopen" in output
+    log = city.log()
+    assert log.begin() is None
+    log.open_epoch()
+    assert _command(city, "--no-signatures")[0] == 0
+
+
 def test_history_that_was_rewritten_with_all_digests_leaves_and_tiles_is_found_by_what_was_signed(city: CityLedger) -> None:
     """Without a look at any signature of a record: the log's own are enough."""
     with Ledger(city.database) as ledger:
