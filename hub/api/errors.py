@@ -38,9 +38,9 @@ class ApiError(Exception):
         self.message = message
 
 
-def _answer(status: int, code: str, message: str, details: list[str] | None = None) -> JSONResponse:
+def _answer(status: int, code: str, message: str, details: list[str] | None = None, allow: str = "") -> JSONResponse:
     body = ErrorBody(error=ErrorDetail(code=code, message=message, details=details or []))
-    headers = {"WWW-Authenticate": "Bearer"} if status == 401 else {}
+    headers = {"WWW-Authenticate": "Bearer"} if status == 401 else {"Allow": allow} if allow else {}
     return JSONResponse(body.model_dump(), status_code=status, headers=headers)
 
 
@@ -68,7 +68,7 @@ async def _invalid(_request: Request, error: Exception) -> JSONResponse:
 async def _http(_request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
     return _answer(error.status_code, "not-found" if error.status_code == 404 else "refused",
-                   f"{error.detail}; see /openapi.json")
+                   f"{error.detail}; see /openapi.json", allow=(error.headers or {}).get("Allow", ""))
 
 
 async def _damaged(request: Request, error: Exception) -> JSONResponse:

@@ -35,11 +35,13 @@ class LogAnswer(BaseModel):
 def add_tiles(app: FastAPI, files: LogFiles) -> None:
     """Routes at the root of the API: its address is the log's monitoring prefix."""
 
+    @app.head("/checkpoint", include_in_schema=False)
     @app.get("/checkpoint", response_class=Response)
     async def checkpoint() -> Response:
         """The newest signed checkpoint."""
         return Response(_published(files).note, headers=FOR_SECONDS, media_type="text/plain; charset=utf-8")
 
+    @app.head("/tile/{path:path}", include_in_schema=False)
     @app.get("/tile/{path:path}", response_class=Response)
     async def tile(request: Request, accept_encoding: Annotated[str, Header()] = "") -> Response:
         """Hashes, or below `entries` what the leaves are hashes of."""
@@ -53,6 +55,7 @@ def add_tiles(app: FastAPI, files: LogFiles) -> None:
                 data = await asyncio.to_thread(gzip.compress, data, mtime=0)
         return Response(data, headers=headers, media_type="application/octet-stream")
 
+    @app.head("/log", include_in_schema=False)
     @app.get("/log")
     async def log() -> LogAnswer:
         """Origin, key and epochs."""

@@ -225,3 +225,21 @@ def test_no_cache_keeps_a_tile_beyond_a_restore(tmp_path: Path) -> None:
     asked(city, log, lambda get: visit(get, after))
     assert before != after
     assert kept == ["public, max-age=1"] * 2
+
+
+def test_head_says_what_get_would_and_sends_nothing(tmp_path: Path) -> None:
+    city, log = log_city(tmp_path, 3)
+    context = ssl.create_default_context(cafile=str(city.state.ca / "root.pem"))
+
+    def come(address: str) -> None:
+        with httpx.Client(base_url=address, verify=context, timeout=CEILING_S) as client:
+            for path in ("/checkpoint", "/tile/0/000.p/1", "/tile/entries/000.p/1", "/log"):
+                told, sent = client.head(path), client.get(path)
+                assert (told.status_code, told.content) == (200, b""), path
+                names = ("content-type", "content-length", "cache-control")
+                assert [told.headers.get(name) for name in names] == [sent.headers.get(name) for name in names]
+            assert client.head("/tile/0/999").status_code == 404
+            refused = client.post("/checkpoint")
+            assert (refused.status_code, "GET" in refused.headers["allow"]) == (405, True)
+
+    serve(city, log, come)
