@@ -55,12 +55,14 @@ class _Count:
 class Carrier:
     """From one identity's journal into a later one of the same name, which is open."""
 
-    def __init__(self, old: JournalFiles, new: JournalFiles, succession: Succession, journal: Journal) -> None:
+    def __init__(self, old: JournalFiles, new: JournalFiles, succession: Succession, journal: Journal,
+                 tell_lost: Callable[[str], None] = log.error) -> None:
         self._old = old
         self._new = new
         self._succession = succession
         self._old_id = succession.journals[old.name].journal
         self._journal = journal
+        self._tell_lost = tell_lost
 
     async def carry_over(self, ask: Ask) -> None:
         """Nothing to do is done, too. The hub is asked only where its word on this disk is lost.
@@ -146,7 +148,7 @@ class Carrier:
             return f"{self._old.db} is another one"  # as where the folder between the two is gone
         if not self._old.db.exists():
             return f"{self._old.db} is gone, and its log is not all of it"
-        if not salvaged.head.position and salvaged.damage:
+        if salvaged.nothing_proved:
             return f"{self._old.db} holds no record that can be proved"
         return ""
 
@@ -156,10 +158,18 @@ class Carrier:
         while group := await asyncio.to_thread(list, islice(drafts, GROUP)):
             await asyncio.gather(*[self._journal.submit(draft) for draft in group])
         await self._report(common, count)
+        if count.lost:  # before it is settled: a crash tells it twice rather than never
+            await asyncio.to_thread(self._tell_lost, self._lost_in_words(count))
         settled = Settled(common, salvaged.digest_at(common) or b"", count.carried, count.lost_before + len(count.lost))
         await asyncio.to_thread(settled.save, self._new)
         log.warning("carried over", old=str(self._old_id), held_by_hub=common, carried=count.carried,
                     lost=len(count.lost), without_key=count.unopened)
+
+    def _lost_in_words(self, count: _Count) -> str:
+        places = [int(str(one["position"])) for one in count.lost]
+        return (f"{len(places)} records of the earlier {self._old.name} journal {self._old_id}, at positions {places[0]} to "
+                f"{places[-1]}, are damaged in every copy here, and the hub does not hold them: they could not be carried over "
+                f"(the record {DONE_KIND} lists them)")
 
     def _drafts(self, salvaged: Salvaged, common: int, last: int, count: _Count) -> Iterator[Draft]:
         key_id = Verifier(salvaged.identity.genesis.suite, salvaged.identity.genesis.public_key).key_id

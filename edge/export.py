@@ -17,8 +17,9 @@ from edge.agent_lock import agent_lock
 from edge.checked_bundle import CheckedBundle
 from edge.identity import journals_of
 from edge.journal_export import Exported, JournalExport
+from edge.journal_store import gone
 from edge.keys_check import known_identity
-from edge.salvage import NothingToSalvage, salvage
+from edge.salvage import NO_RECORD, NothingToSalvage, salvage
 from edge.settlement import all_settled
 from edge.signatory import ExportRefused, Signatory, signatory
 from edge.state import IdentityFolder, StateFolder
@@ -72,9 +73,13 @@ def _write(state: StateFolder, file: Path, header: Header, signer: Signatory) ->
             for files in journals_of(folder):
                 try:
                     with salvage(files.db, known_identity(files)) as salvaged:
+                        if salvaged.nothing_proved:
+                            raise NothingToSalvage(f"{files.db} is damaged, and holds no record that can be proved; {NO_RECORD}")
                         exported.append(JournalExport(files, salvaged, bundle).run())
-                except (NothingToSalvage, FileNotFoundError) as error:
+                except NothingToSalvage as error:
                     unread += [] if folder in settled else [str(error)]
+                except (FileNotFoundError, IsADirectoryError):
+                    unread += [] if folder in settled else [str(gone(files.db))]
         if not exported:
             raise ExportRefused(f"nothing can be saved here: {'; '.join(unread)}")
     return exported, unread
@@ -94,7 +99,7 @@ def _told(state: StateFolder, file: Path, signer: Signatory, clock: Clock, expor
     lines += [f"Not signed with the newest key: {text}" for text in signer.faults]
     if signer.pair.validity.last_ms < clock.unix_ms():
         lines.append(f"Its certificate ended at {_time(signer.pair.validity.last_ms)}: the hub takes the file all the same.")
-    if lost or unread or any(one.lost_log for one in exported):
+    if lost or unread or any(one.lost_log or one.doubtful for one in exported):
         are = "ARE" if lost or unread else "MAY BE"
         lines.append(f"SOME RECORDS {are} LOST HERE: keep {state.root} as it is, and say so to the city's IT desk.")
     lines.append(f"Take it to the hub: suozhan-hub import {file.name} --by NAME --reason TEXT. Remove nothing here until the "
@@ -121,6 +126,9 @@ def _pruned(one: Exported) -> str:
         return ""
     if not one.unsaid:
         return f" {one.pruned} were dropped here before, as a backup of the hub holds them, by its word."
+    if one.doubtful:
+        return (f" {one.pruned} are not here; whether they were dropped, as a backup of the hub held them, or are lost (up to "
+                f"{one.doubtful} of them), nothing here says any more. Ask there whether it has them.")
     return (f" {one.pruned} were dropped here before; that a backup of the hub holds {one.unsaid} of them, nothing here says any "
             "more: it came back from an older one, or its word is damaged here. Ask there whether it has them.")
 

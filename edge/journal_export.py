@@ -39,6 +39,7 @@ class Exported:
     lost: list[tuple[int, int]] = field(default_factory=list)
     fault: str = ""
     lost_log: str = ""
+    doubtful: int = 0  # of `pruned`: that they were, and are not lost, nothing here says any more
 
     @property
     def lost_records(self) -> int:
@@ -105,6 +106,7 @@ class JournalExport:
             self._note_lost(first, last)
         else:
             self._exported.pruned += len(missing)
+            self._exported.doubtful += sum(one.position > self._salvaged.vouched_to for one in missing)
             self._exported.unsaid += sum(one.position > self._salvaged.backed_up for one in missing)
         for entry in missing:
             for receipt in receipts.at(entry.position):

@@ -25,7 +25,7 @@ from edge.identity import Identity
 from edge.journal import Journal
 from edge.line import Line
 from edge.no_line import NoLine
-from edge.predecessors import Predecessors
+from edge.predecessors import Predecessors, tell_lost_records
 from edge.receipt_book import ReceiptBook
 from edge.receipt_store import ReceiptStore
 from edge.rejoin import Rejoin
@@ -33,7 +33,7 @@ from edge.renewal import Renewal
 from edge.renewal_wire import RenewalOffice
 from edge.resources import ResourceStore
 from edge.right_of_way import RightOfWay
-from edge.state import BUSINESS, EVENTS, IdentityFolder, JournalFiles, StateFolder
+from edge.state import BUSINESS, EVENTS, IdentityFolder, JournalFiles
 from edge.succession import read_succession
 from edge.tls_pair import TlsFiles
 from edge.uplink import Uplink
@@ -88,7 +88,7 @@ async def over_line(stack: AsyncExitStack, agent: Agent, folder: IdentityFolder,
 
     # What the journals before these could not deliver.
     for name, journal in journals.items():
-        work.append(Predecessors(_carriers(agent.state, name, journal), held_over(channel), up_line, agent.alarms).run)
+        work.append(Predecessors(_carriers(agent, name, journal), held_over(channel), up_line, agent.alarms).run)
     return examination, work
 
 
@@ -98,10 +98,11 @@ def _uplink(agent: Agent, files: JournalFiles, identity: Identity, journal: Jour
     return Uplink(journal, receipts, replicate_over(channel), line, identity.time_verifier(), agent.clock, way=way)
 
 
-def _carriers(state: StateFolder, name: str, journal: Journal) -> list[Carrier]:
+def _carriers(agent: Agent, name: str, journal: Journal) -> list[Carrier]:
     """Into that journal, the oldest first."""
-    followed = [(old, new, read_succession(old, new)) for old, new in pairwise(state.identities())]
-    return [Carrier(JournalFiles(old, name), JournalFiles(new, name), succession, journal)
+    followed = [(old, new, read_succession(old, new)) for old, new in pairwise(agent.state.identities())]
+    tell_lost = partial(tell_lost_records, agent.alarms)
+    return [Carrier(JournalFiles(old, name), JournalFiles(new, name), succession, journal, tell_lost)
             for old, new, succession in followed if name in succession.journals]
 
 

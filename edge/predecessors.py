@@ -18,7 +18,17 @@ RETRY_S = 60.0
 ALARM = "earlier-journal"
 HINT = "本机一份原有业务日志无法读取，其中未上传的记录暂不能补传，业务照常办理。请保留本机现状，不要重装系统，并联系市信息中心。"
 
+LOST = "records-lost"
+LOST_HINT = ("本机一份原有日志中有记录已损坏且无法恢复，不能补传。请保留本机数据文件夹，不要重装系统，"
+             "并联系市信息中心核对需要补办的业务。")
+
 log = structlog.get_logger()
+
+
+def tell_lost_records(alarms: Alarms, text: str) -> None:
+    """What could not be carried over, by somebody's hand alone: look for a copy of the disk, ask the people concerned."""
+    alarms.raise_alarm(LOST, f"{text}. Keep this folder, look for a copy of the disk (suozhan-edge --state COPY export FILE), "
+                       "and tell the city's IT desk: what is in no copy has to be done again", LOST_HINT)
 
 
 class Predecessors:

@@ -23,6 +23,9 @@ from edge.sqlite_pages import PageFile
 from security.chain import next_digest
 from security.run import Run
 
+NO_RECORD = "how many there were, nothing here says any more"
+UNVOUCHED = "whether a backup of the hub holds the record, or it is lost, nothing here says any more"
+
 _ENTRIES = """SELECT position, saved, id, previous, digest, number, source, offset, at FROM entries
     WHERE position >= ? ORDER BY position"""
 _LOWEST = "SELECT min(position) FROM envelopes WHERE trusted"
@@ -88,11 +91,19 @@ class Salvaged:
         # Pruning goes from below: what has no envelope there was pruned, elsewhere it is lost. A log alone says nothing of it.
         lowest = finds.index.execute(_LOWEST).fetchone()[0] or head.position + 1
         backed_up_most = head.position if finds.of_database else 0
+        vouched = max(mark, self.standing.backed_up if self.standing else 0)
         self.pruned_to: int = min(lowest - 1, max(mark, self.standing.backed_up if self.standing else backed_up_most))
+        # Nothing here says any more of those behind it whether they were pruned, or lost with the damage.
+        self.vouched_to: int = min(self.pruned_to, vouched)
         # What the hub says now: it may have come back from an older backup, or its word be damaged here.
         self.backed_up: int = min(self.pruned_to, self.standing.backed_up) if self.standing else 0
         self.saved, saved_behind = finds.index.execute(_SAVED, (self.pruned_to,)).fetchone()
         self.lost: int = head.position - self.pruned_to - saved_behind
+
+    @property
+    def nothing_proved(self) -> bool:
+        """A damaged file that looks as if nothing had ever been written into it."""
+        return not self.head.position and bool(self.damage)
 
     def entries(self, first: int = 1) -> Iterator[Saved | Pruned | Lost]:
         """Every position up to the head, in order."""
@@ -239,7 +250,8 @@ def _damage(pages: PageFile, same: bool, finds: SalvageFinds, proof: SalvageProo
     for first, last in _ranges(proof.without_row):
         yield Damage(_positions(first, last), "the row of digests is gone; it follows from the record", position=first)
     for first, last in _ranges(islice(salvaged.pruned_unknown(), NAMED_MAX)):
-        yield Damage(_positions(first, last), "the row of digests is gone; the hub holds the record", position=first)
+        text = "the hub holds the record" if last <= salvaged.vouched_to else UNVOUCHED
+        yield Damage(_positions(first, last), f"the row of digests is gone; {text}", position=first)
     unnamed = (lost.position for lost in salvaged.losses() if lost.position not in proof.damaged)
     for first, last in _ranges(islice(unnamed, NAMED_MAX)):
         yield Damage(_positions(first, last), "no whole copy was found", position=first)

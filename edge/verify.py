@@ -14,7 +14,7 @@ from edge.journal_check import Finding, JournalCheck
 from edge.journal_store import gone
 from edge.keys_check import check_keys, known_identity
 from edge.receipt_check import ReceiptCheck
-from edge.salvage import NothingToSalvage, salvage
+from edge.salvage import NO_RECORD, NothingToSalvage, Salvaged, salvage
 from edge.state import BUSINESS, IdentityFolder, JournalFiles
 from security.chain import Genesis
 from security.durable_sqlite import DatabaseMissing
@@ -124,11 +124,19 @@ def _damage(files: JournalFiles) -> Iterator[Finding]:
             for damage in salvaged.damage:
                 yield Finding(damage.where, damage.text, damage.position)
             yield Finding("salvage", f"{salvaged.saved} records up to position {salvaged.head.position} are whole, "
-                          f"{salvaged.pruned_to} were dropped before ({salvaged.backed_up} of them are in a backup of the "
-                          f"hub, by its word), {salvaged.lost} are lost"
+                          f"{salvaged.pruned_to} were dropped before{_unvouched(salvaged)} ({salvaged.backed_up} of them are in "
+                          f"a backup of the hub, by its word), {salvaged.lost} are lost{_unknown(salvaged)}"
                           f"{BEHIND.format(salvaged.head.position) if lost_log(files.db) else ''}")
     except NothingToSalvage as error:
         yield Finding("salvage", str(error))
+
+
+def _unvouched(salvaged: Salvaged) -> str:
+    return " or are lost: nothing here says which" if salvaged.vouched_to < salvaged.pruned_to else ""
+
+
+def _unknown(salvaged: Salvaged) -> str:
+    return f"; {NO_RECORD}" if salvaged.nothing_proved else ""
 
 
 def _read(file: Path) -> dict[str, Cursor]:

@@ -23,7 +23,7 @@ from edge.journal import Journal, JournalLimits
 from edge.journal_store import create_journal
 from edge.line import HubRefused, Line, LineLost
 from edge.mending import whole
-from edge.predecessors import Predecessors
+from edge.predecessors import Predecessors, tell_lost_records
 from edge.salvage import salvage
 from edge.settlement import Held
 from edge.state import IdentityFolder
@@ -337,3 +337,28 @@ def test_no_journals_name_makes_a_callers_id_that_is_refused() -> None:
     """A name in hexadecimal may look like an ID number, by chance and for ever."""
     Draft(f"carried:{UUID('12345678-1234-4234-8234-123456789012')}:999999999999", "carried", b"")
     Draft(f"journal.succeeded:{UUID('12345678-1234-4234-8234-123456789012').hex[:8]}:0", "journal.succeeded", b"")
+
+
+def test_what_could_not_be_carried_over_is_an_alarm_before_it_counts_as_settled(machine: Machine) -> None:
+    """`journal.succeeded` lists it for the hub; who stands before the machine reads no record."""
+    asyncio.run(machine.write("a", "b", "c", "d"))
+    damage(machine.old.business.db, "UPDATE envelopes SET payload = zeroblob(10) WHERE position IN (3, 4)")
+    Held(0, 0, []).save(machine.new.business)
+    alarms = Alarms(machine.spine.folder / "alarms", machine.spine.clock)
+
+    def tell(text: str) -> None:
+        assert not machine.new.business.carried.exists()
+        tell_lost_records(alarms, text)
+
+    async def carried() -> None:
+        async with asyncio.timeout(CEILING_S), machine.journal(machine.new) as journal:
+            carrier = Carrier(machine.old.business, machine.new.business, machine.succession, journal, tell)
+            await carrier.carry_over(RestoredHub().ask)
+            await carrier.carry_over(RestoredHub().ask)  # settled by now
+
+    asyncio.run(carried())
+    [alarm] = alarms.open_alarms()
+    assert alarm.kind == "records-lost"
+    assert "2 records of the earlier business journal" in alarm.text
+    assert "at positions 3 to 4" in alarm.text
+    assert "联系市信息中心" in alarm.hint

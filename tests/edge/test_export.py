@@ -21,6 +21,7 @@ from edge.pruned_mark import PrunedMark
 from edge.signatory import ExportRefused
 from edge.start import AlreadyRunning
 from edge.succession import begin
+from edge.verify import Verification
 from security.bundle.coverage import How
 from security.bundle.reader import verify_bundle
 from security.bundle.report import Report
@@ -234,3 +235,41 @@ def test_what_stood_in_a_file_that_is_gone_is_lost_and_not_taken_for_pruned(tmp_
 def test_a_reason_that_no_bundle_can_hold_is_refused(station: Station) -> None:
     with pytest.raises(ExportRefused, match="--reason"):
         export_machine(station.state, station.folder / "f", station.clock, "a\nb")
+
+
+def _zeroed_from(database: Path, page: int) -> None:
+    size = database.stat().st_size
+    with database.open("r+b") as file:
+        file.seek(page * 4096)
+        file.write(bytes(size - page * 4096))
+
+
+def test_a_journal_of_which_only_the_first_page_is_left_is_not_told_as_an_empty_one(tmp_path: Path) -> None:
+    """Its file would be taken by the hub as all that there was."""
+    state, file = enrolled(tmp_path / "machine"), tmp_path / "file"
+    fill(state, 20)
+    _zeroed_from(state.business.db, 1)
+    told = export_machine(state, file, HandClock())
+    assert f"NOT IN IT: {state.business.db} is damaged, and holds no record that can be proved" in told
+    assert "SOME RECORDS ARE LOST HERE" in told
+    assert "(business)" not in told
+
+
+def test_records_without_any_trace_are_not_told_as_dropped_where_nothing_says_that_they_were(tmp_path: Path) -> None:
+    """The head alone is left, and the second copy of the data key (edge/key_copies.py)."""
+    state, file = enrolled(tmp_path / "machine"), tmp_path / "file"
+    fill(state, 20)
+    _zeroed_from(state.business.db, 3)
+    told = export_machine(state, file, HandClock())
+    assert "20 are not here; whether they were dropped, as a backup of the hub held them, or are lost (up to 20 of them)" in told
+    assert "SOME RECORDS MAY BE LOST HERE" in told
+    said = [one.text for one in Verification(state, lambda *_: None, resume=False).findings()]
+    assert any("or it is lost, nothing here says any more" in one for one in said)
+    assert any("21 were dropped before or are lost: nothing here says which" in one for one in said)
+
+
+def test_an_export_of_a_machine_whose_journals_are_gone_says_what_to_do(tmp_path: Path) -> None:
+    state = enrolled(tmp_path / "machine")
+    shutil.rmtree(state.business.db.parent)
+    with pytest.raises(ExportRefused, match=r"the journal is gone\. Look for it in a copy of this folder"):
+        export_machine(state, tmp_path / "file", HandClock())
