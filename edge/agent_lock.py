@@ -10,6 +10,20 @@ from pathlib import Path
 from edge.start import AlreadyRunning
 
 
+def agent_works(path: Path) -> bool:
+    """Whether somebody holds the lock. Writes nothing: also where the disk was made read-only under an agent that works."""
+    try:
+        file = path.open("rb")
+    except FileNotFoundError:
+        return False
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
 @contextmanager
 def agent_lock(path: Path) -> Iterator[None]:
     """The kernel lets go when we die. Raises AlreadyRunning."""

@@ -27,6 +27,7 @@ from edge.start import AlreadyRunning, PortTaken
 from edge.state import StateFolder
 from edge.succession import SuccessionRefused
 from security.clock import SystemClock
+from security.file_trouble import advised
 from security.invitations import BadToken
 from security.logs import configure_logs
 from security.memory import leave_no_core, leave_start_alone
@@ -248,12 +249,11 @@ def main() -> None:
     """Errors that a person can mend are one line, not a traceback."""
     mendable = (AlarmUnknown, AlreadyRunning, BadConfig, BadKey, BadToken, CorruptJournal, EnrolmentRefused, EnrolmentUnavailable,
                 ExportRefused, FileChanged, ForeignJournal, JournalUnreadable, NotEnrolled, PortTaken, SuccessionRefused, OSError)
+    configure_logs(sys.stderr)  # of a command; `run` has its log where a service has it
     try:
         app()
     except mendable as error:
-        gone = isinstance(error, FileNotFoundError) and error.filename
-        text = f"{gone} is not there; check the name, or put it back from a copy" if gone else str(error)
-        typer.echo(f"suozhan-edge: {text}", err=True)
+        typer.echo(f"suozhan-edge: {advised(error)}", err=True)
         raise SystemExit(1) from error
     except sqlite3.Error as error:
         typer.echo(f"suozhan-edge: {error}; make room on the disk of this machine's state folder if it is full; else look after "

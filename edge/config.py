@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -59,9 +60,12 @@ class EdgeConfig(BaseModel):
 
 def load_config(path: Path) -> EdgeConfig:
     """Defaults when there is no file. Raises BadConfig."""
-    if not path.exists():
+    if not os.path.lexists(path):  # a link that leads nowhere is a mistake, and no wish for the defaults
         return EdgeConfig()
     try:
         return EdgeConfig.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    except OSError as error:
+        raise BadConfig(f"{path} cannot be read ({error.strerror}); put the file back from a copy, or move it away to use the "
+                        "defaults") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, ValidationError) as error:
         raise BadConfig(f"{path}: {error}; mend the file, or move it away to use the defaults") from error

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sqlite3
 from collections.abc import Mapping, Sequence
 
-from edge.agent_lock import agent_lock
+from edge.agent_lock import agent_works
 from edge.alarms import Alarms
 from edge.canary import through_the_door
 from edge.config import BadConfig, EdgeConfig, load_config
@@ -18,11 +19,11 @@ from edge.journal_end import stop_of
 from edge.journal_store import JournalStore
 from edge.keys_check import check_keys
 from edge.log_loss import at_stake
-from edge.start import AlreadyRunning
 from edge.state import BUSINESS, EVENTS, IdentityFolder, JournalFiles, StateFolder
 from security.chain import Genesis
 from security.clock import Clock
 from security.durable_sqlite import DatabaseMissing
+from security.file_trouble import without_advice
 
 NAMES = {BUSINESS: "业务日志", EVENTS: "设备事件日志"}
 NO_AGENT = "本机代理程序没有运行，柜面无法办理。请运行 suozhan-edge run，或重启本机；仍不行请联系技术人员。"
@@ -40,6 +41,9 @@ LOG_LOST = ("{name}的部分文件被移走或清空（{error}）。请不要启
 LOG_LOST_OPEN = ("{name}的部分文件被移走或清空（{error}），代理程序仍打开着该文件。请不要断电、重启本机或强行结束程序："
                  "请技术人员正常停止代理程序，它停止时会自行写回，再启动，并联系市信息中心。")
 GONE = "{name}文件不见了（{error}）。请不要重装系统，先在数据文件夹的副本中查找，并联系市信息中心。"
+READ_ONLY = ("磁盘处于只读状态（多为磁盘故障），不能写入，柜面无法办理。请先把数据文件夹整个复制到别处，不要重装系统，"
+             "再请技术人员检修磁盘。")
+BAD_FILE = "{name}无法读取（{error}）。请保留现场，不要重装系统，联系技术人员检查磁盘，并从副本中恢复该文件。"
 UNREADABLE = "{name}暂时读不了（{error}）。请检查磁盘空间以及占用该文件的程序；仍不行请联系技术人员。"
 KEYS = "密钥或证书有误，代理程序可能不能启动或上传。请保留现场，联系技术人员按提示处理：{error}"
 
@@ -47,9 +51,15 @@ KEYS = "密钥或证书有误，代理程序可能不能启动或上传。请保
 async def examine(state: StateFolder, clock: Clock) -> list[Finding]:
     """All of the machine, from its disk to its devices; what is damaged is told, and the rest looked at. Raises NotEnrolled."""
     current = state.current  # once: an agent may begin a successor meanwhile
-    load_identity(current.identity)
+    try:
+        load_identity(current.identity)
+    except OSError as error:
+        return [Finding("身份", False, BAD_FILE.format(name="身份文件", error=without_advice(error))), _disk(state, EdgeConfig())]
     config, wrong = _config(state)
-    runs = _agent_runs(state)
+    try:
+        runs = agent_works(state.lock)
+    except OSError as error:
+        runs, wrong = False, [*wrong, Finding("代理程序", False, BAD_FILE.format(name="锁文件", error=without_advice(error)))]
     geneses: dict[str, Genesis] = {}
     findings = [*wrong, _disk(state, config or EdgeConfig()), *(await _journals(current, geneses, agent_runs=runs)),
                 *_keys(current, geneses), *_alarms(state, clock)]
@@ -78,6 +88,8 @@ def _config(state: StateFolder) -> tuple[EdgeConfig | None, list[Finding]]:
 
 
 def _disk(state: StateFolder, config: EdgeConfig) -> Finding:
+    if os.statvfs(state.root).f_flag & os.ST_RDONLY:
+        return Finding("磁盘", False, READ_ONLY)
     free = shutil.disk_usage(state.root).free
     if free <= config.disk_reserve_bytes:
         return Finding("磁盘", False, NO_ROOM)
@@ -122,14 +134,6 @@ def _keys(current: IdentityFolder, geneses: Mapping[str, Genesis]) -> list[Findi
 
 def _alarms(state: StateFolder, clock: Clock) -> list[Finding]:
     return [Finding("告警", False, one.hint) for one in Alarms(state.alarms, clock).open_alarms()]
-
-
-def _agent_runs(state: StateFolder) -> bool:
-    try:
-        with agent_lock(state.lock):
-            return False
-    except AlreadyRunning:
-        return True
 
 
 def told(findings: Sequence[Finding]) -> str:

@@ -14,6 +14,7 @@ from edge.journal_store import JournalIdentity
 from edge.state import IdentityFolder, JournalFiles
 from edge.tls_pair import load_pair
 from security.chain import Genesis
+from security.file_trouble import advised, without_advice
 from security.signer import BadKey, Ed25519Signer
 
 REJOIN = "without one let this machine rejoin: suozhan-edge rejoin --reason TEXT"
@@ -55,7 +56,7 @@ def check_keys(state: IdentityFolder, geneses: Mapping[str, Genesis]) -> Iterato
     try:
         identity = load_identity(state.identity)
     except (NotEnrolled, OSError) as error:
-        yield Finding("identity", str(error))
+        yield Finding("identity", advised(error))
         return
     for name, genesis in geneses.items():
         if (genesis.edge, genesis.journal) != (identity.edge_id, identity.journals.get(name)):
@@ -68,7 +69,8 @@ def check_keys(state: IdentityFolder, geneses: Mapping[str, Genesis]) -> Iterato
                 yield Finding("keys", f"{state.record_key} is not the key of {JournalFiles(state, name).db}; restore both from "
                               "one copy")
     except (BadKey, OSError) as error:
-        yield Finding("keys", f"{error}; {RESTORE if isinstance(error, FileNotFoundError) else REJOIN}")
+        yield Finding("keys", f"{without_advice(error)}; {RESTORE}" if isinstance(error, OSError) and error.errno else
+                      f"{error}; {REJOIN}")
     if not identity.certified:
         return
     try:
@@ -77,4 +79,4 @@ def check_keys(state: IdentityFolder, geneses: Mapping[str, Genesis]) -> Iterato
     except ValueError as error:
         yield Finding("keys", str(error) if isinstance(error, BadKey) else f"{state.identity}: {error}; restore it from a copy")
     except OSError as error:
-        yield Finding("keys", f"{error}; {INVITED.format(identity.edge)}")
+        yield Finding("keys", f"{without_advice(error)}; {INVITED.format(identity.edge)}")

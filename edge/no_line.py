@@ -11,6 +11,7 @@ from edge.identity import Identity
 from edge.state import IdentityFolder
 from edge.tls_pair import load_pair
 from security.clock import Clock
+from security.file_trouble import advised
 from security.signer import BadKey
 
 LOOK_S = 10.0
@@ -22,7 +23,7 @@ class NoLine:
     certificate_ends_ms = 0
 
     def __init__(self, folder: IdentityFolder, identity: Identity, error: Exception, path: Path, clock: Clock) -> None:
-        self.diagnosis = key_damaged(str(error))
+        self.diagnosis = key_damaged(advised(error))
         self._folder = folder
         self._identity = identity
         self._path = path

@@ -12,6 +12,7 @@ from edge.identity import Identity, NotEnrolled, load_identity
 from edge.state import IdentityFolder, StateFolder
 from edge.tls_pair import TlsPair, load_pair
 from security.certificates import BadCertificate, der
+from security.file_trouble import advised
 from security.private_files import read_private
 from security.signer import BadKey
 
@@ -50,7 +51,7 @@ def signatory(state: StateFolder) -> Signatory:
                 if identity.certified:
                     return Signatory(identity, load(folder, identity), tuple(dict.fromkeys(faults)))
             except (BadKey, OSError) as error:
-                faults.append(str(error))
+                faults.append(advised(error))
             except NotEnrolled as error:
                 if len(folders) == 1:
                     raise

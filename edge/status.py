@@ -21,6 +21,7 @@ from edge.state import BUSINESS, EVENTS, IdentityFolder, JournalFiles, StateFold
 from edge.succession import read_succession
 from edge.tls_pair import load_pair
 from security.durable_sqlite import DatabaseMissing
+from security.file_trouble import advised
 from security.signer import BadKey
 from security.sqlite_connection import FileChanged
 
@@ -119,7 +120,7 @@ def _certificate(folder: IdentityFolder, identity: Identity) -> str:
     try:
         pair = load_pair(folder, identity)
     except (BadKey, OSError) as error:
-        return f"none that can be used: {error}"
+        return f"none that can be used: {advised(error)}"
     return f"ends {_time(pair.validity.last_ms)}, generation {pair.check(identity)}, renews from {_time(pair.renew_at_ms)}"
 
 

@@ -6,6 +6,7 @@ import datetime as dt
 import os
 import secrets
 import sqlite3
+import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
@@ -40,6 +41,7 @@ from hub.restore import Back, RestoreRefused, Said, lost_decisions, reopen, rest
 from hub.state import BadConfig, HubState, checked_config
 from security.certificates import BadCertificate, pin_of
 from security.clock import SystemClock
+from security.file_trouble import advised
 from security.logs import configure_logs
 from security.memory import leave_no_core, leave_start_alone
 from security.signer import BadKey
@@ -302,12 +304,11 @@ def main() -> None:
                 CatalogueInvalid, DeviceListInvalid, ResourceInvalid, TokenRefused, AttentionRefused, RestoreRefused, LogBehind,
                 EvidenceRefused, ImportRefused, MendingRefused,
                 OSError)  # no file, no right, a port that is taken, a full disk
+    configure_logs(sys.stderr)  # of a command; `run` has its log where a service has it
     try:
         app()
     except mendable as error:
-        gone = isinstance(error, FileNotFoundError) and error.filename
-        text = f"{gone} is not there; check the name, or put it back from a copy" if gone else str(error)
-        typer.echo(f"suozhan-hub: {text}", err=True)
+        typer.echo(f"suozhan-hub: {advised(error)}", err=True)
         raise SystemExit(1) from error
     except (sqlite3.DatabaseError, DBAPIError) as error:
         if not trouble(error):

@@ -127,6 +127,10 @@ def read_config(path: Path) -> HubConfig:
         fields = tomllib.loads(text)
         _require_whole(text, fields)
         return checked_config(fields)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise BadConfig(f"{path} cannot be read ({error.strerror}); put the file back from a copy") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError, BadConfig) as error:
         raise BadConfig(f"{path}: {error}; mend the file") from error
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 from pathlib import Path
 
 
@@ -25,10 +27,17 @@ def write_private(path: Path, data: bytes, *, mode: int = 0o600) -> None:
 
 def read_private(path: Path) -> bytes:
     """Raises ExposedSecret when group or others may read the file, FileNotFoundError when it is not there."""
-    mode = path.stat().st_mode & 0o777
+    found = path.stat().st_mode
+    if stat.S_ISDIR(found):  # of which the mode says nothing
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    mode = found & 0o777
     if mode & 0o077:
         raise ExposedSecret(f"{path} has mode {mode:o}; run: chmod 600 {path}, and replace the key if others had access")
-    return path.read_bytes()
+    try:
+        return path.read_bytes()
+    except OSError as error:  # of what fails in the middle, the system does not say the name
+        error.filename = error.filename or str(path)
+        raise
 
 
 def sync_folder(folder: Path) -> None:

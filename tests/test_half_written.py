@@ -55,7 +55,7 @@ def start(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) ->
 
         for command in (edge.command, hub.command):
             monkeypatch.setattr(command, "_ready", ready)
-            monkeypatch.setattr(command, "configure_logs", lambda: None)
+            monkeypatch.setattr(command, "configure_logs", lambda *_: None)
         monkeypatch.setattr(sys, "argv", ["suozhan", *arguments])
         capfd.readouterr()
         try:
@@ -149,6 +149,21 @@ def test_an_enrolment_that_is_repeated_on_a_half_written_file_works_or_names_it(
     said = start(edge.command.main, "--state", str(state), "enrol", token)
     assert not said.works
     _check(said, Path(name))
+
+
+@pytest.mark.parametrize("harm", [Path.mkdir, lambda path: path.symlink_to(path.name), lambda path: path.symlink_to("nowhere")],
+                         ids=["a folder", "a circle of links", "a link to nothing"])
+def test_a_configuration_that_is_no_file_is_named_and_never_taken_for_a_wish_for_the_defaults(
+        machine: Path, city: Path, tmp_path: Path, start: Callable[..., Said], harm: Callable[[Path], object]) -> None:
+    for source, main, name in ((machine, edge.command.main, "edge.toml"), (city, hub.command.main, "hub.toml")):
+        state = tmp_path / name
+        shutil.copytree(source, state)
+        (state / name).unlink(missing_ok=True)
+        harm(state / name)
+        said = start(main, "--state", str(state), "run")
+        assert not said.works
+        assert "put the file back from a copy" in said.line or "no hub in" in said.line
+        assert "Errno" not in said.line
 
 
 # ---- a hub ----

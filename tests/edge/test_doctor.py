@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 import sqlite3
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Self
 
 import pytest
@@ -16,6 +18,7 @@ from deploy.demo.processes import free_port
 from devices.plugged import Plugged, PluggedKind
 from devices.simulated.folder import ReaderFolder
 from edge import assembly
+from edge.agent_lock import agent_lock
 from edge.alarms import Alarms
 from edge.assembly import run_edge
 from edge.doctor import examine, told
@@ -243,3 +246,37 @@ def test_settings_that_the_agent_would_not_start_with_are_told_and_the_rest_is_l
     assert "\n" not in said["设置"].text
     assert said["磁盘"].well
     assert "代理程序" in said
+
+
+@pytest.mark.parametrize(("name", "part"), [("identity.json", "身份"), ("agent.lock", "代理程序")])
+@pytest.mark.parametrize("harm", [Path.mkdir, lambda path: path.symlink_to(path.name)], ids=["a folder", "a circle of links"])
+def test_a_file_that_the_disk_does_not_give_is_told_in_words_for_the_counter(
+        tmp_path: Path, harm: Callable[[Path], object], name: str, part: str) -> None:
+    state, _ = machine(tmp_path / "edge")
+    path = state.root / name
+    path.unlink(missing_ok=True)
+    harm(path)
+    text = told(asyncio.run(examine(state, SystemClock())))
+    assert f"[异常] {part}：" in text
+    assert f"无法读取（{path}: " in text
+    assert "磁盘：" in text
+
+
+def test_a_disk_that_takes_nothing_is_told_and_an_agent_that_works_on_it_still_counts(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    state, _ = machine(tmp_path / "edge")
+    with agent_lock(state.lock):
+        monkeypatch.setattr(os, "statvfs", lambda _: SimpleNamespace(f_flag=os.ST_RDONLY))
+        monkeypatch.setattr("edge.doctor.through_the_door", _nobody)
+        said = {one.part: one for one in asyncio.run(examine(state, SystemClock()))}
+    assert not said["磁盘"].well
+    assert "只读" in said["磁盘"].text
+    assert "代理程序" not in said
+    state.lock.unlink()
+    said = {one.part: one for one in asyncio.run(examine(state, SystemClock()))}
+    assert "没有运行" in said["代理程序"].text
+    assert not state.lock.exists()
+
+
+async def _nobody(*_: object) -> list[Finding]:
+    return []

@@ -19,7 +19,7 @@ def command_here(state: Path, *arguments: str) -> str:
     """What it printed. Raises DemoFailed, as for a process (deploy/demo/processes.py)."""
     said, refused = io.StringIO(), io.StringIO()
     with (redirect_stdout(said), redirect_stderr(refused), patch.object(sys, "argv", _argv(state, arguments)),
-          patch.object(hub.command, "configure_logs", lambda: None)):  # other tests share this process
+          patch.object(hub.command, "configure_logs", lambda *_: None)):  # other tests share this process
         try:
             hub.command.main()
         except SystemExit as ended:

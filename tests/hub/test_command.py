@@ -60,7 +60,8 @@ def test_a_token_ends_within_a_hundred_years_and_the_list_survives_one_that_does
 
 
 def test_a_catalogue_that_is_a_folder_or_absent_is_one_line(hub: Hub, tmp_path: Path) -> None:
-    assert f"Is a directory: '{tmp_path}'" in _refusal(hub, "catalogue", "publish", str(tmp_path))
+    refusal = _refusal(hub, "catalogue", "publish", str(tmp_path))
+    assert f"{tmp_path}: Is a directory; a folder lies where a file belongs" in refusal
     assert "nowhere.toml is not there; check the name" in _refusal(hub, "catalogue", "publish", str(tmp_path / "nowhere.toml"))
 
 

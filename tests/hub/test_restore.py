@@ -724,3 +724,15 @@ def test_a_damaged_page_of_a_table_without_entries_is_found_and_not_put_back(cit
         restore(city.state, backup, city.clock, SAID)
     assert city.journal(city.hub).position > 0
     assert not list(city.state.root.glob("before-restore-*"))
+
+
+def test_the_answer_of_a_restore_has_no_line_of_the_log_in_it(tmp_path: Path) -> None:
+    city = City(tmp_path)
+    backup = tmp_path / "backup.db"
+    back_up(city.state.database, backup)
+    city.own.note("alarm.raised", {"kind": "x", "subject": "y", "text": "z"})
+    done = subprocess.run([sys.executable, "-m", "hub", "--state", str(city.state.root), "restore", str(backup), "--by", "周敏",
+                           "--reason", "disk"], capture_output=True, text=True, check=True, timeout=CEILING_S)
+    assert done.stdout.startswith("Epoch ")
+    assert "decisions that the database lacked were taken back" in done.stderr
+    assert "[warning" not in done.stdout

@@ -38,3 +38,13 @@ def test_a_log_on_a_full_disk_stops_nothing() -> None:
         done = subprocess.run([sys.executable, "-c", SCRIPT], cwd=Path(__file__).parents[2], stdout=full,
                               stderr=subprocess.PIPE, text=True, check=False)
     assert done.stderr.startswith("it went on")
+
+
+def test_the_log_of_a_command_stands_beside_its_answer_and_a_service_takes_it_back() -> None:
+    script = ("import structlog, sys; from security.logs import configure_logs\n"
+              "configure_logs(sys.stderr); print('the answer'); structlog.get_logger('hub.x').warning('beside')\n"
+              "configure_logs(); structlog.get_logger('hub.y').warning('served')")
+    root = Path(__file__).parents[2]
+    done = subprocess.run([sys.executable, "-c", script], cwd=root, capture_output=True, text=True, check=True)
+    assert [line.split("]")[-1].strip() for line in done.stdout.splitlines()] == ["the answer", "served"]
+    assert "beside" in done.stderr

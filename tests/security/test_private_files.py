@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from unittest.mock import patch
 
 import pytest
 
+from security.file_trouble import advised
 from security.private_files import ExposedSecret, read_private, write_private
 
 
@@ -87,3 +89,32 @@ def test_file_and_folder_are_synced_in_that_order_around_the_rename(tmp_path: Pa
     with patch("os.fsync", _fsync), patch.object(Path, "replace", _replace):
         write_private(path, b"secret")
     assert steps == ["file", "rename", "folder"]
+
+
+def test_a_folder_in_the_place_of_a_secret_is_called_one_and_no_exposed_secret(tmp_path: Path) -> None:
+    (tmp_path / "key").mkdir(mode=0o755)
+    with pytest.raises(IsADirectoryError, match="key"):
+        read_private(tmp_path / "key")
+
+
+def test_a_disk_that_fails_under_a_read_is_told_with_the_name_of_the_file(tmp_path: Path) -> None:
+    write_private(tmp_path / "key", b"secret")
+    failing = OSError(errno.EIO, "Input/output error")
+    with patch.object(Path, "read_bytes", side_effect=failing), pytest.raises(OSError, match=r"Input/output error: '.*/key'"):
+        read_private(tmp_path / "key")
+
+
+@pytest.mark.parametrize(("number", "words"), [
+    (errno.EROFS, "mounted for reading only"), (errno.EIO, "its disk fails"), (errno.ELOOP, "links there lead in a circle"),
+    (errno.EISDIR, "a folder lies where a file belongs"), (errno.ENOENT, "/state/key is not there; check the name"),
+    (errno.EACCES, "as the user of the service"), (errno.ENOSPC, "make room")])
+def test_an_error_of_the_system_comes_with_what_to_do_and_without_its_number(number: int, words: str) -> None:
+    said = advised(OSError(number, os.strerror(number), "/state/key"))
+    assert said.startswith("/state/key")
+    assert words in said
+    assert "Errno" not in said
+
+
+def test_an_error_with_words_of_its_own_keeps_them() -> None:
+    assert advised(ExposedSecret("key has mode 644; run: chmod 600 key")) == "key has mode 644; run: chmod 600 key"
+    assert advised(ValueError("it is cut")) == "it is cut"
