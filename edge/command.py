@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import re
+import signal
 import socket
 import sqlite3
 import sys
 import time
-from collections.abc import Callable
-from contextlib import closing, suppress
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -159,7 +160,7 @@ def verify(
         verification = Verification(folder, _progress_line(), resume=resume)
         found = 0
         try:
-            with closing(verification.findings()) as findings:
+            with _ended_as_by_hand(), closing(verification.findings()) as findings:
                 for finding in findings:
                     found += 1
                     typer.echo(str(finding))
@@ -175,6 +176,16 @@ def verify(
     if open_findings:
         typer.echo("What each means and what to do: docs/damage.md.")
         raise typer.Exit(1)
+
+
+@contextmanager
+def _ended_as_by_hand() -> Iterator[None]:
+    """SIGTERM, from a system that shuts down, leaves the place to go on from as Ctrl-C does."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _progress_line() -> Callable[[int, int], None]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import shutil
+import signal
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
@@ -15,6 +16,7 @@ from typing import NoReturn
 import pytest
 from typer.testing import CliRunner
 
+import edge.command
 import edge.verify
 from edge.command import app, verify
 from edge.drafts import CorruptJournal
@@ -138,6 +140,17 @@ def test_committed_records_in_a_damaged_log_are_named_before_they_are_lost(tmp_p
     with flipped(Piece(Path(f"{small.hot}-wal"), HEADER_BYTES + 4 * FRAME_BYTES, FRAME_BYTES), 8 * 500), \
             JournalCheck(small.hot) as check:
         assert any("frame 5" in finding.where for finding in check.structure())
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_check_that_is_ended_by_hand_or_by_the_system_says_how_to_go_on(
+        copy: StateFolder, monkeypatch: pytest.MonkeyPatch, number: signal.Signals) -> None:
+    monkeypatch.setattr(edge.command, "_progress_line", lambda: lambda _checked, _end: signal.raise_signal(number))
+    before = signal.getsignal(signal.SIGTERM)
+    said = CliRunner().invoke(app, ["--state", str(copy.root), "verify"])
+    assert (said.exit_code, "Go on with: suozhan-edge" in said.output) == (130, True)
+    assert (copy.root / "verify.json").exists()
+    assert signal.getsignal(signal.SIGTERM) is before
 
 
 def test_an_interrupted_check_goes_on_and_does_not_forget_what_it_found(copy: StateFolder,
