@@ -25,6 +25,19 @@ class HighWater:
         """Durable on return. Raises OSError."""
         write_private(self.path, note, mode=0o644)
 
+    @property
+    def _opened(self) -> Path:
+        return self.path.with_name("newest-epoch.note")
+
+    def newest_epoch(self) -> bytes:
+        """The statement of the newest epoch that was opened, though nothing may have been signed in it; b"" for none. Raises
+        OSError."""
+        return self._opened.read_bytes() if self._opened.exists() else b""
+
+    def keep_epoch(self, statement: bytes) -> None:
+        """Durable on return. Raises OSError."""
+        write_private(self._opened, statement, mode=0o644)
+
     def contradiction(self, epoch: int) -> Path:
         """Where a checkpoint of an epoch is kept that its database did not lead to; the file is there only if there was one."""
         return self.path.with_name(f"contradiction-{epoch}.note")

@@ -21,7 +21,7 @@ from hub.ledger.stated_epochs import DamagedEpoch, stated
 from hub.ledger.tree_store import TreeStore
 from security.checkpoint import Checkpoint, origin_of
 from security.clock import Clock
-from security.log_epoch import LogEpoch, epoch_of
+from security.log_epoch import LogEpoch, epoch_of, open_epoch
 from security.note import BadNoteKey, MalformedNote, NoteKey, NoteRefused
 from security.signer import Signer
 from security.tiles import OpenTiles, TileMissing, TileReader
@@ -155,16 +155,25 @@ class TransparencyLog:
     def _last(self, known: Mapping[int, LogEpoch], before: Checkpoint) -> int:
         return max([*known, epoch_of(before.origin, self._hub)])
 
+    def _opened_before(self) -> int:
+        """Also where the database and the decisions that told of it were put back since; 0 where nothing says it."""
+        try:
+            return open_epoch(self._mark.newest_epoch().decode(), self._hub, self._signer.public_key).number
+        except ValueError:  # damaged or another hub's: all that is lost by it is that a number may be stated twice
+            return 0
+
     def open_epoch(self) -> LogEpoch:
         """Begin anew over the ledger as it is, behind whatever was signed before. Nothing else may work on the database."""
         with TreeStore(self._path) as store:
             known = {one.number: one for one in self._stated(store)}
             before = self._marked() or self._newest(store, known)
             size = _grown(store, OpenTiles.read(store.size(), store.tile)).size
-            number = self._last(known, before) + 1
+            number = max(self._last(known, before), self._opened_before()) + 1
             base = self._common(store, known, before, size)
             epoch = LogEpoch(self._hub, number, self._clock.unix_ms(), base.size, base.root(), before.size, before.root)
-            store.add_epoch(number, epoch.statement(self._signer))
+            statement = epoch.statement(self._signer)
+            self._mark.keep_epoch(statement.encode())  # first: the database may be put back once more before it is signed over
+            store.add_epoch(number, statement)
         if not self._mark.read():
             # Behind the epoch: a crash between the two leaves no mark, and the old epoch stays halted.
             self._mark.write(before.signed(self._signer))

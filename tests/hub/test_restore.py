@@ -726,6 +726,21 @@ def test_a_damaged_page_of_a_table_without_entries_is_found_and_not_put_back(cit
     assert not list(city.state.root.glob("before-restore-*"))
 
 
+def test_no_number_of_an_epoch_is_stated_twice_though_nothing_but_a_file_beside_tells_of_it(city: City, tmp_path: Path) -> None:
+    """Two restores, without a run between, and without the decisions: neither the mark nor the database knows of the first."""
+    backup = tmp_path / "backup.db"
+    city.sign()
+    back_up(city.state.database, backup)
+    assert restore(city.state, backup, city.clock, SAID).epoch.number == 2
+    for file in city.state.root.glob("decisions.db*"):
+        file.unlink()
+    second = restore(city.state, backup, city.clock, SAID).epoch
+    assert second.number == 3
+    assert city.sign().halted == ""
+    (city.state.root / "newest-epoch.note").write_text("nonsense")
+    assert restore(city.state, backup, city.clock, SAID).epoch.number == 4  # by the mark
+
+
 def test_the_answer_of_a_restore_has_no_line_of_the_log_in_it(tmp_path: Path) -> None:
     city = City(tmp_path)
     backup = tmp_path / "backup.db"
