@@ -260,7 +260,6 @@ def main() -> None:
     """Errors that a person can mend are one line, not a traceback."""
     mendable = (AlarmUnknown, AlreadyRunning, BadConfig, BadKey, BadToken, CorruptJournal, EnrolmentRefused, EnrolmentUnavailable,
                 ExportRefused, FileChanged, ForeignJournal, JournalUnreadable, NotEnrolled, PortTaken, SuccessionRefused, OSError)
-    configure_logs(sys.stderr)  # of a command; `run` has its log where a service has it
     try:
         app()
     except mendable as error:
