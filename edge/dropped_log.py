@@ -56,7 +56,7 @@ def settle(path: Path, *, keep: bool) -> None:
 def may_be_dropped(path: Path) -> bool:
     """Cheap: whether frames of this log lie behind the last one that SQLite has found good."""
     log, index = Path(f"{path}-wal"), Path(f"{path}-shm")
-    if not log.exists() or log.stat().st_size <= HEADER_BYTES or not index.exists():
+    if not log.exists() or log.stat().st_size <= HEADER_BYTES or not index.is_file():
         return False
     with reading(index) as descriptor:
         good = int.from_bytes(os.pread(descriptor, _INDEX_HEADER_BYTES, 0)[_LAST_FRAME], sys.byteorder)

@@ -117,6 +117,7 @@ class Journal:
                     f"{dropped.beyond} stand in {self._path}{KEPT_LOG}; {KEEP_AND_CALL}")
         if rows:
             log.warning("log of the journal was damaged", put_back=len(rows), next="look after this machine's disk")
+        await store.begin_log_anew()
         await asyncio.to_thread(settle, self._path, keep=bool(rows))
         return ""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.resources import files
 from itertools import accumulate, takewhile, zip_longest
@@ -288,6 +289,11 @@ class JournalStore:
             values += (row.position, row.id.bytes, row.previous, row.link.digest, row.tag, row.link.payload,
                        row.link.signature)
         await self._rows(_INSERT + ",".join(["(?,?,?,?,?,?,?)"] * len(rows)), values)
+
+    async def begin_log_anew(self) -> None:
+        """If nobody reads, and the disk takes it: else what SQLite has dropped of a log stays behind its end, like news."""
+        with suppress(sqlite3.Error, CorruptJournal):
+            await self._rows("PRAGMA wal_checkpoint(TRUNCATE)")
 
     async def find(self, ids: Sequence[UUID]) -> dict[UUID, tuple[int, bytes | None]]:
         """Position and tag of those ids that are stored, pruned or not."""

@@ -13,6 +13,7 @@ import pytest
 
 from edge.drafts import JournalStopped
 from edge.dropped_log import KEPT_LOG
+from edge.journal_check import JournalCheck
 from edge.salvage import salvage
 from edge.sqlite_log import FRAME_BYTES, HEADER_BYTES, PAGE_BYTES, read_log
 from tests.edge.flipped_bits import Round, rounds
@@ -66,6 +67,32 @@ def test_what_sqlite_drops_of_a_damaged_log_is_put_back(small: SmallJournal, tmp
 
     asyncio.run(go_on())
     assert Path(f"{path}{KEPT_LOG}.settled").exists()
+
+
+def test_a_log_of_which_all_was_put_back_is_not_called_damaged_afterwards(small: SmallJournal, tmp_path: Path) -> None:
+    """Frames that SQLite dropped, of the same log, would lie behind its new end until that grows over them."""
+    path = _damaged_log(small, tmp_path, len(read_log(Path(f"{small.hot}-wal")).frames) + 1 - 30)
+
+    async def go_on() -> list[str]:
+        async with asyncio.timeout(CEILING_S), small.spine.journal(path=path) as journal:
+            await journal.submit(draft("more"))
+            with JournalCheck(path) as check:
+                return [str(finding) for finding in check.structure()]
+
+    assert asyncio.run(go_on()) == []
+
+
+def test_a_folder_in_the_place_of_the_index_keeps_no_journal_from_being_opened(small: SmallJournal, tmp_path: Path) -> None:
+    """SQLite does without; the agent ended with an error of the system that named no file."""
+    copy_journal(small.hot, path := tmp_path / "copy" / "business.db")
+    Path(f"{path}-shm").unlink(missing_ok=True)
+    Path(f"{path}-shm").mkdir()
+
+    async def opened() -> None:
+        async with asyncio.timeout(CEILING_S), small.spine.journal(path=path) as journal:
+            assert journal.head == small.head
+
+    asyncio.run(opened())
 
 
 @pytest.mark.parametrize("put_back_before", [False, True])
