@@ -9,6 +9,7 @@ import struct
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import BinaryIO
 
 PAGE_BYTES = 4096  # of every database of ours
 HEADER_BYTES = 32
@@ -67,20 +68,29 @@ def read_log(path: Path) -> Log:
         return Log([], header_holds=True)
     with path.open("rb") as file:
         header = file.read(HEADER_BYTES)
-        magic, _, _, _, salts, *stored = _HEADER.unpack(header)
-        order = ">" if magic & 1 else "<"
+        order = ">" if header[3] & 1 else "<"  # the last bit of the magic number
         holds = header_holds(header)
-        before: tuple[int, int] = (stored[0], stored[1])
-        frames: list[Frame] = []
-        while len(data := file.read(FRAME_BYTES)) == FRAME_BYTES:
-            page, size, frame_salts, *given = _FRAME.unpack_from(data)
-            if not frames and not holds:
-                salts = frame_salts  # the header lies
-            found = _sum(order, _sum(order, before, data[:8]), data[FRAME_HEADER_BYTES:])
-            before = (given[0], given[1])
-            offset = file.tell() - PAGE_BYTES
-            frames.append(Frame(offset, page, size > 0, frame_salts == salts, is_earlier(frame_salts, salts), found == before))
+        frames = _frames(file, header, order, holds=holds)
+        if not holds and not any(frame.follows for frame in frames):  # it may be this very bit that is damaged
+            file.seek(HEADER_BYTES)
+            frames = _frames(file, header, "<" if order == ">" else ">", holds=holds)
     return Log(_judged(frames, holds), holds)
+
+
+def _frames(file: BinaryIO, header: bytes, order: str, *, holds: bool) -> list[Frame]:
+    """What stands behind the header, with checksums in that byte order."""
+    *_, salts, first, second = _HEADER.unpack(header)
+    before: tuple[int, int] = (first, second)
+    frames: list[Frame] = []
+    while len(data := file.read(FRAME_BYTES)) == FRAME_BYTES:
+        page, size, frame_salts, *given = _FRAME.unpack_from(data)
+        if not frames and not holds:
+            salts = frame_salts  # the header lies
+        found = _sum(order, _sum(order, before, data[:8]), data[FRAME_HEADER_BYTES:])
+        before = (given[0], given[1])
+        offset = file.tell() - PAGE_BYTES
+        frames.append(Frame(offset, page, size > 0, frame_salts == salts, is_earlier(frame_salts, salts), found == before))
+    return frames
 
 
 def header_holds(header: bytes) -> bool:

@@ -142,6 +142,14 @@ def test_committed_records_in_a_damaged_log_are_named_before_they_are_lost(tmp_p
         assert any("frame 5" in finding.where for finding in check.structure())
 
 
+@pytest.mark.parametrize("bit", [8 * 3, 8 * 3 + 1, 8 * 20, 8 * 27])
+def test_a_log_that_hides_all_by_its_header_is_no_journal_without_findings(tmp_path: Path, bit: int) -> None:
+    """SQLite takes it for an empty one. The first of these bits is the byte order of all its sums."""
+    small = SmallJournal(tmp_path)
+    with flipped(Piece(Path(f"{small.hot}-wal"), 0, HEADER_BYTES), bit), JournalCheck(small.hot) as check:
+        assert any("frame 0" in finding.where for finding in check.structure())
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_check_that_is_ended_by_hand_or_by_the_system_says_how_to_go_on(
         copy: StateFolder, monkeypatch: pytest.MonkeyPatch, number: signal.Signals) -> None:
