@@ -227,7 +227,7 @@ def test_a_hub_that_was_put_back_with_its_mark_learns_it_from_an_edge_and_signs_
         asyncio.run(come_back())
         assert [one.kind for one in spine.hub_alarms()] == ["log-halted"]
     assert spine.alarms.open_alarms() == ()
-    spine.check_ledger(("high-water mark",))
+    spine.check_ledger(("high-water mark", "high-water mark"))  # what the edge showed, and that it does not belong to the ledger
 
 
 def test_a_hub_that_shows_another_history_is_found_out_by_the_checkpoint_that_the_edge_kept(tmp_path: Path) -> None:

@@ -154,11 +154,13 @@ def test_a_log_that_hides_all_by_its_header_is_no_journal_without_findings(tmp_p
 def test_a_check_that_is_ended_by_hand_or_by_the_system_says_how_to_go_on(
         copy: StateFolder, monkeypatch: pytest.MonkeyPatch, number: signal.Signals) -> None:
     monkeypatch.setattr(edge.command, "_progress_line", lambda: lambda _checked, _end: signal.raise_signal(number))
+    by_hand = signal.signal(signal.SIGINT, signal.default_int_handler)  # who runs the tests in the background has it ignored
     before = signal.getsignal(signal.SIGTERM)
     said = CliRunner().invoke(app, ["--state", str(copy.root), "verify"])
     assert (said.exit_code, "Go on with: suozhan-edge" in said.output) == (130, True)
     assert (copy.root / "verify.json").exists()
     assert signal.getsignal(signal.SIGTERM) is before
+    signal.signal(signal.SIGINT, by_hand)
 
 
 def test_an_interrupted_check_goes_on_and_does_not_forget_what_it_found(copy: StateFolder,
