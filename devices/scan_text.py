@@ -11,6 +11,7 @@ UNITS_MAX = 8192  # a QR code holds 7,089 digits, Han Xin 7,827 (ISO/IEC 18004, 
 ENDS = frozenset(b"\r\n\t")  # Enter and Tab: what a scanner says after each code
 AIM_CHARS = 3  # ISO/IEC 15424: "]", the letter of the symbology, a modifier
 THREE_BYTES = "\u0800"  # the first character that takes UTF-8 three bytes; all of Chinese lies behind it
+BYTE_ORDER_MARK = "\ufeff"  # some programs that make codes put it before UTF-8; it says nothing of the content
 
 GARBLED = "这个码没有读清楚。请重新扫一次；仍不行请检查码是否破损。"
 UNCLEAR = "分不清这个码里的汉字用的是哪种编码。请管理员在设备设置里写明这把扫码枪的编码（GBK 或 UTF-8），再扫一次。"
@@ -77,7 +78,7 @@ def decoded(raw: bytes, encoding: Encoding) -> str:
     text = {Encoding.AUTO: gbk if utf_8 is None else utf_8, Encoding.UTF_8: utf_8, Encoding.GBK: gbk}[encoding]
     if text is None:
         raise Unreadable(GARBLED)
-    return text
+    return text.removeprefix(BYTE_ORDER_MARK)
 
 
 def _decoded(raw: bytes, codec: str) -> str | None:

@@ -35,6 +35,11 @@ def test_a_word_that_is_sound_in_both_encodings_is_refused_until_somebody_says_w
     assert (decoded(raw, Encoding.GBK), decoded(raw, Encoding.UTF_8)) == ("一", "һ")
 
 
+@pytest.mark.parametrize("encoding", [Encoding.AUTO, Encoding.UTF_8])
+def test_a_byte_order_mark_is_no_part_of_the_content(encoding: Encoding) -> None:
+    assert scanned(decoded("社保-0007".encode("utf-8-sig"), encoding), ScanSettings()) == ScanReading("社保-0007")
+
+
 def test_rare_characters_of_gb_18030_are_read() -> None:
     assert decoded("𠮷堃".encode("gb18030"), Encoding.AUTO) == "𠮷堃"
 
